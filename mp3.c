@@ -461,7 +461,8 @@ static int mp3_unregister(struct task_struct *task)
 	return err;
 }
 
-static void mp3_unregister_all(void)
+/* Lets go of everything; nobody can register any more. */
+static void mp3_stop(void)
 {
 	struct mp3_process *process, *next;
 
@@ -469,6 +470,8 @@ static void mp3_unregister_all(void)
 	list_for_each_entry_safe(process, next, &mp3_processes, list)
 		mp3_remove(process);
 	mutex_unlock(&mp3_mutex);
+	/* With nothing registered neither tick nor parameter arms it again. */
+	cancel_delayed_work_sync(&mp3_work);
 }
 
 /* ---- The status file: who is profiled ---- */
@@ -780,6 +783,7 @@ static int __init mp3_get_major(void)
 static int __init mp3_init(void)
 {
 	struct device *device;
+	dev_t dev;
 	int err;
 
 	err = mp3_ring_alloc(&mp3_samples);
@@ -794,43 +798,44 @@ static int __init mp3_init(void)
 	err = mp3_get_major();
 	if (err)
 		goto destroy_wq;
-
-	cdev_init(&mp3_cdev, &mp3_fops);
-	mp3_cdev.owner = THIS_MODULE;
-	err = cdev_add(&mp3_cdev, MKDEV(mp3_major, 0), 1);
-	if (err)
-		goto put_major;
+	dev = MKDEV(mp3_major, 0);
 
 	mp3_class = mp3_class_create("mp3");
 	err = PTR_ERR_OR_ZERO(mp3_class);
 	if (err)
-		goto del_cdev;
-
-	device = device_create(mp3_class, NULL, MKDEV(mp3_major, 0), NULL, "mp3");
-	err = PTR_ERR_OR_ZERO(device);
-	if (err)
-		goto destroy_class;
+		goto put_major;
 
 	err = -ENOMEM;
 	mp3_proc = proc_mkdir("mp3", NULL);
 	if (!mp3_proc)
-		goto destroy_device;
+		goto destroy_class;
 	if (!proc_create("status", 0666, mp3_proc, &mp3_status_ops))
 		goto remove_proc;
+
+	device = device_create(mp3_class, NULL, dev, NULL, "mp3");
+	err = PTR_ERR_OR_ZERO(device);
+	if (err)
+		goto remove_proc;
+
+	/* The last step that may fail: a file once open cannot be revoked. */
+	cdev_init(&mp3_cdev, &mp3_fops);
+	mp3_cdev.owner = THIS_MODULE;
+	err = cdev_add(&mp3_cdev, dev, 1);
+	if (err)
+		goto destroy_device;
 
 	pr_info("ready, major %u\n", mp3_major);
 	return 0;
 
+destroy_device:
+	device_destroy(mp3_class, dev);
 remove_proc:
 	proc_remove(mp3_proc);
-destroy_device:
-	device_destroy(mp3_class, MKDEV(mp3_major, 0));
+	mp3_stop();
 destroy_class:
 	class_destroy(mp3_class);
-del_cdev:
-	cdev_del(&mp3_cdev);
 put_major:
-	unregister_chrdev_region(MKDEV(mp3_major, 0), 1);
+	unregister_chrdev_region(dev, 1);
 destroy_wq:
 	destroy_workqueue(mp3_wq);
 free_ring:
@@ -841,14 +846,14 @@ free_ring:
 /* The mirror of init. No file is open any more: it would hold the module. */
 static void __exit mp3_exit(void)
 {
-	proc_remove(mp3_proc);
-	/* With nothing registered nothing arms the work again. */
-	mp3_unregister_all();
-	cancel_delayed_work_sync(&mp3_work);
-	device_destroy(mp3_class, MKDEV(mp3_major, 0));
-	class_destroy(mp3_class);
+	dev_t dev = MKDEV(mp3_major, 0);
+
 	cdev_del(&mp3_cdev);
-	unregister_chrdev_region(MKDEV(mp3_major, 0), 1);
+	device_destroy(mp3_class, dev);
+	proc_remove(mp3_proc);
+	mp3_stop();
+	class_destroy(mp3_class);
+	unregister_chrdev_region(dev, 1);
 	destroy_workqueue(mp3_wq);
 	mp3_ring_free(&mp3_samples);
 }
