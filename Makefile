@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0
+# For people; kbuild reads Kbuild.
+
+KDIR ?= /lib/modules/$(shell uname -r)/build
+PREFIX ?= /usr/local
+# The guest's kernel: tests/vm/setup --help lists them.
+KERNEL ?= 6.1
+
+CC ?= gcc
+CFLAGS ?= -O2 -g
+TOOL_CFLAGS := -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror $(CFLAGS)
+TOOLS := userapp monitor work
+
+.PHONY: all
+all: tools module		## build the tools, and the module for this kernel
+
+.PHONY: tools
+tools: $(TOOLS)
+
+$(TOOLS): %: %.c mp3_client.h mp3_uapi.h
+	$(CC) $(TOOL_CFLAGS) $(LDFLAGS) -o $@ $<
+
+.PHONY: module
+module:
+	@test -d $(KDIR) || { echo "mp3: no kernel headers in $(KDIR)" \
+		"(Debian: apt install linux-headers-$$(uname -r))" >&2; exit 1; }
+	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
+
+.PHONY: load unload
+load:				## load the module (as root): PARAMS="interval_ms=10"
+	insmod ./mp3.ko $(PARAMS)
+unload:				## unload it (as root)
+	rmmod mp3
+
+.PHONY: plot
+plot:				## draw profile.data: DATA=file for another
+	analysis/plot $(or $(DATA),profile.data)
+
+.PHONY: demo
+demo:				## the whole in a guest, with a picture: 2 minutes
+	analysis/demo
+
+.PHONY: shell
+shell:				## a shell in a guest with the module loaded
+	tests/vm/setup $(KERNEL)
+	tests/vm/build -k $(KERNEL)
+	$(MAKE) tools
+	tests/vm/run -k $(KERNEL) $(addprefix -f ,$(TOOLS)) --shell
+
+.PHONY: test
+test:				## all tests, in a guest: KERNEL=6.12 for another
+	tests/run -k $(KERNEL) $(TESTS)
+
+.PHONY: check
+check:				## checkpatch, sparse, W=1, clang-tidy, ...
+	tests/check
+
+.PHONY: install
+install: all			## install module, tools, man pages, udev rule
+	$(MAKE) -C $(KDIR) M=$(CURDIR) modules_install
+	depmod -a
+	install -D -t $(DESTDIR)$(PREFIX)/bin $(TOOLS)
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 man/*.1
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man4 man/*.4
+	install -D -m 644 -t $(DESTDIR)/etc/udev/rules.d packaging/60-mp3.rules
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include mp3_uapi.h mp3_client.h
+
+.PHONY: clean
+clean:				## remove what was built
+	rm -rf build $(TOOLS)
+	@! test -d $(KDIR) || $(MAKE) -C $(KDIR) M=$(CURDIR) clean
+
+.PHONY: help
+help:				## this list
+	@sed -n 's/^\([a-z][a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
