@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
  * mp3: registering a process and reading the ring, for applications. Include
  * this file and keep mp3_uapi.h beside it: there is nothing to link.

@@ -31,7 +31,9 @@
  *	1. loads head with acquire: the entries below it are published,
  *	2. copies entry i,
  *	3. after an acquire fence loads head again, and keeps its copy only
- *	   while i + capacity - 1 > head: else the writer may have been there.
+ *	   while i + capacity - 1 > head: else the writer may have been there,
+ *	4. where others consume, too, copies word 0 after the fence, and drops
+ *	   an entry in which it is -1: it has been consumed.
  *
  * Older and simpler readers live by the words alone: all words are -1 at
  * load, word 0 of the slot after the newest entry is always -1, and a reader
