@@ -476,41 +476,62 @@ static void mp3_stop(void)
 
 /* ---- The status file: who is profiled ---- */
 
-/* Both who opened the file and who writes: no program lends its rights. */
-static bool mp3_capable(const struct file *file, struct user_namespace *ns,
+/* The memory of a process, to look at and to mmdrop(); NULL if it has none. */
+static struct mm_struct *mp3_grab_mm(struct task_struct *task)
+{
+	struct mm_struct *mm = NULL;
+	struct task_struct *thread;
+
+	rcu_read_lock();
+	/* Any thread of it may have left the memory that others still use. */
+	for_each_thread(task, thread) {
+		task_lock(thread);
+		mm = thread->mm;
+		if (mm)
+			mmgrab(mm);
+		task_unlock(thread);
+		if (mm)
+			break;
+	}
+	rcu_read_unlock();
+
+	return mm;
+}
+
+/* Of who opened the file, or, without one, of who is calling. */
+static bool mp3_capable(const struct file *opened, struct user_namespace *ns,
 			int cap)
 {
-	return ns_capable_noaudit(ns, cap) && file_ns_capable(file, ns, cap);
+	return opened ? file_ns_capable(opened, ns, cap) :
+			ns_capable_noaudit(ns, cap);
 }
 
 /*
  * ptrace_may_access(task, PTRACE_MODE_READ_REALCREDS), which modules cannot
  * call, less the security modules' say; or CAP_PERFMON.
  */
-static int mp3_may_profile(const struct file *file, struct task_struct *task)
+static int mp3_entitled(const struct cred *cred, const struct file *opened,
+			struct task_struct *task)
 {
-	const struct cred *cred = current_cred(), *tcred;
-	struct task_struct *thread;
+	const struct cred *tcred;
 	struct mm_struct *mm;
-	int err;
-
-	if (same_thread_group(task, current) ||
-	    mp3_capable(file, &init_user_ns, CAP_PERFMON))
-		return 0;
+	bool owner, able;
+	int err = 0;
 
 	rcu_read_lock();
 	tcred = __task_cred(task);
-	if (uid_eq(cred->uid, tcred->uid) && uid_eq(cred->uid, tcred->euid) &&
-	    uid_eq(cred->uid, tcred->suid) &&
-	    gid_eq(cred->gid, tcred->gid) && gid_eq(cred->gid, tcred->egid) &&
-	    gid_eq(cred->gid, tcred->sgid))
-		err = 0;
-	else
-		err = mp3_capable(file, tcred->user_ns, CAP_SYS_PTRACE) ?
-			0 : -EPERM;
+	owner = uid_eq(cred->uid, tcred->uid) &&
+		uid_eq(cred->uid, tcred->euid) &&
+		uid_eq(cred->uid, tcred->suid) &&
+		gid_eq(cred->gid, tcred->gid) &&
+		gid_eq(cred->gid, tcred->egid) &&
+		gid_eq(cred->gid, tcred->sgid);
+	able = owner || mp3_capable(opened, tcred->user_ns, CAP_SYS_PTRACE);
 	rcu_read_unlock();
-	if (err)
-		return err;
+	if (!owner && mp3_capable(opened, &init_user_ns, CAP_PERFMON))
+		return 0;
+	if (!able)
+		return -EPERM;
 
 	/*
 	 * A process that changes its credentials first becomes undumpable:
@@ -519,23 +540,29 @@ static int mp3_may_profile(const struct file *file, struct task_struct *task)
 	 * commit_creds().
 	 */
 	smp_rmb();
-	/* The thread named may have left the memory that others still use. */
-	err = -ESRCH;
-	rcu_read_lock();
-	for_each_thread(task, thread) {
-		task_lock(thread);
-		mm = thread->mm;
-		if (mm)
-			err = get_dumpable(mm) == SUID_DUMP_USER ||
-			      mp3_capable(file, mm->user_ns, CAP_SYS_PTRACE) ?
-				0 : -EPERM;
-		task_unlock(thread);
-		if (mm)
-			break;
-	}
-	rcu_read_unlock();
+	mm = mp3_grab_mm(task);
+	if (!mm)
+		return -ESRCH;
+	if (get_dumpable(mm) != SUID_DUMP_USER &&
+	    !mp3_capable(opened, mm->user_ns, CAP_SYS_PTRACE) &&
+	    !mp3_capable(opened, &init_user_ns, CAP_PERFMON))
+		err = -EPERM;
+	mmdrop(mm);
 
 	return err;
+}
+
+/* Who writes and who opened the file: nobody lends another his rights. */
+static int mp3_may_profile(const struct file *file, struct task_struct *task)
+{
+	int err;
+
+	if (same_thread_group(task, current))
+		return 0;
+	err = mp3_entitled(current_cred(), NULL, task);
+	if (err)
+		return err;
+	return mp3_entitled(file->f_cred, file, task);
 }
 
 /* One command, without its end of line: the letter, one comma or blanks, pid */
