@@ -718,7 +718,9 @@ static __poll_t mp3_poll(struct file *file, struct poll_table_struct *table)
 	head = READ_ONCE(reader->ring->head);
 	if (head == READ_ONCE(reader->polled))
 		return 0;
-	WRITE_ONCE(reader->polled, head);
+	/* Who asks for something else is not told, and has it still to come. */
+	if (poll_requested_events(table) & (EPOLLIN | EPOLLRDNORM))
+		WRITE_ONCE(reader->polled, head);
 
 	return EPOLLIN | EPOLLRDNORM;
 }
