@@ -1,0 +1,750 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The status file: which commands it takes, with which errno it refuses the
+ * others, what it lists, and that all this holds while many use it at once.
+ */
+#include <linux/sched.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include "test.h"
+
+#define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
+#define INTERVAL		"/sys/module/mp3/parameters/interval_ms"
+#define PID_LIMIT		4194304	/* no pid is ever as high */
+
+static long page_size;
+
+/* Compares a part of a result, and says what was wrong. */
+static bool expect(long got, long want, const char *what)
+{
+	if (got != want)
+		diag("%s: got %ld, want %ld", what, got, want);
+	return got == want;
+}
+
+static void set_interval(int ms)
+{
+	int fd = open(INTERVAL, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || dprintf(fd, "%d", ms) < 0)
+		err(1, INTERVAL);
+	close(fd);
+}
+
+/* ---- Processes ---- */
+
+static pid_t sleeper(void)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		err(1, "fork");
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;)
+		pause();
+}
+
+static void reap(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static void make_zombie(pid_t pid)
+{
+	siginfo_t info;
+
+	kill(pid, SIGKILL);
+	if (waitid(P_PID, pid, &info, WEXITED | WNOWAIT))
+		err(1, "waitid");
+}
+
+/* A process of two threads; the first one's id is the process's. */
+struct threads {
+	pid_t first, second;
+};
+
+static void *tell_id(void *pipe)
+{
+	pid_t self = gettid();
+
+	if (write(*(int *)pipe, &self, sizeof(self)) != sizeof(self))
+		_exit(1);
+	for (;;)
+		pause();
+}
+
+static bool is_zombie(pid_t pid)
+{
+	char path[40], text[512] = "";
+	FILE *stat;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	stat = fopen(path, "re");
+	if (!stat || !fgets(text, sizeof(text), stat))
+		err(1, "%s", path);
+	fclose(stat);
+
+	return strstr(text, ") Z ");
+}
+
+static struct threads two_threads(bool first_ends)
+{
+	struct threads threads;
+	pthread_t thread;
+	int tell[2];
+
+	if (pipe(tell))
+		err(1, "pipe");
+	threads.first = fork();
+	if (!threads.first) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (pthread_create(&thread, NULL, tell_id, &tell[1]))
+			_exit(1);
+		if (first_ends)
+			syscall(SYS_exit, 0);
+		for (;;)
+			pause();
+	}
+	close(tell[1]);
+	if (read(tell[0], &threads.second, sizeof(pid_t)) != sizeof(pid_t))
+		errx(1, "no second thread");
+	close(tell[0]);
+	while (first_ends && !is_zombie(threads.first))
+		sleep_ms(1);
+
+	return threads;
+}
+
+/* ---- One command ---- */
+
+/* A text to be written, NULs and all: "@" in it is a pid, "R" the letter. */
+struct form {
+	const char *text;
+	size_t size;
+};
+
+#define FORM(text)	{ text, sizeof(text) - 1 }
+
+static size_t fill_in(char *line, const struct form *form, char letter,
+		      pid_t pid)
+{
+	size_t i, size = 0;
+
+	for (i = 0; i < form->size; i++) {
+		if (form->text[i] == '@')
+			size += sprintf(line + size, "%d", pid);
+		else
+			line[size++] = form->text[i] == 'R' ? letter :
+							      form->text[i];
+	}
+	return size;
+}
+
+static void test_well_formed(pid_t pid)
+{
+	static const struct form forms[] = {
+		FORM("R,@"), FORM("R,@\n"), FORM("R,@\0"), FORM("R,@\n\0"),
+		FORM("R @"), FORM("R @\n"), FORM("R    @"), FORM("R\t@\n"),
+		FORM("R \t @"), FORM("\nR,@"), FORM("R,@\n\n\n"),
+	};
+	bool good = true;
+	char line[100];
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(forms); i++) {
+		size_t size = fill_in(line, &forms[i], 'R', pid);
+
+		good &= expect(status_write(line, size), size, forms[i].text);
+		good &= expect(listed(pid), 1, forms[i].text);
+		size = fill_in(line, &forms[i], 'U', pid);
+		good &= expect(status_write(line, size), size, forms[i].text);
+		good &= expect(listed(pid), 0, forms[i].text);
+	}
+	ok(good, "well-formed commands are taken whole");
+}
+
+static const struct form malformed[] = {
+	FORM("R, @"), FORM("R@"), FORM("R,"), FORM("R"), FORM("R "),
+	FORM("r,@"), FORM("@"), FORM(",@"), FORM(" R,@"), FORM("X,@"),
+	FORM("RR,@"), FORM("R,,@"), FORM("R ,@"), FORM("R;@"),
+	FORM("R\v@"), FORM("R,+@"), FORM("R,-@"), FORM("R,-1"),
+	FORM("R,0"), FORM("R,00"), FORM("R,0x1"), FORM("R,@a"),
+	FORM("R,@ "), FORM("R,@,"), FORM("R,@\r\n"), FORM("R,@ R,@"),
+	FORM("R,2147483648"), FORM("R,4294967297"),
+	FORM("R,99999999999999999999"), FORM("R,18446744073709551617"),
+	FORM("\n"), FORM("\n\n\n"), FORM("\0"), FORM("\0\n\0"),
+	FORM("R\n@"), FORM("R,\n@"), FORM("R,\0@"), FORM("R\0,@"),
+};
+
+static void test_malformed(pid_t pid)
+{
+	const struct form *form;
+	bool good = true;
+	char line[100];
+
+	for (form = malformed; form < malformed + ARRAY_SIZE(malformed);
+	     form++) {
+		size_t size = fill_in(line, form, 'R', pid);
+
+		good &= expect(status_write(line, size), -EINVAL, form->text);
+		good &= expect(listed(pid) + listed(1), 0, form->text);
+		good &= expect(command('R', pid), 0, form->text);
+		size = fill_in(line, form, 'U', pid);
+		good &= expect(status_write(line, size), -EINVAL, form->text);
+		good &= expect(command('U', pid), 0, form->text);
+	}
+	ok(good, "malformed commands are EINVAL and change nothing");
+	ok_eq(status_write("R", 0), 0, "a write of no bytes does nothing");
+}
+
+/* Until processes can be followed. */
+static void test_follow(pid_t pid)
+{
+	ok(command('F', pid) == -EINVAL && !listed(pid), "F is EINVAL");
+}
+
+/* Cut short, each line here would name process 1. */
+static void test_long_lines(void)
+{
+	bool good = true;
+	char line[100];
+	int size;
+
+	for (size = 20; size <= 90; size++) {
+		int ret;
+
+		snprintf(line, sizeof(line), "R%*d\n", size - 1, 1999999999);
+		ret = status_write(line, size + 1);
+		if (size <= 40)
+			good &= expect(ret, -ESRCH, "many blanks");
+		else if (size >= 70)
+			good &= expect(ret, -EINVAL, "too many blanks");
+		else
+			good &= ret == -ESRCH || ret == -EINVAL;
+		good &= expect(listed(1), 0, "process 1");
+	}
+	ok(good, "an over-long line is EINVAL, and is never cut short");
+}
+
+static void test_ended(void)
+{
+	pid_t pid = sleeper();
+	bool good;
+	int i;
+
+	/* Process 2 is the parent of all kernel threads. */
+	ok(command('R', 2) == -EINVAL && command('U', 2) == -EINVAL,
+	   "a kernel thread is EINVAL");
+
+	reap(pid);
+	ok(command('R', pid) == -ESRCH && command('U', pid) == -ESRCH &&
+	   command('R', PID_LIMIT) == -ESRCH &&
+	   command('U', PID_LIMIT) == -ESRCH, "no such process is ESRCH");
+
+	pid = sleeper();
+	ok_eq(command('U', pid), -ESRCH, "U of one not registered is ESRCH");
+	make_zombie(pid);
+	ok(command('R', pid) == -ESRCH && command('U', pid) == -ESRCH &&
+	   !listed(pid), "a zombie is ESRCH");
+	reap(pid);
+
+	/* No tick may take it away meanwhile. */
+	pid = sleeper();
+	set_interval(10000);
+	good = command('R', pid) == 0;
+	make_zombie(pid);
+	ok(good && command('U', pid) == -ESRCH && listed(pid) == 1,
+	   "U of a registered zombie is ESRCH");
+	set_interval(50);
+	/* Only a hang gets to the end of this. */
+	for (i = 0; i < 6000 && listed(pid); i++)
+		sleep_ms(10);
+	ok(!listed(pid), "it leaves by itself, reaped or not");
+	reap(pid);
+}
+
+static void test_threads(bool first_ends)
+{
+	const char *what = first_ends ? "a process whose first thread ended" :
+					"a process of two threads";
+	struct threads threads = two_threads(first_ends);
+	pid_t ids[] = { threads.first, threads.second };
+	bool good = true;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		good &= expect(command('R', ids[i]), 0, "R");
+		good &= expect(listed(threads.first), 1, "the process");
+		good &= expect(listed(threads.second), 0, "the thread");
+		good &= expect(command('R', ids[0]), -EEXIST, "R again");
+		good &= expect(command('R', ids[1]), -EEXIST, "R again");
+		good &= expect(command('U', ids[!i]), 0, "U");
+		good &= expect(listed(threads.first), 0, "the process");
+		good &= expect(command('U', ids[i]), -ESRCH, "U again");
+	}
+	ok(good, "%s: either id names it", what);
+
+	make_zombie(threads.first);
+	ok(command('R', threads.first) == -ESRCH &&
+	   command('R', threads.second) == -ESRCH,
+	   "%s: ESRCH once both ended", what);
+	reap(threads.first);
+}
+
+/* A child with that pid. */
+static pid_t sleeper_named(pid_t pid)
+{
+	struct clone_args args = {
+		.exit_signal = SIGCHLD,
+		.set_tid = (uintptr_t)&pid,
+		.set_tid_size = 1,
+	};
+	pid_t child = syscall(SYS_clone3, &args, sizeof(args));
+
+	if (child < 0)
+		err(1, "clone3");
+	while (!child)
+		pause();
+	return child;
+}
+
+/* The dead one stays registered until the next tick, which is far away. */
+static void test_pid_reuse(const struct ring *ring)
+{
+	pid_t pid = sleeper();
+	bool good = true;
+
+	set_interval(10000);
+	good &= expect(command('R', pid), 0, "R");
+	reap(pid);
+	good &= expect(listed(pid), 0, "the dead one");
+	good &= expect(ring->header->processes, 1, "registered");
+	sleeper_named(pid);
+	good &= expect(listed(pid), 0, "the new one");
+	good &= expect(command('U', pid), -ESRCH, "U of the new one");
+	good &= expect(command('R', pid), 0, "R of the new one");
+	good &= expect(listed(pid), 1, "the new one");
+	good &= expect(command('U', pid), 0, "U of the new one");
+	good &= expect(listed(pid), 0, "the new one");
+	ok(good, "a pid used again is another process");
+	reap(pid);
+	set_interval(50);
+	wait_idle(ring);
+}
+
+/* ---- Several commands a write ---- */
+
+static void test_lines(pid_t a, pid_t b, pid_t c)
+{
+	static const struct {
+		struct form form;
+		int error;
+	} bad[] = {
+		{ FORM("X"), EINVAL }, { FORM("R,2"), EINVAL },
+		{ FORM("R,@"), EEXIST }, { FORM("R,4194304"), ESRCH },
+		{ FORM("U,4194304"), ESRCH }, { FORM("R,1 "), EINVAL },
+	};
+	bool good = true;
+	char text[200];
+	size_t i;
+	int size;
+
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		const char *what = bad[i].form.text;
+		int before = sprintf(text, "R,%d\nR %d\n\n", a, b);
+
+		size = before + fill_in(text + before, &bad[i].form, 'R', a);
+		size += sprintf(text + size, "\nR,%d\n", c);
+		good &= expect(status_write(text, size), before, what);
+		good &= expect(listed(a) + listed(b), 2, "those before it");
+		good &= expect(listed(c), 0, "the one after it");
+		good &= expect(status_write(text + before, size - before),
+			       -bad[i].error, what);
+		good &= expect(listed(c), 0, "the one after it");
+		size = sprintf(text, "U,%d\nU\t%d", a, b);
+		good &= expect(status_write(text, size), size, "U and U");
+	}
+	ok(good, "lines before a failing one take effect, and are counted");
+
+	size = sprintf(text, "R,%d%cR,%d%c%c", a, 0, b, 0, 0);
+	good = expect(status_write(text, size), size, "R and R");
+	size = sprintf(text, "U,%d%cU,%d", a, 0, b);
+	good &= expect(status_write(text, size), size, "U and U");
+	ok(good, "a NUL ends a line as a newline does");
+}
+
+static void test_split(void)
+{
+	int fd = open(MP3_STATUS_PATH, O_WRONLY | O_CLOEXEC);
+	bool good = true;
+
+	good &= expect(write(fd, "R,1", 3), 3, "R,1");
+	good &= expect(write(fd, "234", 3), -1, "234");
+	good &= expect(write(fd, "U,", 2), -1, "U,");
+	good &= expect(write(fd, "1", 1), -1, "1");
+	good &= expect(listed(1), 1, "process 1");
+	good &= expect(write(fd, "U,1", 3), 3, "U,1");
+	ok(good, "a command is never joined from two writes");
+	close(fd);
+}
+
+static void test_page(void)
+{
+	char *text = malloc(page_size + 1);
+	long size = 0;
+
+	if (!text)
+		err(1, "malloc");
+	while (size < page_size - 40)
+		size += sprintf(text + size, "R,%d\nU %d\n", getpid(),
+				getpid());
+	memset(text + size, '\n', page_size + 1 - size);
+	ok_eq(status_write(text, page_size), page_size, "a page of commands is taken");
+
+	size = sprintf(text, "R,%d", getpid());
+	memset(text + size, '\n', page_size + 1 - size);
+	ok(status_write(text, page_size + 1) == -EINVAL && !listed(getpid()),
+	   "one byte more is EINVAL, and changes nothing");
+	free(text);
+}
+
+/* What a write returns is what took effect, wherever the memory ends. */
+static void test_fault(void)
+{
+	char *map = mmap(NULL, 2 * page_size, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *text, *end = map + page_size;
+	char pair[40];
+	int size, ret;
+
+	if (map == MAP_FAILED || munmap(end, page_size))
+		err(1, "mmap");
+	ok_eq(status_write(end, 8), -EFAULT, "a bad address is EFAULT");
+
+	size = sprintf(pair, "R,%d\nU,%d\n", getpid(), getpid());
+	for (text = end; text - size >= map + size;) {
+		text -= size;
+		memcpy(text, pair, size);
+	}
+	size = end - text + 1;
+	ret = status_write(text, size);
+	ok(ret > 0 && ret < size && text[ret - 1] == '\n' &&
+	   listed(getpid()) == (text + ret < end && text[ret] == 'U'),
+	   "lines before the end of memory take effect");
+	ok_eq(status_write(text + ret, size - ret), -EFAULT,
+	      "the next one is EFAULT");
+	command('U', getpid());
+	munmap(map, page_size);
+}
+
+/* ---- What is not seen ---- */
+
+static void write_malformed(int times)
+{
+	char line[100];
+	int i;
+
+	for (i = 0; i < times; i++) {
+		size_t size = fill_in(line, &malformed[i % ARRAY_SIZE(malformed)],
+				      i % 2 ? 'R' : 'U', getpid());
+
+		status_write(line, size);
+	}
+}
+
+static void test_log(void)
+{
+	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	int records = 0, ours = 0;
+	char record[8192];
+	ssize_t size;
+
+	if (fd < 0 || lseek(fd, 0, SEEK_END) < 0)
+		err(1, "/dev/kmsg");
+	write_malformed(5000);
+	while ((size = read(fd, record, sizeof(record) - 1)) > 0 ||
+	       errno == EPIPE) {
+		record[size > 0 ? size : 0] = '\0';
+		records++;
+		ours += !!strstr(record, "mp3");
+	}
+	close(fd);
+	/* The rest of the kernel may have its say meanwhile. */
+	ok(!ours && records < 100,
+	   "5000 malformed commands leave no word in the kernel's log");
+}
+
+static long slab_kb(void)
+{
+	FILE *file = fopen("/proc/sys/vm/stat_refresh", "we");
+	char line[100];
+	long kb = -1;
+
+	/* Else each CPU keeps some of it to itself for a while. */
+	if (file && (fputs("1", file), fclose(file)))
+		err(1, "stat_refresh");
+	file = fopen("/proc/meminfo", "re");
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "SUnreclaim: %ld kB", &kb) == 1)
+			break;
+	if (kb < 0)
+		err(1, "/proc/meminfo");
+	fclose(file);
+
+	return kb;
+}
+
+/* Others allocate too, and some kernels free late; a leak never stops. */
+static void test_memory(pid_t pid)
+{
+	long grown = 0;
+	int round, i;
+
+	for (round = 0; round < 10; round++) {
+		long before = slab_kb();
+
+		for (i = 0; i < 20000; i++) {
+			command('R', pid);
+			command('R', pid);
+			command('U', pid);
+		}
+		grown = slab_kb() - before;
+		if (grown < 1000)
+			break;
+	}
+	if (!ok(round < 10, "registering in vain keeps no memory"))
+		diag("the last 20000 kept %ld kB", grown);
+}
+
+/* ---- The listing ---- */
+
+static int count_in(const char *text, pid_t pid)
+{
+	int count = 0;
+
+	for (; *text; text = strchr(text, '\n') + 1)
+		count += atoi(text) == pid;
+
+	return count;
+}
+
+/* The rest of a listing, read in pieces; to be freed. */
+static char *read_rest(int fd, size_t piece)
+{
+	size_t size = 0, room = 1 << 20;
+	char *text = malloc(room);
+	ssize_t got;
+
+	if (!text)
+		err(1, "malloc");
+	while (size + piece < room && (got = read(fd, text + size, piece)) > 0)
+		size += got;
+	text[size] = '\0';
+
+	return text;
+}
+
+static bool rest_is(int fd, size_t piece, const char *want)
+{
+	char *text = read_rest(fd, piece);
+	bool same = !strcmp(text, want);
+
+	free(text);
+	return same;
+}
+
+static int open_listing(void)
+{
+	int fd = open(MP3_STATUS_PATH, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		err(1, MP3_STATUS_PATH);
+	return fd;
+}
+
+static void test_listing(void)
+{
+	static const size_t pieces[] = { 1, 7, 4096 };
+	static pid_t pids[1000];
+	int fd = open_listing();
+	char *whole, *line;
+	bool good = true;
+	size_t i, lines = 0;
+	char byte;
+
+	for (i = 0; i < ARRAY_SIZE(pids); i++) {
+		pids[i] = sleeper();
+		good &= command('R', pids[i]) == 0;
+	}
+	whole = status_text();
+	for (line = whole; *line; line = strchr(line, '\n') + 1)
+		lines++;
+	for (i = 0; i < ARRAY_SIZE(pids); i++)
+		good &= count_in(whole, pids[i]) == 1;
+	ok(good && lines == ARRAY_SIZE(pids), "1000 processes are listed once");
+	ok(rest_is(fd, 4096, whole), "and in a file opened before they came");
+	close(fd);
+
+	for (i = 0; i < ARRAY_SIZE(pieces); i++) {
+		fd = open_listing();
+		ok(rest_is(fd, pieces[i], whole),
+		   "the list is the same, read by %zu", pieces[i]);
+		close(fd);
+	}
+
+	fd = open_listing();
+	good = read(fd, &byte, 1) == 1 && !command('U', pids[500]);
+	ok(good && rest_is(fd, 100, whole + 1),
+	   "a list once begun is read to its end as it was");
+	free(whole);
+	whole = status_text();
+	ok(!lseek(fd, 0, SEEK_SET) && rest_is(fd, 100, whole) &&
+	   !count_in(whole, pids[500]), "from its start it is read anew");
+	free(whole);
+	close(fd);
+	for (i = 0; i < ARRAY_SIZE(pids); i++)
+		reap(pids[i]);
+}
+
+/* ---- Many at once ---- */
+
+#define WORKERS	8
+
+static bool listing_is_sane(void)
+{
+	char *text = status_text(), *line;
+	bool sane = true;
+
+	for (line = text; *line; line = strchr(line, '\n') + 1)
+		sane &= atoi(line) > 0 && count_in(text, atoi(line)) == 1;
+	free(text);
+
+	return sane;
+}
+
+/* A child that makes faults and, half of the time, ends at once. */
+static pid_t visitor(bool stays)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	free(calloc(16, page_size));
+	while (stays)
+		pause();
+	_exit(0);
+}
+
+/* @pids: of the workers, and after them of a child of each */
+static void work(volatile pid_t *pids, unsigned int self)
+{
+	unsigned int seed = self;
+	time_t end = time(NULL) + 5;
+	pid_t pid;
+	int ret;
+
+	while (time(NULL) < end) {
+		pid = pids[rand_r(&seed) % (2 * WORKERS)];
+		switch (rand_r(&seed) % 4) {
+		case 0:
+			ret = command('R', pid);
+			if (ret && ret != -EEXIST && ret != -ESRCH)
+				errx(1, "R,%d: %s", pid, strerror(-ret));
+			break;
+		case 1:
+			ret = command('U', pid);
+			if (ret && ret != -ESRCH)
+				errx(1, "U,%d: %s", pid, strerror(-ret));
+			break;
+		case 2:
+			if (!listing_is_sane())
+				errx(1, "a process is listed twice");
+			break;
+		case 3:
+			reap(pids[WORKERS + self]);
+			pids[WORKERS + self] = visitor(rand_r(&seed) % 2);
+			break;
+		}
+	}
+	reap(pids[WORKERS + self]);
+}
+
+static void test_stress(const struct ring *ring)
+{
+	volatile pid_t *pids = mmap(NULL, page_size, PROT_READ | PROT_WRITE,
+				    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t workers[WORKERS];
+	bool good = true;
+	int i, go[2], status;
+	char *text;
+
+	if (pids == MAP_FAILED || pipe(go))
+		err(1, "mmap");
+	set_interval(1);
+	for (i = 0; i < WORKERS; i++) {
+		workers[i] = fork();
+		if (!workers[i]) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			close(go[1]);
+			pids[i] = getpid();
+			pids[WORKERS + i] = visitor(true);
+			/* Its end is the sign that all have their pids there. */
+			if (read(go[0], &status, 1))
+				_exit(1);
+			work(pids, i);
+			_exit(0);
+		}
+	}
+	for (i = 0; i < 2 * WORKERS; i++)
+		while (!pids[i])
+			sleep_ms(1);
+	close(go[1]);
+	close(go[0]);
+
+	for (i = 0; i < WORKERS; i++)
+		good &= waitpid(workers[i], &status, 0) == workers[i] &&
+			status == 0;
+	ok(good, "8 processes at it, with children that come and go");
+	wait_idle(ring);
+	text = status_text();
+	ok(!*text, "nothing is registered in the end");
+	free(text);
+	set_interval(50);
+}
+
+int main(void)
+{
+	struct ring ring = ring_open();
+	pid_t a = sleeper(), b = sleeper(), c = sleeper();
+
+	page_size = sysconf(_SC_PAGESIZE);
+	test_well_formed(a);
+	test_malformed(a);
+	test_follow(a);
+	test_long_lines();
+	test_ended();
+	test_threads(false);
+	test_threads(true);
+	test_pid_reuse(&ring);
+	test_lines(a, b, c);
+	test_split();
+	test_page();
+	test_fault();
+	test_log();
+	test_memory(a);
+	reap(a);
+	reap(b);
+	reap(c);
+	test_listing();
+	wait_idle(&ring);
+	test_stress(&ring);
+
+	return done();
+}

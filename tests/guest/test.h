@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the tests in the guest share: KTAP output, and the module's interface
+ * by its bare system calls, so that no code under test tests itself.
+ *
+ * A test program calls ok() or skip() for each result and returns done(). The
+ * plan comes last: a program that dies on the way has none, and has failed.
+ */
+#ifndef MP3_TEST_H
+#define MP3_TEST_H
+
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../../mp3_uapi.h"
+
+static int test_nr, test_failed;
+
+#define diag(fmt, ...) (printf("# " fmt "\n", ##__VA_ARGS__), fflush(stdout))
+
+/* One result; returns it. */
+__attribute__((format(printf, 2, 3)))
+static inline bool ok(bool pass, const char *fmt, ...)
+{
+	va_list args;
+
+	printf("%s %d ", pass ? "ok" : "not ok", ++test_nr);
+	va_start(args, fmt);
+	vprintf(fmt, args);
+	va_end(args);
+	putchar('\n');
+	fflush(stdout);
+	test_failed += !pass;
+
+	return pass;
+}
+
+/* One result, of two numbers that must be equal; says both when not. */
+static inline bool ok_eq(long long got, long long want, const char *name)
+{
+	if (!ok(got == want, "%s", name)) {
+		diag("got %lld, want %lld", got, want);
+		return false;
+	}
+	return true;
+}
+
+static inline void skip(const char *name, const char *reason)
+{
+	printf("ok %d %s # SKIP %s\n", ++test_nr, name, reason);
+	fflush(stdout);
+}
+
+static inline int done(void)
+{
+	printf("1..%d\n", test_nr);
+	return test_failed ? 1 : 0;
+}
+
+/* One write(2) to the status file: the bytes taken, or -errno. */
+static inline int status_write(const void *text, size_t size)
+{
+	int fd = open(MP3_STATUS_PATH, O_WRONLY | O_CLOEXEC);
+	int ret;
+
+	if (fd < 0)
+		return -errno;
+	ret = write(fd, text, size);
+	if (ret < 0)
+		ret = -errno;
+	close(fd);
+
+	return ret;
+}
+
+/* One command: 0 or -errno. */
+static inline int command(char letter, pid_t pid)
+{
+	char line[32];
+	int len = snprintf(line, sizeof(line), "%c,%d", letter, pid);
+	int ret = status_write(line, len);
+
+	return ret < 0 ? ret : 0;
+}
+
+/* The status file's text, whole; to be freed. */
+static inline char *status_text(void)
+{
+	size_t size = 0, room = 1 << 16;
+	char *text = malloc(room);
+	int fd = open(MP3_STATUS_PATH, O_RDONLY | O_CLOEXEC);
+	ssize_t got;
+
+	if (fd < 0 || !text)
+		err(1, "%s", MP3_STATUS_PATH);
+	while ((got = read(fd, text + size, room - size - 1)) > 0) {
+		size += got;
+		if (room - size > 4096)
+			continue;
+		room *= 2;
+		text = realloc(text, room);
+		if (!text)
+			err(1, "realloc");
+	}
+	if (got < 0)
+		err(1, "read %s", MP3_STATUS_PATH);
+	close(fd);
+	text[size] = '\0';
+
+	return text;
+}
+
+/* How often a pid is listed. */
+static inline int listed(pid_t pid)
+{
+	char *text = status_text(), *line;
+	int count = 0;
+
+	for (line = text; *line; line = strchr(line, '\n') + 1)
+		count += atoi(line) == pid;
+	free(text);
+
+	return count;
+}
+
+/* The sample ring, mapped: writable data, read-only header. */
+struct ring {
+	int fd;
+	volatile struct mp3_header *header;
+	volatile struct mp3_sample *samples;
+	size_t data_size;
+};
+
+static inline struct ring ring_open(void)
+{
+	struct ring ring = { .fd = open(MP3_DEVICE_PATH, O_RDWR | O_CLOEXEC) };
+	long page = sysconf(_SC_PAGESIZE);
+
+	ring.data_size = MP3_DATA_PAGES * page;
+	if (ring.fd < 0)
+		err(1, "%s", MP3_DEVICE_PATH);
+	ring.header = mmap(NULL, page, PROT_READ, MAP_SHARED, ring.fd,
+			   MP3_OFF_HEADER);
+	ring.samples = mmap(NULL, ring.data_size, PROT_READ | PROT_WRITE,
+			    MAP_SHARED, ring.fd, 0);
+	if (ring.header == MAP_FAILED || ring.samples == MAP_FAILED)
+		err(1, "mmap %s", MP3_DEVICE_PATH);
+
+	return ring;
+}
+
+static inline uint64_t ring_head(const struct ring *ring)
+{
+	return __atomic_load_n(&ring->header->head, __ATOMIC_ACQUIRE);
+}
+
+struct totals {
+	unsigned long samples, min_flt, maj_flt, cpu_percent;
+};
+
+/* The samples from entry @from up to the head; the ring must not have lapped. */
+static inline struct totals ring_sum(const struct ring *ring, uint64_t from)
+{
+	struct totals sum = { 0 };
+	uint64_t i, head = ring_head(ring);
+
+	if (head - from > MP3_SAMPLES - 2)
+		errx(1, "the ring has lapped");
+	for (i = from; i < head; i++) {
+		volatile struct mp3_sample *s = &ring->samples[i % MP3_SAMPLES];
+
+		sum.samples++;
+		sum.min_flt += s->min_flt;
+		sum.maj_flt += s->maj_flt;
+		sum.cpu_percent += s->cpu_percent;
+	}
+	return sum;
+}
+
+static inline void sleep_ms(long ms)
+{
+	struct timespec ts = { ms / 1000, ms % 1000 * 1000000 };
+
+	while (nanosleep(&ts, &ts) && errno == EINTR)
+		;
+}
+
+/* Waits until nothing is registered: then the head is final. */
+static inline void wait_idle(const struct ring *ring)
+{
+	int i;
+
+	/* Only a hang gets here; a minute is no measure of anything. */
+	for (i = 0; i < 6000; i++) {
+		if (!__atomic_load_n(&ring->header->processes, __ATOMIC_ACQUIRE))
+			return;
+		sleep_ms(10);
+	}
+	errx(1, "still registered after a minute: %u processes",
+	     ring->header->processes);
+}
+
+#endif /* MP3_TEST_H */
