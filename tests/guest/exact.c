@@ -22,6 +22,9 @@
 #define CHILD_PAGES	5000
 #define MIXES		20
 
+/* Behind the name: min_flt, maj_flt, utime and stime. */
+#define STAT_FORMAT	" %*c %*d %*d %*d %*d %*d %*u %ld %*u %ld %*u %ld %ld"
+
 struct counts {
 	long min_flt, maj_flt, cpu_us;
 };
@@ -714,8 +717,7 @@ static struct counts stat_self(int fd)
 
 	text[size < 0 ? 0 : size] = '\0';
 	fields = strrchr(text, ')');
-	if (!fields || sscanf(fields + 1, " %*c %*d %*d %*d %*d %*d %*u"
-			      " %ld %*u %ld %*u %ld %ld", &counts.min_flt,
+	if (!fields || sscanf(fields + 1, STAT_FORMAT, &counts.min_flt,
 			      &counts.maj_flt, &utime, &stime) != 4)
 		errx(1, "/proc/self/stat");
 	counts.cpu_us = (utime + stime) * (1000000 / sysconf(_SC_CLK_TCK));

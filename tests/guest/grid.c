@@ -162,7 +162,7 @@ static struct grid start_grid(void)
 	grid.head = ring_head(&ring);
 	grid.missed = ring.header->missed;
 	grid.begin = sample(grid.head - 1)->jiffies;
-	grid.step = ring.header->interval_ns * 1e-9 * ring.header->hz;
+	grid.step = ring.header->interval_ns / 1e9 * ring.header->hz;
 	must('R', self);
 	grid.slack = jiffies_at_most() - grid.begin;
 
@@ -305,7 +305,7 @@ static int compare_late(const void *a, const void *b)
  */
 static void long_intervals_hold(const char *ms, unsigned int samples)
 {
-	struct seen seen[8];
+	struct seen seen[8] = { 0 };
 	struct grid grid;
 	unsigned int i;
 	bool good = false;
@@ -561,6 +561,7 @@ static void shortest_interval(void)
 {
 	struct grid grid;
 	unsigned int row = 0, longest = 0;
+	unsigned long gap;
 	uint64_t i;
 
 	set_interval("1");
@@ -569,7 +570,8 @@ static void shortest_interval(void)
 	must('U', self);
 	set_interval("50");
 	for (i = grid.head; i < grid.head + 300; i++) {
-		row = sample(i + 1)->jiffies == sample(i)->jiffies + 1 ? row + 1 : 0;
+		gap = sample(i + 1)->jiffies - sample(i)->jiffies;
+		row = gap == 1 ? row + 1 : 0;
 		if (row > longest)
 			longest = row;
 	}
@@ -592,7 +594,7 @@ static void hog(int cpu, int ready, int *arrived, long ms)
 	CPU_SET(cpu, &set);
 	if (sched_setaffinity(0, sizeof(set), &set) ||
 	    sched_setscheduler(0, SCHED_FIFO, &param))
-		err(1, "cannot hog CPU %d", cpu);
+		err(1, "cannot take CPU %d", cpu);
 	if (read(ready, &byte, 1))
 		err(1, "read");
 	__atomic_add_fetch(arrived, 1, __ATOMIC_SEQ_CST);

@@ -194,6 +194,17 @@ static bool nothing_left(void)
 
 /* ---- Processes ---- */
 
+/* Memory that children share with their parent. */
+static volatile void *shared(void)
+{
+	void *memory = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		err(1, "mmap");
+	return memory;
+}
+
 /* A child that sleeps; it dies with its parent. */
 static pid_t sleeper(void)
 {
@@ -248,6 +259,36 @@ static pid_t meddler(void)
 		if (ret && ret != -ESRCH && !file_is_on_its_way(ret))
 			errx(1, "U: %s", strerror(-ret));
 		usleep(500);
+	}
+}
+
+/*
+ * Uses whatever of a load is there to be used, as soon as it is: registers
+ * itself, and opens the device, by a node that was there before.
+ */
+static pid_t early_user(volatile bool *opened)
+{
+	static const char path[] = "/dev/mp3-early";
+	pid_t pid;
+
+	unlink(path);
+	if (mknod(path, S_IFCHR | 0600, makedev(MP3_MAJOR, 0)))
+		err(1, "%s", path);
+	*opened = false;
+	pid = fork();
+	if (pid)
+		return pid;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;) {
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+		if (fd >= 0) {
+			*opened = true;
+			close(fd);
+		}
+		command('R', getpid());
+		usleep(1000);
 	}
 }
 
@@ -322,9 +363,7 @@ static void test_hundred(void)
 static void test_interval_writer(void)
 {
 	static const char * const last_step[2] = { "async_synchronize_full" };
-	volatile long *taken = mmap(NULL, sizeof(*taken),
-				    PROT_READ | PROT_WRITE,
-				    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	volatile long *taken = shared();
 	pid_t pid = sleeper(), writer = interval_writer(taken);
 	bool good = true;
 	int i;
@@ -621,16 +660,18 @@ static void test_steps(void)
 		  "", -EXFULL, 1, -EXFULL },
 		{ "any device number", { "alloc_chrdev_region" },
 		  "major=0", -EXFULL, 1, -EXFULL },
-		{ "the device", { "cdev_add" }, "", -EXFULL, 1, -EXFULL },
 		{ "the class", { "class_create", "__class_create" },
 		  "", -EXFULL, 1, -EXFULL },
-		{ "the node", { "device_create" }, "", -EXFULL, 1, -EXFULL },
 		{ "the proc directory", { "proc_mkdir" }, "", 0, 1, -ENOMEM },
 		{ "the status file", { "proc_create" }, "", 0, 1, -ENOMEM },
+		{ "the node", { "device_create" }, "", -EXFULL, 1, -EXFULL },
+		{ "the device", { "cdev_add" }, "", -EXFULL, 1, -EXFULL },
 	};
-	bool possible = fail_is_possible();
+	bool possible = fail_is_possible(), none_opened = true;
+	volatile bool *opened = shared();
 	const struct step *step;
 	char how[60];
+	pid_t user;
 	int ret;
 
 	for (step = steps; step < steps + ARRAY_SIZE(steps); step++) {
@@ -638,12 +679,15 @@ static void test_steps(void)
 			skip(step->name, "no kprobes");
 			continue;
 		}
-		snprintf(how, sizeof(how), "nth=%d retval=%ld", step->nth,
-			 step->retval);
+		snprintf(how, sizeof(how), "nth=%d retval=%ld delay_ms=20",
+			 step->nth, step->retval);
 		ret = fail_load(getpid(), step->symbols, how);
 		if (ret)
 			errx(1, "%s: %s", step->symbols[0], strerror(-ret));
+		user = early_user(opened);
 		ret = load(step->params);
+		end(user);
+		none_opened &= !*opened;
 		fail_unload();
 		if (ret != step->error)
 			diag("load: %s", strerror(-ret));
@@ -653,6 +697,9 @@ static void test_steps(void)
 			continue;
 		must_unload();
 	}
+	/* An open file would be left without a module. */
+	ok(none_opened, "until a load cannot fail, no one can open the device");
+	unlink("/dev/mp3-early");
 }
 
 static int do_register(int fd)

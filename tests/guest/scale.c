@@ -325,7 +325,7 @@ static void end_child(pid_t pid, int tell, long *min_flt, long *maj_flt)
 /* A child with the pid wanted: another one may come before it now and then. */
 static pid_t child_with_pid(pid_t want, int *tell)
 {
-	long min_flt, maj_flt;
+	long min_flt = 0, maj_flt = 0;
 	char text[16];
 	pid_t pid;
 	int try;
