@@ -40,7 +40,8 @@
  * stores -1 over what it has read.
  *
  * poll(2) says readable when something was published since the last poll of
- * this open file that said so, or since its open.
+ * this open file that said so, or since its open. epoll_ctl(2) polls, too, and
+ * keeps to itself what it was told: look at head after it.
  */
 #ifndef MP3_UAPI_H
 #define MP3_UAPI_H

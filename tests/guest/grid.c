@@ -332,10 +332,19 @@ static void long_intervals_hold(const char *ms, unsigned int samples)
 
 /* ---- The first and the last sample ---- */
 
+/* Whether the last one has been unregistered, or has ended. */
 static void silence(void)
 {
-	uint64_t head = ring_head(&ring), ticks = ring.header->ticks;
+	pid_t child = idle_child();
+	uint64_t head, ticks;
 
+	must('R', self);
+	must('U', self);
+	must('R', child);
+	end_child(child);
+	wait_idle(&ring);
+	head = ring_head(&ring);
+	ticks = ring.header->ticks;
 	sleep_ms(1000);
 	ok(ring_head(&ring) == head && ring.header->ticks == ticks,
 	   "nothing is registered: no tick and no sample in a second");

@@ -104,6 +104,11 @@ static void publish(void)
 
 /* ---- Lengths and offsets ---- */
 
+/*
+ * A mapping lies in one region, or is refused: a page of the device that is no
+ * page of the ring can then never be touched. The large numbers are right in
+ * their lower 32 bits, and would pass where a page number is cut to that.
+ */
 static void test_regions(void)
 {
 	const size_t header = MP3_OFF_HEADER;
@@ -156,6 +161,11 @@ static void test_regions(void)
 
 /* ---- Protections ---- */
 
+/*
+ * Refused when it is mapped, and when it is asked for later: a mapping keeps
+ * for life what it may become. A private one would write to copies, and still
+ * is refused for the header: who asks for it takes it for something else.
+ */
 static void test_protections(void)
 {
 	const struct {
@@ -249,6 +259,10 @@ static bool has_flag(const void *map, const char *flag)
 	return found;
 }
 
+/*
+ * Core dumps and old programs' memory are what no call can be seen refused for:
+ * the kernel's own flags of a mapping tell.
+ */
 static void test_flags(void)
 {
 	void *data = map_data();
@@ -258,6 +272,7 @@ static void test_flags(void)
 
 	ok(has_flag(data, " dd") && has_flag(header, " dd"),
 	   "neither data nor header is in a core dump");
+	/* Nor can it be had back, as for ordinary memory. */
 	ok_errno(madvise(data, DATA, MADV_DODUMP), EINVAL,
 		 "madvise: data into a core dump");
 	ok(has_flag(data, " de") && has_flag(header, " de"),
@@ -286,6 +301,10 @@ static void test_flags(void)
 
 /* ---- What becomes of a mapping ---- */
 
+/*
+ * A mapping that grew would have pages behind the region's last one, and a
+ * second one made by mremap would never have been seen by the device.
+ */
 static void test_mremap(void)
 {
 	size_t half = DATA / 2;
@@ -353,6 +372,7 @@ static void test_remap_file_pages(void)
 	}
 }
 
+/* What is left of a mapping still finds its own pages, and no others. */
 static void test_munmap(void)
 {
 	char *data = map_data();
@@ -381,6 +401,10 @@ static void test_munmap(void)
 	munmap(data, 2 * PAGE);
 }
 
+/*
+ * The kernel drops pages of a mapping, or does not copy it, when it is told to:
+ * they come back by a fault, and have to be the same ones.
+ */
 static void test_madvise(void)
 {
 	char *data = map_data();
@@ -441,6 +465,10 @@ static void test_fork(void)
 
 /* ---- Who else reads and writes the pages ---- */
 
+/*
+ * The pages are ordinary memory to the rest of the kernel, too, so that a
+ * reader may hand them to any system call.
+ */
 static void test_sharing(void)
 {
 	char *one = map_data(), *other = map_data(), *private;
@@ -487,7 +515,7 @@ static void test_sharing(void)
  */
 static void test_pages_stay(void)
 {
-	size_t size = 4 * DATA;
+	size_t size = 64 * DATA;
 	char *data, *memory;
 
 	fill_pattern();
@@ -496,8 +524,9 @@ static void test_pages_stay(void)
 	munmap(data, DATA);
 	munmap((void *)mp3.samples, mp3.data_size);
 
-	memory = map(-1, size, PROT_READ | PROT_WRITE,
-		     MAP_PRIVATE | MAP_ANONYMOUS, 0);
+	/* Small pages, as the ring's are. */
+	memory = map(-1, size, RW, MAP_PRIVATE | MAP_ANONYMOUS, 0);
+	madvise(memory, size, MADV_NOHUGEPAGE);
 	memset(memory, 0xee, size);
 	mp3.samples = map_data();
 	ok(has_pattern(mp3.samples, DATA, 0),
@@ -510,6 +539,10 @@ static int unload(void)
 	return syscall(SYS_delete_module, "mp3", O_NONBLOCK);
 }
 
+/*
+ * A mapping keeps the module, whose code its next fault runs; a page that the
+ * kernel has pinned keeps only itself, and needs no code.
+ */
 static void test_lifetimes(const char *module)
 {
 	int fd = open(module, O_RDONLY | O_CLOEXEC), fds[2];

@@ -182,6 +182,10 @@ static void read_all(struct reader *reader, void (*pause)(struct reader *))
 	} while (more);
 }
 
+/*
+ * Is always at the newest entry: one that was published before it was whole
+ * would show.
+ */
 static void read_fast(struct reader *reader)
 {
 	read_all(reader, NULL);
@@ -197,6 +201,10 @@ static void wait_for_writer(struct reader *reader)
 		sched_yield();
 }
 
+/*
+ * Is always at the oldest entry, in the middle of a copy: one that was
+ * overwritten before head gave it up would show.
+ */
 static void read_slowly(struct reader *reader)
 {
 	read_all(reader, wait_for_writer);
@@ -327,7 +335,7 @@ static void write_grid(void)
 static void test_race(void)
 {
 	race(write_laps, ring_head(&mp3), "three laps");
-	/* The slow one starts where the grid writes next. */
+	/* The slow one starts where the grid writes next: no lap is needed. */
 	race(write_grid, OLDEST(ring_head(&mp3)), "on the grid");
 }
 
@@ -344,7 +352,11 @@ static void read_stopped(struct reader *reader)
 	read_entry(reader, stop_once);
 }
 
-/* Readers are stopped in the middle of a copy, and go on a lap later. */
+/*
+ * Readers are stopped in the middle of a copy, and go on nearly a lap later:
+ * each at another distance from the writer, who has come to the last that is
+ * safe, to the next, and beyond.
+ */
 static void test_stopped(void)
 {
 	uint64_t head = ring_head(&mp3), last = head + MP3_SAMPLES - 5;
@@ -419,6 +431,10 @@ static bool is_over(const void *round)
 		*(const unsigned int *)round;
 }
 
+/*
+ * Nobody need wait for a sample that might still come: when processes is 0,
+ * head is final. There is little time between the two stores: so, many rounds.
+ */
 static void test_last_sample(void)
 {
 	unsigned int i, late = 0;
@@ -489,6 +505,7 @@ static void test_poll(void)
 	ok(readable_once(one),
 	   "poll: it says once that there were three");
 
+	/* A poll that is not told of it must leave it to the next one. */
 	publish();
 	polled(one, POLLOUT);
 	ok(readable(one),
@@ -499,6 +516,7 @@ static void test_poll(void)
 	ok(readable_once(one) && readable_once(other),
 	   "poll: each file is told by itself");
 
+	/* What was said is remembered of a file, whoever has it open. */
 	copy = dup(one);
 	publish();
 	ok(readable(copy) && !readable(one),
@@ -531,6 +549,10 @@ static bool selected(int fd)
 	return FD_ISSET(fd, &set);
 }
 
+/*
+ * To both a publication is an event, not a state: they do not say so until the
+ * ring is empty, which it never is.
+ */
 static void test_others(void)
 {
 	struct epoll_event event = { .events = EPOLLIN };
@@ -558,6 +580,7 @@ static void test_others(void)
 	close(one);
 }
 
+/* Each waits for ever, and returns how many files are ready: one. */
 static int wait_poll(int fd)
 {
 	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
@@ -681,6 +704,10 @@ static bool has_fewer_threads(const void *nr)
 		*(const unsigned int *)nr;
 }
 
+/*
+ * Which of them is told is a race; that none is would be a sample that nobody
+ * reads until the next one.
+ */
 static void test_threads(void)
 {
 	int i, fd = open_device(0);

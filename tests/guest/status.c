@@ -615,6 +615,14 @@ static void test_listing(void)
 /* ---- Many at once ---- */
 
 #define WORKERS	8
+#define OTHERS	48
+
+/* Whom each may register and unregister at any time. */
+struct crowd {
+	volatile pid_t workers[WORKERS];
+	volatile pid_t visitors[WORKERS];	/* a child of each */
+	volatile pid_t others[OTHERS];
+};
 
 static bool listing_is_sane(void)
 {
@@ -633,6 +641,8 @@ static pid_t visitor(bool stays)
 {
 	pid_t pid = fork();
 
+	if (pid < 0)
+		err(1, "fork");
 	if (pid)
 		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -641,16 +651,16 @@ static pid_t visitor(bool stays)
 	_exit(0);
 }
 
-/* @pids: of the workers, and after them of a child of each */
-static void work(volatile pid_t *pids, unsigned int self)
+static void work(struct crowd *crowd, unsigned int self)
 {
-	unsigned int seed = self;
+	const volatile pid_t *pids = (const volatile pid_t *)crowd;
 	time_t end = time(NULL) + 5;
-	pid_t pid;
-	int ret;
+	unsigned int seed = self;
 
 	while (time(NULL) < end) {
-		pid = pids[rand_r(&seed) % (2 * WORKERS)];
+		pid_t pid = pids[rand_r(&seed) % (sizeof(*crowd) / sizeof(pid))];
+		int ret;
+
 		switch (rand_r(&seed) % 4) {
 		case 0:
 			ret = command('R', pid);
@@ -667,50 +677,58 @@ static void work(volatile pid_t *pids, unsigned int self)
 				errx(1, "a process is listed twice");
 			break;
 		case 3:
-			reap(pids[WORKERS + self]);
-			pids[WORKERS + self] = visitor(rand_r(&seed) % 2);
+			reap(crowd->visitors[self]);
+			crowd->visitors[self] = visitor(rand_r(&seed) % 2);
 			break;
 		}
 	}
-	reap(pids[WORKERS + self]);
+	reap(crowd->visitors[self]);
 }
 
 static void test_stress(const struct ring *ring)
 {
-	volatile pid_t *pids = mmap(NULL, page_size, PROT_READ | PROT_WRITE,
-				    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	pid_t workers[WORKERS];
-	bool good = true;
+	struct crowd *crowd = mmap(NULL, page_size, PROT_READ | PROT_WRITE,
+				   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int i, go[2], status;
+	bool good = true;
 	char *text;
+	pid_t pid;
 
-	if (pids == MAP_FAILED || pipe(go))
+	if (crowd == MAP_FAILED || pipe(go))
 		err(1, "mmap");
 	set_interval(1);
+	for (i = 0; i < OTHERS; i++)
+		crowd->others[i] = sleeper();
 	for (i = 0; i < WORKERS; i++) {
-		workers[i] = fork();
-		if (!workers[i]) {
-			prctl(PR_SET_PDEATHSIG, SIGKILL);
-			close(go[1]);
-			pids[i] = getpid();
-			pids[WORKERS + i] = visitor(true);
-			/* Its end is the sign that all have their pids there. */
-			if (read(go[0], &status, 1))
-				_exit(1);
-			work(pids, i);
-			_exit(0);
+		pid = fork();
+		if (pid < 0)
+			err(1, "fork");
+		if (pid) {
+			crowd->workers[i] = pid;
+			continue;
 		}
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(go[1]);
+		crowd->visitors[i] = visitor(true);
+		/* Its end is the sign that all are there. */
+		if (read(go[0], &status, 1))
+			_exit(1);
+		work(crowd, i);
+		_exit(0);
 	}
-	for (i = 0; i < 2 * WORKERS; i++)
-		while (!pids[i])
+	for (i = 0; i < WORKERS; i++)
+		while (!crowd->visitors[i])
 			sleep_ms(1);
 	close(go[1]);
 	close(go[0]);
 
-	for (i = 0; i < WORKERS; i++)
-		good &= waitpid(workers[i], &status, 0) == workers[i] &&
-			status == 0;
+	for (i = 0; i < WORKERS; i++) {
+		pid = waitpid(crowd->workers[i], &status, 0);
+		good &= pid > 0 && status == 0;
+	}
 	ok(good, "8 processes at it, with children that come and go");
+	for (i = 0; i < OTHERS; i++)
+		reap(crowd->others[i]);
 	wait_idle(ring);
 	text = status_text();
 	ok(!*text, "nothing is registered in the end");
