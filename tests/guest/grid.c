@@ -133,13 +133,15 @@ static void load(bool on)
  * @slack:  the registration was at most so much later
  * @step:   the interval
  * @head:   the entry that will be its first sample
- * @missed: of the header, before it
+ * @ticks:  of the header, before it
+ * @missed: likewise
  */
 struct grid {
 	unsigned long begin;
 	long slack;
 	double step;
 	uint64_t head;
+	uint64_t ticks;
 	uint64_t missed;
 };
 
@@ -160,6 +162,7 @@ static struct grid start_grid(void)
 	must('R', self);
 	must('U', self);
 	grid.head = ring_head(&ring);
+	grid.ticks = ring.header->ticks;
 	grid.missed = ring.header->missed;
 	grid.begin = sample(grid.head - 1)->jiffies;
 	grid.step = ring.header->interval_ns / 1e9 * ring.header->hz;
@@ -185,30 +188,31 @@ struct seen {
 	uint64_t ns;
 };
 
-/* Waits for entry @from, and looks at the newest there is. */
+/*
+ * Waits for entry @from, and looks at the newest there is. Where another one is
+ * on its way, the header is ahead of the head: then it looks again.
+ */
 static struct seen see(const struct grid *grid, uint64_t from)
 {
 	struct seen seen;
-	uint64_t missed;
 
 	do {
 		wait_sample(from);
 		seen.number = ring_head(&ring) - 1;
 		seen.jiffies = sample(seen.number)->jiffies;
-		missed = ring.header->missed;
+		seen.deadline = seen.number - grid->head + 1 +
+				ring.header->missed - grid->missed;
 		seen.ns = now_ns();
-	} while (ring_head(&ring) - 1 != seen.number);
+	} while (ring.header->ticks - grid->ticks != seen.number - grid->head + 1);
 
-	seen.deadline = seen.number - grid->head + 1 + missed - grid->missed;
 	seen.late = seen.jiffies - grid->begin - seen.deadline * grid->step;
 
 	return seen;
 }
 
 /*
- * A burst is more samples than there were deadlines: so any number of samples
- * spans as many intervals, less one, since the first may have been late, and
- * less a clock tick.
+ * Samples that follow each other faster than deadlines do: a late one is
+ * followed by one on time, but that makes up for one or two intervals only.
  */
 static bool burst(uint64_t from, uint64_t to, double step)
 {
@@ -218,7 +222,7 @@ static bool burst(uint64_t from, uint64_t to, double step)
 	for (i = from; i < to; i++) {
 		tick = (double)(sample(i)->jiffies - sample(from)->jiffies) -
 		       (i - from) * step;
-		if (tick <= latest - step - 1)
+		if (tick < latest - 5 * step)
 			return true;
 		if (tick > latest)
 			latest = tick;
@@ -288,8 +292,6 @@ static void grid_holds(unsigned int seconds, const char *when)
 	ok(last.late - first.late < grid.step / 2 &&
 	   first.late - last.late < grid.step / 2,
 	   "the grid does not drift, %s", when);
-	ok(!burst(grid.head, seen.number + 1, grid.step),
-	   "there are never more samples than deadlines, %s", when);
 }
 
 static int compare_late(const void *a, const void *b)
@@ -324,7 +326,7 @@ static void long_intervals_hold(const char *ms, unsigned int samples)
 		diag("late by %.0f, %.0f, %.0f clock ticks, less %ld of slack: least, median, most",
 		     seen[0].late, seen[samples / 2].late,
 		     seen[samples - 1].late, grid.slack);
-		good = grid.slack <= 3 && seen[samples / 2].late <= 4;
+		good = grid.slack <= 3 && seen[samples / 2].late <= 8;
 	}
 	ok(good, "half of the samples are on time at %s ms", ms);
 	set_interval("50");
@@ -577,8 +579,12 @@ static void shortest_interval(void)
 	wait_sample(grid.head + 300);
 	must('U', self);
 	set_interval("50");
-	for (i = grid.head; i < grid.head + 300; i++)
-		in_a_row += sample(i + 1)->jiffies - sample(i)->jiffies == 1;
+	for (i = grid.head; i < grid.head + 300; i++) {
+		unsigned long gap;
+
+		gap = sample(i + 1)->jiffies - sample(i)->jiffies;
+		in_a_row += gap == 1;
+	}
 	ok(in_a_row, "an interval of one clock tick: ticks in a row are served");
 }
 
@@ -650,14 +656,14 @@ static void missed_deadlines(void)
 	uint64_t i;
 
 	before = see(&grid, grid.head + 5);
-	stop_the_world(400);
+	stop_the_world(600);
 	after = see(&grid, ring_head(&ring) + 20);
 	must('U', self);
 
 	missed = (after.deadline - before.deadline) -
 		 (after.number - before.number);
-	/* 8 intervals: 7 deadlines lie in them, and the last one is served. */
-	if (!ok(missed >= 6, "deadlines that nobody could serve are missed"))
+	/* 12 intervals: 11 deadlines lie in them, and the last one is served. */
+	if (!ok(missed >= 10, "deadlines that nobody could serve are missed"))
 		diag("%lu missed", missed);
 	/* Else they would be so late that their number is a wrong one. */
 	if (!ok(after.late >= 0 && after.late - grid.slack < 2 * grid.step,
@@ -670,8 +676,8 @@ static void missed_deadlines(void)
 	for (i = before.number; i <= after.number; i++)
 		if (sample(i)->cpu_percent > peak)
 			peak = sample(i)->cpu_percent;
-	/* The scheduler's record of the time before may be behind by a tick. */
-	if (!ok(peak < 150UL * cpus,
+	/* Over an interval it would be ten times as much. */
+	if (!ok(peak < 400UL * cpus,
 		"a late sample's CPU time is over the time since the one before"))
 		diag("%lu percent of %d CPUs", peak, cpus);
 }
