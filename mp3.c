@@ -239,11 +239,17 @@ static void mp3_arm(void)
 	if (mp3_deadline > now)
 		delay = div_u64(mp3_deadline - now + TICK_NSEC - 1, TICK_NSEC);
 	/*
-	 * A timer is exact for 63 clock ticks, a later one is rounded up by
-	 * an eighth at most: so a long way is made in steps.
+	 * A timer fires at the clock tick after its expiry; for the next one
+	 * it has to be past already, since no delay at all means no timer.
+	 * From 64 on it is rounded up by an eighth at most: a long way is made
+	 * in steps.
 	 */
 	if (delay > 63)
 		delay -= delay / 8;
+	else if (delay > 1)
+		delay--;
+	else if (delay == 1)
+		delay = -1;
 	mod_delayed_work(mp3_wq, &mp3_work, delay);
 }
 

@@ -832,8 +832,11 @@ static void spinning(int nr)
 	CPU_SET(nr, &set);
 	if (sched_setaffinity(0, sizeof(set), &set))
 		err(1, "sched_setaffinity");
-	/* Having slept, it has no CPU time that the scheduler has yet to add. */
-	sleep_ms(1);
+	/*
+	 * Having slept, it has no CPU time that the scheduler has yet to add.
+	 * So long, that it would show if this time were taken for a sample's.
+	 */
+	sleep_ms(1000);
 	enter();
 	spawn_all(1, spin_in_thread);
 	join_all(1);

@@ -694,11 +694,14 @@ static void test_stress(const struct ring *ring)
 	char *text;
 	pid_t pid;
 
-	if (crowd == MAP_FAILED || pipe(go))
+	if (crowd == MAP_FAILED)
 		err(1, "mmap");
 	set_interval(1);
 	for (i = 0; i < OTHERS; i++)
 		crowd->others[i] = sleeper();
+	/* After these, who would hold its writing end open. */
+	if (pipe(go))
+		err(1, "pipe");
 	for (i = 0; i < WORKERS; i++) {
 		pid = fork();
 		if (pid < 0)
