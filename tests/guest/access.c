@@ -275,36 +275,33 @@ static void test_dumpable(void)
 	ok_eq(WEXITSTATUS(code), 0, "and its own");
 }
 
-/* Sets what a process's dumpable is that has changed its ids. */
-static void set_suid_dumpable(const char *value)
+static void set(const char *path, const char *value)
 {
-	static const char pattern[] = "/proc/sys/kernel/core_pattern";
-	static const char path[] = "/proc/sys/fs/suid_dumpable";
-	int fd = open(pattern, O_WRONLY | O_CLOEXEC);
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
 
-	/* The kernel warns of a core file at an unsafe place. */
-	if (fd < 0 || dprintf(fd, *value == '2' ? "/core" : "core") < 0)
-		err(1, "%s", pattern);
-	close(fd);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, value, 1) != 1)
+	if (fd < 0 || write(fd, value, strlen(value)) < 0)
 		err(1, "%s", path);
 	close(fd);
 }
 
 static void test_suid_dumpable(void)
 {
+	static const char pattern[] = "/proc/sys/kernel/core_pattern";
+	static const char dumpable[] = "/proc/sys/fs/suid_dumpable";
 	int ready[2];
 	pid_t pid;
 
-	set_suid_dumpable("2");
+	/* The kernel warns of such dumps where their place is not fixed. */
+	set(pattern, "/core");
+	set(dumpable, "2");
 	pid = child(ready);
 	if (!pid) {
 		become(&user);
 		tell_and_wait(ready[1]);
 	}
 	wait_ready(ready);
-	set_suid_dumpable("0");
+	set(dumpable, "0");
+	set(pattern, "core");
 	ok(may_not(&user, pid), "nor is one whose dumps only root may read");
 	end(pid);
 }
@@ -556,15 +553,10 @@ static void test_deputies(void)
 
 static void write_map(pid_t pid, const char *name)
 {
-	static const char map[] = "0 1001 1\n1 1002 1\n";
 	char path[40];
-	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, map, strlen(map)) < 0)
-		err(1, "%s", path);
-	close(fd);
+	set(path, "0 1001 1\n1 1002 1\n");
 }
 
 /* What root of a user namespace sees; user 1 in it is 1002 outside. */
