@@ -6,16 +6,24 @@
  * number of lines a write, at most one page:
  *
  *	R,<pid>		profile this process from now on
- *	U,<pid>		stop profiling it
+ *	F,<pid>		the same, and follow it: its present descendants and
+ *			every future one, each a registered process of its own
+ *	U,<pid>		stop profiling it, and following what it starts; its
+ *			children are left as they are
  *
  * A pid is read in the writer's pid namespace; any thread's id names its
- * whole process. A failing line changes nothing; the lines before it have
- * taken effect, and write(2) returns how many bytes they were, or, when it is
- * the first, fails with:
+ * whole process. Of the present descendants, F takes those that the caller may
+ * profile, and leaves out the others with what is below them; what a followed
+ * process starts later is followed, whatever its rights.
+ *
+ * A failing line changes nothing; the lines before it have taken effect, and
+ * write(2) returns how many bytes they were, or, when it is the first, fails
+ * with:
  *
  *	EINVAL	malformed, out of range, a kernel thread, or too long a write
  *	ESRCH	no such process, one that has ended, or not registered (U)
- *	EEXIST	already registered
+ *	EEXIST	already registered (F: already followed; one that R registered is
+ *		followed from then on)
  *	EPERM	neither the caller's own process nor one it may inspect
  *	ENOMEM	no memory
  *	EFAULT	the buffer cannot be read
@@ -23,10 +31,14 @@
  * Reading the file gives the registered pids, one a line, as the reader's pid
  * namespace numbers them. A process that ends leaves by itself.
  *
- * What they did: /dev/mp3, a ring of samples. mmap(2) at offset 0 gives the
- * ring's data (MP3_DATA_PAGES pages, shared, read and write), at
- * MP3_OFF_HEADER one read-only page with struct mp3_header. Entry number i
- * lies in slot i % capacity. A reader
+ * What they did in all: /dev/mp3, a ring of samples. mmap(2) at offset 0 gives
+ * the ring's data (MP3_DATA_PAGES pages, shared, read and write), at
+ * MP3_OFF_HEADER one read-only page with struct mp3_header. What each did by
+ * itself: /dev/mp3_procs, a ring of records of the same form, read only, whose
+ * data are as many pages as header's capacity needs. (A mapping of one page at
+ * MP3_OFF_HEADER is the header, also where the data reach so far.)
+ *
+ * Entry number i lies in slot i % capacity. A reader
  *
  *	1. loads head with acquire: the entries below it are published,
  *	2. copies entry i,
@@ -50,6 +62,7 @@
 
 #define MP3_STATUS_PATH	"/proc/mp3/status"
 #define MP3_DEVICE_PATH	"/dev/mp3"
+#define MP3_PROCS_PATH	"/dev/mp3_procs"
 
 #define MP3_MAGIC	0x0033504d	/* "MP3" and a NUL, little-endian */
 #define MP3_ABI_VERSION	1
@@ -58,6 +71,10 @@
 #define MP3_DATA_PAGES	128		/* pages of /dev/mp3's data */
 #define MP3_SAMPLES	12000		/* capacity of /dev/mp3, entries */
 #define MP3_OFF_HEADER	0x10000000	/* mmap offset of the header page */
+
+/* Flags of a record */
+#define MP3_FIRST	1u		/* registered since the record before */
+#define MP3_LAST	2u		/* exited or unregistered */
 
 /**
  * struct mp3_sample - what all registered processes did in one interval
@@ -73,6 +90,32 @@ struct mp3_sample {
 	unsigned long min_flt;
 	unsigned long maj_flt;
 	unsigned long cpu_percent;
+};
+
+/**
+ * struct mp3_record - what one process did in one interval
+ * @time_ns:   CLOCK_MONOTONIC at the moment of sampling: the same in all
+ *	       records of a tick, which are published before its sample
+ * @pid:       process id (tgid) in the initial pid namespace
+ * @flags:     MP3_FIRST, MP3_LAST; both where it came and went in between
+ * @min_flt:   minor faults since the last tick
+ * @maj_flt:   major faults since the last tick
+ * @cpu_ns:    CPU time since the last tick, nanoseconds
+ * @rss_bytes: resident memory at that moment; 0 once it has ended
+ * @comm:      name, as in /proc/<pid>/comm, ends with a NUL
+ *
+ * There is one for each registered process with something to tell: a count
+ * that is not 0, or a flag. The records of a tick sum to its sample.
+ */
+struct mp3_record {
+	__u64 time_ns;
+	__u32 pid;
+	__u32 flags;
+	__u64 min_flt;
+	__u64 maj_flt;
+	__u64 cpu_ns;
+	__u64 rss_bytes;
+	char comm[16];
 };
 
 /**
