@@ -6,28 +6,40 @@
  *
  *	write "R,<pid>" -> mp3_status_write() -> mp3_register()
  *		pins the process and takes its counts so far as the base
+ *	write "F,<pid>" -> mp3_follow()
+ *		the same, then mp3_adopt() for its present descendants, and
+ *		mp3_on_fork() for each that one of them starts from then on
  *	every interval: mp3_tick()
- *		mp3_collect() adds what each process has done since to mp3_sum,
+ *		mp3_collect() reads what each process has done since,
+ *		mp3_tell() makes a record of it and adds it to mp3_sum,
  *		mp3_emit() makes one sample of the sum,
- *		mp3_ring_publish() puts it into the ring
- *	mmap of /dev/mp3 -> mp3_mmap() -> mp3_fault()
+ *		mp3_ring_publish() puts both into their rings
+ *	mmap of /dev/mp3, /dev/mp3_procs -> mp3_mmap() -> mp3_fault()
  *		the ring's own pages, in user space: reading is no system call
  *
- * Locks:
+ * Locks, outer ones first:
  *
- *	mp3_mutex	all state of the sampler and the registry, and who may
- *			publish. The tick sleeps on nothing else. Taken inside
- *			the kernel's lock of this module's parameters.
+ *	mp3_follow_mutex
+ *		whether forks are watched, and one F at a time
+ *	mp3_mutex
+ *		all state of the sampler and the registry, and who may publish.
+ *		The tick sleeps on nothing else. Taken inside the kernel's lock
+ *		of this module's parameters.
+ *	mp3_lock
+ *		what the probe in the fork path shares with the others: who is
+ *		in the table, what was born, the reserve. It never sleeps; the
+ *		table is read by RCU, too.
  *	sig->stats_lock, task->alloc_lock (the kernel's, of one process)
- *			taken inside mp3_mutex (counts) and outside of it
- *			(permission), never together.
- *	ring->wait.lock	inside mp3_mutex, by the wake-up of poll.
+ *		taken inside mp3_mutex (counts, names) and outside of it
+ *		(permission), never together, never inside mp3_lock
+ *	ring->wait.lock
+ *		inside mp3_mutex, by the wake-up of poll
  *
  * Allocations are made outside of mp3_mutex, so that a tick never waits for
  * memory. Lifetimes: a registered process holds a reference on a task, and
  * through it the signal_struct with the totals, and one on its struct pid; so
  * neither can be reused before the last counts are read. An open file or a
- * mapping holds the module; the ring's pages outlive both.
+ * mapping holds the module; the rings' pages outlive both.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -43,11 +55,13 @@
 #include <linux/pid_namespace.h>
 #include <linux/poll.h>
 #include <linux/proc_fs.h>
+#include <linux/rculist.h>
 #include <linux/sched/coredump.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/task.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
+#include <linux/tracepoint.h>
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 #include <linux/workqueue.h>
@@ -57,6 +71,8 @@
 #include "mp3_uapi.h"
 
 static_assert(sizeof(struct mp3_sample) == 32);
+static_assert(sizeof(struct mp3_record) == 64);
+static_assert(sizeof_field(struct mp3_record, comm) == TASK_COMM_LEN);
 static_assert(sizeof(struct mp3_header) == 88);
 static_assert(MP3_SAMPLES * sizeof(struct mp3_sample) <=
 	      MP3_DATA_PAGES * PAGE_SIZE);
@@ -67,21 +83,45 @@ static unsigned int mp3_major = MP3_MAJOR;
 module_param_named(major, mp3_major, uint, 0444);
 MODULE_PARM_DESC(major, "major number of the device, 0 for any (default 423)");
 
+static unsigned int mp3_nr_records = 65536;
+module_param_named(records, mp3_nr_records, uint, 0444);
+MODULE_PARM_DESC(records, "entries of /dev/mp3_procs, 64..16777216 (default 65536)");
+
 /**
  * struct mp3_process - one registered process
- * @list: in mp3_processes, what the sampler walks
- * @hash: in mp3_table, by the address of its signal_struct
- * @task: any thread of it, pinned: holds the signal_struct after it is reaped
- * @pid:  its tgid, pinned: the number that each pid namespace knows it by
- * @last: its counts when they were last collected
+ * @list:   in mp3_processes, what the sampler walks (mp3_mutex); before that
+ *	    in mp3_born or, still without a process, in mp3_reserve (mp3_lock)
+ * @rcu:    for its end: the probe may be looking at it
+ * @task:   a thread of it, its leader when a record was last made, pinned:
+ *	    holds the signal_struct after it is reaped
+ * @last:   its counts when they were last collected
+ * @due:    what was collected and is in no record yet
+ * @signal: its identity, from the first thread to the last
+ * @flags:  those of its next record. With MP3_LAST it is registered no more,
+ *	    and waits here for that record
+ * @asked:  false while it is followed, but nobody has asked yet whether the
+ *	    caller of F may (mp3_lock)
+ * @tree:   number of the F that it is followed by, 0: not followed (mp3_lock)
+ * @hash:   in mp3_table, by @signal (mp3_lock)
+ * @pid:    its tgid, pinned: the number that each pid namespace knows it by
  */
 struct mp3_process {
-	struct list_head list;
-	struct hlist_node hash;
+	union {
+		struct list_head list;
+		struct rcu_head rcu;
+	};
 	struct task_struct *task;
-	struct pid *pid;
 	struct mp3_counts last;
+	struct mp3_counts due;
+	struct signal_struct *signal;
+	u32 flags;
+	bool asked;
+	u64 tree;
+	struct hlist_node hash;
+	struct pid *pid;
 };
+
+static DEFINE_MUTEX(mp3_follow_mutex);	/* guards what section "Following" says */
 
 static DEFINE_MUTEX(mp3_mutex);	/* guards everything from here on ... */
 
@@ -91,16 +131,30 @@ static u64 mp3_deadline;	/* of the next tick, on the clock of mp3_now() */
 static u64 mp3_ticks;		/* as in struct mp3_header */
 static u64 mp3_missed;
 static u64 mp3_cost_ns;
-static u64 mp3_emitted_ns;	/* when the interval being collected began */
-static struct mp3_counts mp3_sum;	/* collected since then */
+static u64 mp3_moment_ns;	/* of the sample being made, or the last one */
+static u64 mp3_moment_jiffies;
+static struct mp3_counts mp3_sum;	/* of the records since the last one */
 
 static LIST_HEAD(mp3_processes);
+static unsigned int mp3_nr_processes;	/* registered, of those in the list */
+static u64 mp3_nr_trees;	/* ... to here */
+
+static DEFINE_RAW_SPINLOCK(mp3_lock);	/* guards everything from here on ... */
+
 static DEFINE_HASHTABLE(mp3_table, 14);
-static unsigned int mp3_nr_processes;	/* ... to here */
+static LIST_HEAD(mp3_born);	/* in the table, and not yet in the list */
+static LIST_HEAD(mp3_reserve);	/* entries for the probe, which has no time */
+static unsigned int mp3_nr_reserve;
+static unsigned int mp3_nr_followed;	/* in the table with a tree */
+static u64 mp3_dropped;		/* ... to here */
 
 static struct workqueue_struct *mp3_wq;
 static void mp3_tick(struct work_struct *work);
 static DECLARE_DELAYED_WORK(mp3_work, mp3_tick);
+static void mp3_refill(struct work_struct *work);
+static DECLARE_WORK(mp3_refill_work, mp3_refill);
+static void mp3_rest(struct work_struct *work);
+static DECLARE_DELAYED_WORK(mp3_rest_work, mp3_rest);
 
 /* ---- The ring: the one place that knows slots and barriers ---- */
 
@@ -109,6 +163,7 @@ static DECLARE_DELAYED_WORK(mp3_work, mp3_tick);
  * @data:	the entries, vmalloc'ed; written here, never read back
  * @header:	the header page, likewise; mapped read only
  * @data_pages: pages of @data
+ * @writable:	whether user space may map @data for writing
  * @entry_size: bytes of one entry, a multiple of 8
  * @capacity:	slots
  * @slot:	where the next entry goes (mp3_mutex)
@@ -119,6 +174,7 @@ struct mp3_ring {
 	u64 *data;
 	struct mp3_header *header;
 	unsigned long data_pages;
+	bool writable;
 	u32 entry_size;
 	u32 capacity;
 	u32 slot;
@@ -126,13 +182,27 @@ struct mp3_ring {
 	wait_queue_head_t wait;
 };
 
-static struct mp3_ring mp3_samples = {
-	.data_pages = MP3_DATA_PAGES,
-	.entry_size = sizeof(struct mp3_sample),
-	.capacity = MP3_SAMPLES,
-	.wait = __WAIT_QUEUE_HEAD_INITIALIZER(mp3_samples.wait),
+/* By the minor number of their device */
+static struct mp3_ring mp3_rings[] = {
+	{
+		.data_pages = MP3_DATA_PAGES,
+		.writable = true,
+		.entry_size = sizeof(struct mp3_sample),
+		.capacity = MP3_SAMPLES,
+	},
+	{
+		.entry_size = sizeof(struct mp3_record),
+		/* the rest by the parameter "records" */
+	},
 };
 
+static struct mp3_ring *const mp3_samples = &mp3_rings[0];
+static struct mp3_ring *const mp3_records = &mp3_rings[1];
+
+#define mp3_for_each_ring(ring) \
+	for (ring = mp3_rings; ring < mp3_rings + ARRAY_SIZE(mp3_rings); ring++)
+
+/* Leaves nothing behind when it fails. */
 static int mp3_ring_alloc(struct mp3_ring *ring)
 {
 	struct mp3_header *header;
@@ -145,18 +215,17 @@ static int mp3_ring_alloc(struct mp3_ring *ring)
 	header = vmalloc_user(PAGE_SIZE);
 	if (!header) {
 		vfree(ring->data);
+		ring->data = NULL;
 		return -ENOMEM;
 	}
 	header->magic = MP3_MAGIC;
 	header->version = MP3_ABI_VERSION;
 	header->entry_size = ring->entry_size;
 	header->capacity = ring->capacity;
+	header->base_jiffies = mp3_moment_jiffies;
+	header->base_ns = mp3_moment_ns;
 	header->hz = HZ;
-
-	/* Right after a clock tick, the time now is the time of that tick. */
-	schedule_timeout_uninterruptible(1);
-	header->base_jiffies = get_jiffies_64();
-	header->base_ns = ktime_get_ns();
+	init_waitqueue_head(&ring->wait);
 
 	/* The interval may be set by now: parameters come before init. */
 	mutex_lock(&mp3_mutex);
@@ -184,7 +253,10 @@ static u64 *mp3_ring_slot(struct mp3_ring *ring, u32 slot)
 	return (u64 *)((char *)ring->data + (size_t)slot * ring->entry_size);
 }
 
-/* Appends @entry, in place of the oldest one where the ring is full. */
+/*
+ * Appends @entry, in place of the oldest one where the ring is full. Who polls
+ * is told by mp3_ring_wake(), once for all that belongs together.
+ */
 static void mp3_ring_publish(struct mp3_ring *ring, const void *entry)
 {
 	const u64 *words = entry;
@@ -214,8 +286,140 @@ static void mp3_ring_publish(struct mp3_ring *ring, const void *entry)
 	WRITE_ONCE(ring->head, ring->head + 1);
 	/* Pairs with a reader's first, acquire load of head. */
 	smp_store_release(&ring->header->head, ring->head);
+}
 
+static void mp3_ring_wake(struct mp3_ring *ring)
+{
 	wake_up_interruptible_poll(&ring->wait, EPOLLIN | EPOLLRDNORM);
+}
+
+/* What every header says alike, but for @processes. */
+static void mp3_update_headers(void)
+{
+	struct mp3_ring *ring;
+
+	lockdep_assert_held(&mp3_mutex);
+	mp3_for_each_ring(ring) {
+		struct mp3_header *header = ring->header;
+
+		/* None before load, nor after unload: parameters outlive both. */
+		if (!header)
+			continue;
+		WRITE_ONCE(header->interval_ns, mp3_interval_ns);
+		WRITE_ONCE(header->ticks, mp3_ticks);
+		WRITE_ONCE(header->missed, mp3_missed);
+		WRITE_ONCE(header->cost_ns, mp3_cost_ns);
+		WRITE_ONCE(header->dropped, READ_ONCE(mp3_dropped));
+	}
+}
+
+/*
+ * After the heads, so that a reader who finds nothing registered finds the last
+ * entries, too. Pairs with its acquire load of processes.
+ */
+static void mp3_update_processes(void)
+{
+	struct mp3_ring *ring;
+
+	lockdep_assert_held(&mp3_mutex);
+	mp3_for_each_ring(ring)
+		smp_store_release(&ring->header->processes, mp3_nr_processes);
+}
+
+/* ---- The table: who is registered, for the sampler and for forks ---- */
+
+/* By RCU, or with mp3_mutex held: nobody is removed without it. */
+static struct mp3_process *mp3_find(const struct signal_struct *signal)
+{
+	struct mp3_process *process;
+
+	hash_for_each_possible_rcu(mp3_table, process, hash,
+				   (unsigned long)signal,
+				   lockdep_is_held(&mp3_mutex) ||
+				   lockdep_is_held(&mp3_lock))
+		if (process->signal == signal)
+			return process;
+	return NULL;
+}
+
+static void mp3_set_tree(struct mp3_process *process, u64 tree)
+{
+	lockdep_assert_held(&mp3_lock);
+	mp3_nr_followed += !!tree - !!process->tree;
+	WRITE_ONCE(process->tree, tree);
+}
+
+/* Gives an empty entry its process; references that mp3_free() puts. */
+static void mp3_pin(struct mp3_process *process, struct task_struct *task)
+{
+	process->task = get_task_struct(task);
+	process->signal = task->signal;
+	process->pid = get_pid(task_tgid(task));
+	process->flags = MP3_FIRST;
+}
+
+static void mp3_free(struct mp3_process *process)
+{
+	put_task_struct(process->task);
+	put_pid(process->pid);
+	/* A probe may have found it, and be about to take mp3_lock. */
+	kfree_rcu(process, rcu);
+}
+
+/* Enters a process: from here on forks find it. */
+static void mp3_link(struct mp3_process *process, u64 tree, bool asked)
+{
+	lockdep_assert_held(&mp3_lock);
+	process->asked = asked;
+	mp3_set_tree(process, tree);
+	list_add_tail(&process->list, &mp3_born);
+	/* With release: a probe that finds it finds its fields. */
+	hash_add_rcu(mp3_table, &process->hash, (unsigned long)process->signal);
+}
+
+/*
+ * Takes what was born into the list. Only a registered process has children
+ * that are born here; so who has taken out the last one and calls this finds
+ * either a child of it, or that nothing is left.
+ */
+static void mp3_admit(void)
+{
+	struct mp3_process *process;
+	LIST_HEAD(born);
+
+	lockdep_assert_held(&mp3_mutex);
+	raw_spin_lock(&mp3_lock);
+	list_splice_init(&mp3_born, &born);
+	raw_spin_unlock(&mp3_lock);
+	list_for_each_entry(process, &born, list)
+		mp3_nr_processes++;
+	list_splice_tail(&born, &mp3_processes);
+}
+
+/* Follows a process no more; forks are watched as long as there is another. */
+static void mp3_unfollow(struct mp3_process *process)
+{
+	bool last;
+
+	raw_spin_lock(&mp3_lock);
+	last = process->tree && mp3_nr_followed == 1;
+	mp3_set_tree(process, 0);
+	raw_spin_unlock(&mp3_lock);
+	/* Not at once, or users could have the kernel patched all the time. */
+	if (last)
+		schedule_delayed_work(&mp3_rest_work, HZ);
+}
+
+/* Takes a process out. */
+static void mp3_remove(struct mp3_process *process)
+{
+	lockdep_assert_held(&mp3_mutex);
+	mp3_unfollow(process);
+	raw_spin_lock(&mp3_lock);
+	hash_del_rcu(&process->hash);
+	raw_spin_unlock(&mp3_lock);
+	list_del(&process->list);
+	mp3_free(process);
 }
 
 /* ---- The sampler ---- */
@@ -260,8 +464,15 @@ static void mp3_start_grid(void)
 	mp3_arm();
 }
 
+/* A new interval of what is sampled begins; the one before ends now. */
+static void mp3_take_moment(void)
+{
+	mp3_moment_ns = ktime_get_ns();
+	mp3_moment_jiffies = get_jiffies_64();
+}
+
 /*
- * Adds what a process has done since the last time to the sum. Returns true
+ * Adds what a process has done since the last time to what is due. Returns true
  * when it is over, and was collected for the last time.
  */
 static bool mp3_collect(struct mp3_process *process)
@@ -270,33 +481,106 @@ static bool mp3_collect(struct mp3_process *process)
 	bool over = mp3_read_counts(process->task, &counts);
 
 	lockdep_assert_held(&mp3_mutex);
-	mp3_sum.min_flt += counts.min_flt - process->last.min_flt;
-	mp3_sum.maj_flt += counts.maj_flt - process->last.maj_flt;
-	mp3_sum.cpu_ns += counts.cpu_ns - process->last.cpu_ns;
+	process->due.min_flt += counts.min_flt - process->last.min_flt;
+	process->due.maj_flt += counts.maj_flt - process->last.maj_flt;
+	process->due.cpu_ns += counts.cpu_ns - process->last.cpu_ns;
 	process->last = counts;
 
 	return over;
 }
 
-/* Takes a process out; what was collected of it stays in the sum. */
-static void mp3_remove(struct mp3_process *process)
+/* The leader may have become another thread, by exec, and have its name. */
+static void mp3_pin_leader(struct mp3_process *process)
 {
-	lockdep_assert_held(&mp3_mutex);
-	hash_del(&process->hash);
-	list_del(&process->list);
-	mp3_nr_processes--;
-	put_task_struct(process->task);
-	put_pid(process->pid);
-	kfree(process);
+	struct task_struct *leader, *old = NULL;
+
+	rcu_read_lock();
+	leader = pid_task(process->pid, PIDTYPE_TGID);
+	if (leader && leader != process->task) {
+		old = process->task;
+		process->task = get_task_struct(leader);
+	}
+	rcu_read_unlock();
+	if (old)
+		put_task_struct(old);
 }
 
-/* Makes a sample of the sum, and starts the next interval. */
-static void mp3_emit(void)
+/* Resident memory of a process in bytes, 0 when it has left it. */
+static u64 mp3_rss(struct task_struct *task)
 {
-	u64 now = ktime_get_ns();
-	u64 period = max(now - mp3_emitted_ns, mp3_interval_ns);
+	struct task_struct *thread;
+	u64 pages = 0;
+
+	rcu_read_lock();
+	for_each_thread(task, thread) {
+		task_lock(thread);
+		if (thread->mm)
+			pages = get_mm_rss(thread->mm);
+		task_unlock(thread);
+		if (pages)
+			break;
+	}
+	rcu_read_unlock();
+
+	return pages << PAGE_SHIFT;
+}
+
+/* Makes a record of what is due, if there is anything to tell. */
+static void mp3_tell(struct mp3_process *process)
+{
+	struct mp3_counts *due = &process->due;
+	struct mp3_record record;
+
+	lockdep_assert_held(&mp3_mutex);
+	if (!(due->min_flt | due->maj_flt | due->cpu_ns | process->flags))
+		return;
+
+	mp3_pin_leader(process);
+	record = (struct mp3_record){
+		.time_ns = mp3_moment_ns,
+		.pid = pid_nr(process->pid),
+		.flags = process->flags,
+		.min_flt = due->min_flt,
+		.maj_flt = due->maj_flt,
+		.cpu_ns = due->cpu_ns,
+		.rss_bytes = mp3_rss(process->task),
+	};
+	get_task_comm(record.comm, process->task);
+	mp3_ring_publish(mp3_records, &record);
+
+	mp3_sum.min_flt += due->min_flt;
+	mp3_sum.maj_flt += due->maj_flt;
+	mp3_sum.cpu_ns += due->cpu_ns;
+	*due = (struct mp3_counts){};
+	WRITE_ONCE(process->flags, process->flags & ~MP3_FIRST);
+}
+
+/* Makes a record of each process that has something to tell. */
+static void mp3_tell_all(void)
+{
+	struct mp3_process *process, *next;
+	u64 head = mp3_records->head;
+
+	list_for_each_entry_safe(process, next, &mp3_processes, list) {
+		if (!(process->flags & MP3_LAST) && mp3_collect(process)) {
+			WRITE_ONCE(process->flags, process->flags | MP3_LAST);
+			mp3_nr_processes--;
+		}
+		mp3_tell(process);
+		if (process->flags & MP3_LAST)
+			mp3_remove(process);
+		cond_resched();
+	}
+	if (mp3_records->head != head)
+		mp3_ring_wake(mp3_records);
+}
+
+/* Makes a sample of the sum, for the time since the moment @since_ns. */
+static void mp3_emit(u64 since_ns)
+{
+	u64 period = max(mp3_moment_ns - since_ns, mp3_interval_ns);
 	struct mp3_sample sample = {
-		.jiffies = jiffies,
+		.jiffies = mp3_moment_jiffies,
 		.min_flt = mp3_sum.min_flt,
 		.maj_flt = mp3_sum.maj_flt,
 		.cpu_percent = div64_u64(mp3_sum.cpu_ns * 100 + period / 2,
@@ -305,36 +589,37 @@ static void mp3_emit(void)
 
 	lockdep_assert_held(&mp3_mutex);
 	mp3_sum = (struct mp3_counts){};
-	mp3_emitted_ns = now;
-	mp3_ring_publish(&mp3_samples, &sample);
-	/*
-	 * After the head, so that a reader who finds nothing registered finds
-	 * the last sample too. Pairs with its acquire load of processes.
-	 */
-	smp_store_release(&mp3_samples.header->processes, mp3_nr_processes);
+	mp3_ring_publish(mp3_samples, &sample);
+	mp3_ring_wake(mp3_samples);
+}
+
+/* Records and a sample of all that was done since the last ones. */
+static void mp3_sample_all(void)
+{
+	u64 since_ns = mp3_moment_ns;
+
+	mp3_take_moment();
+	mp3_admit();
+	mp3_tell_all();
+	/* Children of those that have just left, maybe. */
+	mp3_admit();
+	mp3_update_headers();
+	mp3_emit(since_ns);
+	mp3_update_processes();
 }
 
 /* Serves the last deadline up to @now; those before it were missed. */
 static void mp3_serve(u64 now)
 {
-	struct mp3_header *header = mp3_samples.header;
 	u64 start = ktime_get_ns();
 	u64 missed = div64_u64(now - mp3_deadline, mp3_interval_ns);
-	struct mp3_process *process, *next;
-
-	list_for_each_entry_safe(process, next, &mp3_processes, list) {
-		if (mp3_collect(process))
-			mp3_remove(process);
-		cond_resched();
-	}
 
 	mp3_deadline += (missed + 1) * mp3_interval_ns;
 	mp3_missed += missed;
-	WRITE_ONCE(header->missed, mp3_missed);
-	WRITE_ONCE(header->ticks, ++mp3_ticks);
-	mp3_emit();
+	mp3_ticks++;
+	mp3_sample_all();
 	mp3_cost_ns += ktime_get_ns() - start;
-	WRITE_ONCE(header->cost_ns, mp3_cost_ns);
+	mp3_update_headers();
 }
 
 static void mp3_tick(struct work_struct *work)
@@ -347,9 +632,9 @@ static void mp3_tick(struct work_struct *work)
 	 * grid that has been started anew since.
 	 */
 	now = mp3_now();
-	if (!list_empty(&mp3_processes) && now >= mp3_deadline)
+	if (mp3_nr_processes && now >= mp3_deadline)
 		mp3_serve(now);
-	if (!list_empty(&mp3_processes))
+	if (mp3_nr_processes)
 		mp3_arm();
 	mutex_unlock(&mp3_mutex);
 }
@@ -369,9 +654,8 @@ static int mp3_set_interval(const char *val, const struct kernel_param *kp)
 	mutex_lock(&mp3_mutex);
 	mp3_interval_ms = ms;
 	mp3_interval_ns = max_t(u64, ms * NSEC_PER_MSEC, TICK_NSEC);
-	if (mp3_samples.header)
-		WRITE_ONCE(mp3_samples.header->interval_ns, mp3_interval_ns);
-	if (!list_empty(&mp3_processes))
+	mp3_update_headers();
+	if (mp3_nr_processes)
 		mp3_start_grid();
 	mutex_unlock(&mp3_mutex);
 
@@ -386,101 +670,6 @@ module_param_cb(interval_ms, &mp3_interval_ops, &mp3_interval_ms, 0644);
 MODULE_PARM_DESC(interval_ms, "sampling interval, 1..10000 ms (default 50)");
 
 /* ---- The registry ---- */
-
-static struct mp3_process *mp3_find(struct task_struct *task)
-{
-	struct mp3_process *process;
-
-	lockdep_assert_held(&mp3_mutex);
-	hash_for_each_possible(mp3_table, process, hash,
-			       (unsigned long)task->signal)
-		if (same_thread_group(process->task, task))
-			return process;
-	return NULL;
-}
-
-static int mp3_insert(struct mp3_process *process)
-{
-	lockdep_assert_held(&mp3_mutex);
-	if (mp3_read_counts(process->task, &process->last))
-		return -ESRCH;
-	if (mp3_find(process->task))
-		return -EEXIST;
-
-	if (list_empty(&mp3_processes)) {
-		mp3_emitted_ns = ktime_get_ns();
-		mp3_start_grid();
-	}
-	hash_add(mp3_table, &process->hash,
-		 (unsigned long)process->task->signal);
-	list_add_tail(&process->list, &mp3_processes);
-	mp3_nr_processes++;
-	WRITE_ONCE(mp3_samples.header->processes, mp3_nr_processes);
-
-	return 0;
-}
-
-/* Profiles the process of @task from now on. */
-static int mp3_register(struct task_struct *task)
-{
-	struct mp3_process *process;
-	int err;
-
-	process = kzalloc(sizeof(*process), GFP_KERNEL_ACCOUNT);
-	if (!process)
-		return -ENOMEM;
-	process->task = get_task_struct(task);
-	process->pid = get_task_pid(task, PIDTYPE_TGID);
-
-	mutex_lock(&mp3_mutex);
-	err = mp3_insert(process);
-	mutex_unlock(&mp3_mutex);
-
-	if (err) {
-		put_pid(process->pid);
-		put_task_struct(process->task);
-		kfree(process);
-	}
-	return err;
-}
-
-/* Collects the last of a process; the last of all is in the ring on return. */
-static int mp3_unregister(struct task_struct *task)
-{
-	struct mp3_process *process;
-	int err = -ESRCH;
-
-	mutex_lock(&mp3_mutex);
-	process = mp3_find(task);
-	/* One that is over is the next tick's to collect: it has ended. */
-	if (process && !mp3_collect(process)) {
-		err = 0;
-		mp3_remove(process);
-		if (list_empty(&mp3_processes)) {
-			cancel_delayed_work(&mp3_work);
-			mp3_emit();
-		}
-		WRITE_ONCE(mp3_samples.header->processes, mp3_nr_processes);
-	}
-	mutex_unlock(&mp3_mutex);
-
-	return err;
-}
-
-/* Lets go of everything; nobody can register any more. */
-static void mp3_stop(void)
-{
-	struct mp3_process *process, *next;
-
-	mutex_lock(&mp3_mutex);
-	list_for_each_entry_safe(process, next, &mp3_processes, list)
-		mp3_remove(process);
-	mutex_unlock(&mp3_mutex);
-	/* With nothing registered neither tick nor parameter arms it again. */
-	cancel_delayed_work_sync(&mp3_work);
-}
-
-/* ---- The status file: who is profiled ---- */
 
 /* The memory of a process, to look at and to mmdrop(); NULL if it has none. */
 static struct mm_struct *mp3_grab_mm(struct task_struct *task)
@@ -571,6 +760,465 @@ static int mp3_may_profile(const struct file *file, struct task_struct *task)
 	return mp3_entitled(file->f_cred, file, task);
 }
 
+static struct mp3_process *mp3_new(struct task_struct *task)
+{
+	struct mp3_process *process;
+
+	process = kzalloc(sizeof(*process), GFP_KERNEL_ACCOUNT);
+	if (process)
+		mp3_pin(process, task);
+	return process;
+}
+
+/* Registers a process again whose last record is still to come. */
+static void mp3_revive(struct mp3_process *process,
+		       const struct mp3_counts *base)
+{
+	lockdep_assert_held(&mp3_mutex);
+	process->last = *base;
+	WRITE_ONCE(process->flags, MP3_FIRST);
+	mp3_nr_processes++;
+}
+
+/*
+ * Registers the process of @new, and has it followed where @tree is not 0.
+ * Returns true in @used when @new itself is in the table.
+ */
+static int mp3_insert(struct mp3_process *new, u64 tree, bool *used)
+{
+	struct mp3_process *found;
+	int err = 0;
+
+	lockdep_assert_held(&mp3_mutex);
+	*used = false;
+	if (mp3_read_counts(new->task, &new->last))
+		return -ESRCH;
+
+	if (!mp3_nr_processes) {
+		mp3_take_moment();
+		mp3_start_grid();
+	}
+	raw_spin_lock(&mp3_lock);
+	found = mp3_find(new->signal);
+	if (!found) {
+		mp3_link(new, tree, true);
+		*used = true;
+	} else if (found->flags & MP3_LAST) {
+		mp3_revive(found, &new->last);
+		mp3_set_tree(found, tree);
+	} else if (tree && !found->tree) {
+		mp3_set_tree(found, tree);
+	} else {
+		err = -EEXIST;
+	}
+	raw_spin_unlock(&mp3_lock);
+	mp3_admit();
+	mp3_update_processes();
+
+	return err;
+}
+
+/* Profiles the process of @task from now on. */
+static int mp3_register(struct task_struct *task)
+{
+	struct mp3_process *process = mp3_new(task);
+	bool used;
+	int err;
+
+	if (!process)
+		return -ENOMEM;
+
+	mutex_lock(&mp3_mutex);
+	err = mp3_insert(process, 0, &used);
+	mutex_unlock(&mp3_mutex);
+	if (!used)
+		mp3_free(process);
+
+	return err;
+}
+
+/* Collects the last of a process; the last of all is in the ring on return. */
+static int mp3_unregister(struct task_struct *task)
+{
+	struct mp3_process *process;
+	int err = -ESRCH;
+
+	mutex_lock(&mp3_mutex);
+	/* Also a child that no tick has met yet. */
+	mp3_admit();
+	process = mp3_find(task->signal);
+	/* One that is over is the next tick's to collect: it has ended. */
+	if (process && !(process->flags & MP3_LAST) && !mp3_collect(process)) {
+		err = 0;
+		WRITE_ONCE(process->flags, process->flags | MP3_LAST);
+		mp3_nr_processes--;
+		mp3_unfollow(process);
+		mp3_admit();
+		if (!mp3_nr_processes) {
+			cancel_delayed_work(&mp3_work);
+			mp3_sample_all();
+		}
+		mp3_update_processes();
+	}
+	mutex_unlock(&mp3_mutex);
+
+	return err;
+}
+
+/* Lets go of everything; nobody can register any more, and nothing is born. */
+static void mp3_stop(void)
+{
+	struct mp3_process *process, *next;
+
+	mutex_lock(&mp3_mutex);
+	mp3_admit();
+	list_for_each_entry_safe(process, next, &mp3_processes, list)
+		mp3_remove(process);
+	mp3_nr_processes = 0;
+	mutex_unlock(&mp3_mutex);
+	/* With nothing registered neither tick nor parameter arms it again. */
+	cancel_delayed_work_sync(&mp3_work);
+	cancel_delayed_work_sync(&mp3_rest_work);
+}
+
+/* ---- Following: who is started by whom ---- */
+
+/*
+ * Forks are watched by a probe on the tracepoint sched_process_fork. The child
+ * is in the kernel's list of processes by then, has not run yet and has done
+ * nothing: its base is zero. The probe runs with preemption off, so that it
+ * neither allocates nor takes a lock that sleeps: its entries come from a
+ * reserve, which a work fills up.
+ */
+#define MP3_RESERVE	4096	/* entries; at half of it the work is called */
+#define MP3_MAX_DEPTH	256	/* generations that the probe looks back */
+
+static struct tracepoint *mp3_fork_tracepoint;
+static bool mp3_watching;	/* the probe is attached (mp3_follow_mutex) */
+static u64 mp3_adopting;	/* the tree that is being adopted (mp3_mutex) */
+
+/* Fills the reserve. */
+static int mp3_fill_reserve(void)
+{
+	struct mp3_process *process;
+
+	lockdep_assert_held(&mp3_follow_mutex);
+	while (READ_ONCE(mp3_nr_reserve) < MP3_RESERVE) {
+		process = kzalloc(sizeof(*process), GFP_KERNEL_ACCOUNT);
+		if (!process)
+			return -ENOMEM;
+		raw_spin_lock(&mp3_lock);
+		list_add(&process->list, &mp3_reserve);
+		mp3_nr_reserve++;
+		raw_spin_unlock(&mp3_lock);
+	}
+	return 0;
+}
+
+static void mp3_refill(struct work_struct *work)
+{
+	mutex_lock(&mp3_follow_mutex);
+	if (mp3_watching)
+		mp3_fill_reserve();
+	mutex_unlock(&mp3_follow_mutex);
+}
+
+/*
+ * Follows @task, a child of a process of the tree of @by, from its counts @base
+ * on. Returns -ENOMEM when the reserve is empty, -ESRCH when @by is followed no
+ * more.
+ */
+static int mp3_follow_child(const struct signal_struct *by,
+			    struct task_struct *task,
+			    const struct mp3_counts *base, bool asked)
+{
+	struct mp3_process *parent, *child;
+
+	lockdep_assert_held(&mp3_lock);
+	/* Asked again: only now it stays so. */
+	parent = mp3_find(by);
+	if (!parent || !parent->tree)
+		return -ESRCH;
+
+	child = mp3_find(task->signal);
+	if (child) {
+		if (!(READ_ONCE(child->flags) & MP3_LAST))
+			mp3_set_tree(child, parent->tree);
+		return 0;
+	}
+	if (list_empty(&mp3_reserve))
+		return -ENOMEM;
+	child = list_first_entry(&mp3_reserve, struct mp3_process, list);
+	list_del(&child->list);
+	WRITE_ONCE(mp3_nr_reserve, mp3_nr_reserve - 1);
+	mp3_pin(child, task);
+	child->last = *base;
+	mp3_link(child, parent->tree, asked && parent->asked);
+
+	return 0;
+}
+
+/* The nearest ancestor of @task that is in the tree, or NULL. By RCU. */
+static struct signal_struct *mp3_ancestor(struct task_struct *task, u64 tree)
+{
+	struct mp3_process *process;
+	unsigned int depth;
+
+	/*
+	 * Who is met has a child that was alive in this section, and so is no
+	 * older than it itself: none of them is freed before the end of it.
+	 */
+	for (depth = 0; task->pid && depth < MP3_MAX_DEPTH; depth++) {
+		task = rcu_dereference(task->real_parent);
+		process = mp3_find(task->signal);
+		if (process && READ_ONCE(process->tree) == tree)
+			return task->signal;
+	}
+	return NULL;
+}
+
+/* The probe: a process has made another, which has not run yet. */
+static void mp3_on_fork(void *data, struct task_struct *task,
+			struct task_struct *child)
+{
+	static const struct mp3_counts nothing;
+	struct signal_struct *by = NULL;
+	struct mp3_process *process;
+	bool asked = true;
+	u64 adopting;
+
+	if (child->signal == task->signal)
+		return;		/* a thread */
+
+	/*
+	 * Either we see who is followed, or mp3_adopt() sees the child. Pairs
+	 * with the barrier there.
+	 */
+	smp_mb();
+	rcu_read_lock();
+	/* Pairs with the end of mp3_adopt(): without it, all it found is there. */
+	adopting = smp_load_acquire(&mp3_adopting);
+	process = mp3_find(task->signal);
+	if (process && READ_ONCE(process->tree)) {
+		by = task->signal;
+	} else if (adopting) {
+		/* Its parent may be gone before mp3_adopt() comes to it. */
+		by = mp3_ancestor(task, adopting);
+		asked = false;
+	}
+	rcu_read_unlock();
+	if (!by)
+		return;
+
+	raw_spin_lock(&mp3_lock);
+	if (mp3_follow_child(by, child, &nothing, asked) == -ENOMEM)
+		mp3_dropped++;
+	raw_spin_unlock(&mp3_lock);
+	if (READ_ONCE(mp3_nr_reserve) < MP3_RESERVE / 2)
+		queue_work(system_highpri_wq, &mp3_refill_work);
+}
+
+/*
+ * One look at all processes for descendants of the tree. A parent is older than
+ * its child, and so is whoever becomes its parent later: it comes before it in
+ * the list. Returns -ENOMEM at the first that the reserve has no entry for,
+ * or, when it @must, counts it as dropped and goes on.
+ */
+static int mp3_adopt_present(const struct file *file, u64 tree, bool must)
+{
+	struct mp3_process *process;
+	struct signal_struct *by;
+	struct mp3_counts base;
+	struct task_struct *task;
+	int err = 0;
+
+	lockdep_assert_held(&mp3_mutex);
+	rcu_read_lock();
+	for_each_process(task) {
+		by = rcu_dereference(task->real_parent)->signal;
+		process = mp3_find(by);
+		if (!process || READ_ONCE(process->tree) != tree)
+			continue;
+		process = mp3_find(task->signal);
+		if (process && READ_ONCE(process->tree) == tree)
+			continue;
+		if (mp3_may_profile(file, task) ||
+		    mp3_read_counts(task, &base))
+			continue;
+
+		raw_spin_lock(&mp3_lock);
+		if (process && process->flags & MP3_LAST)
+			mp3_revive(process, &base);
+		err = mp3_follow_child(by, task, &base, true);
+		if (err == -ENOMEM && must) {
+			mp3_dropped++;
+			err = 0;
+		}
+		raw_spin_unlock(&mp3_lock);
+		if (err == -ENOMEM)
+			break;
+	}
+	rcu_read_unlock();
+
+	return err == -ENOMEM ? err : 0;
+}
+
+/*
+ * Asks of those who were followed by the probe on behalf of F whether its
+ * caller may; no tick has met them yet.
+ */
+static void mp3_ask(const struct file *file)
+{
+	struct mp3_process *process, *next;
+	bool again;
+	int err;
+
+	do {
+		again = false;
+		/* They have had children meanwhile, maybe. */
+		mp3_admit();
+		list_for_each_entry_safe(process, next, &mp3_processes, list) {
+			if (process->asked)
+				continue;
+			again = true;
+			/* -ESRCH: his, and it has ended. */
+			err = mp3_may_profile(file, process->task);
+			if (err && err != -ESRCH) {
+				mp3_remove(process);
+				mp3_nr_processes--;
+				continue;
+			}
+			raw_spin_lock(&mp3_lock);
+			process->asked = true;
+			raw_spin_unlock(&mp3_lock);
+		}
+	} while (again);
+}
+
+/* Follows the present descendants of the process that @tree begins with. */
+static void mp3_adopt(const struct file *file, u64 tree)
+{
+	bool must = false;
+	int err;
+
+	for (;;) {
+		mutex_lock(&mp3_mutex);
+		WRITE_ONCE(mp3_adopting, tree);
+		/*
+		 * Either we see a child, or its fork sees who is followed.
+		 * Pairs with the barrier in mp3_on_fork().
+		 */
+		smp_mb();
+		err = mp3_adopt_present(file, tree, must);
+		/* Pairs with the acquire load in mp3_on_fork(). */
+		smp_store_release(&mp3_adopting, 0);
+		mp3_ask(file);
+		mp3_update_processes();
+		mutex_unlock(&mp3_mutex);
+		if (!err)
+			return;
+		must = mp3_fill_reserve();
+	}
+}
+
+/* Has forks watched. */
+static int mp3_watch(void)
+{
+	int err;
+
+	lockdep_assert_held(&mp3_follow_mutex);
+	err = mp3_fill_reserve();
+	if (err || mp3_watching)
+		return err;
+
+	err = tracepoint_probe_register(mp3_fork_tracepoint, mp3_on_fork, NULL);
+	if (err)
+		return err;
+	mp3_watching = true;
+	/*
+	 * A fork that has passed by the probe before it was there has put its
+	 * child into the list of processes by now.
+	 */
+	synchronize_rcu();
+
+	return 0;
+}
+
+/* Has nobody's fork watched. */
+static void mp3_unwatch(void)
+{
+	struct mp3_process *process, *next;
+
+	lockdep_assert_held(&mp3_follow_mutex);
+	if (mp3_watching) {
+		tracepoint_probe_unregister(mp3_fork_tracepoint, mp3_on_fork,
+					    NULL);
+		tracepoint_synchronize_unregister();
+		mp3_watching = false;
+	}
+	/* No probe runs any more, and the work fills it only for one. */
+	list_for_each_entry_safe(process, next, &mp3_reserve, list)
+		kfree(process);
+	INIT_LIST_HEAD(&mp3_reserve);
+	mp3_nr_reserve = 0;
+}
+
+/* Some time after the last one was followed. */
+static void mp3_rest(struct work_struct *work)
+{
+	mutex_lock(&mp3_follow_mutex);
+	if (!READ_ONCE(mp3_nr_followed))
+		mp3_unwatch();
+	mutex_unlock(&mp3_follow_mutex);
+}
+
+/* Profiles the process of @task from now on, and all that it starts. */
+static int mp3_follow(const struct file *file, struct task_struct *task)
+{
+	struct mp3_process *process = mp3_new(task);
+	bool used = false;
+	u64 tree = 0;
+	int err;
+
+	if (!process)
+		return -ENOMEM;
+
+	mutex_lock(&mp3_follow_mutex);
+	err = mp3_watch();
+	if (!err) {
+		mutex_lock(&mp3_mutex);
+		tree = ++mp3_nr_trees;
+		err = mp3_insert(process, tree, &used);
+		mutex_unlock(&mp3_mutex);
+	}
+	if (!err)
+		mp3_adopt(file, tree);
+	else
+		schedule_delayed_work(&mp3_rest_work, HZ);
+	mutex_unlock(&mp3_follow_mutex);
+	if (!used)
+		mp3_free(process);
+
+	return err;
+}
+
+/* Follows nobody any more; nobody can ask for it again. */
+static void mp3_stop_following(void)
+{
+	mutex_lock(&mp3_follow_mutex);
+	mp3_unwatch();
+	mutex_unlock(&mp3_follow_mutex);
+	cancel_work_sync(&mp3_refill_work);
+}
+
+static void mp3_find_tracepoint(struct tracepoint *tracepoint, void *name)
+{
+	if (!strcmp(tracepoint->name, name))
+		mp3_fork_tracepoint = tracepoint;
+}
+
+/* ---- The status file: who is profiled ---- */
+
 /* One command, without its end of line: the letter, one comma or blanks, pid */
 static int mp3_command(const struct file *file, const char *line)
 {
@@ -579,7 +1227,7 @@ static int mp3_command(const struct file *file, const char *line)
 	struct pid *pid;
 	int nr, err;
 
-	if (line[0] != 'R' && line[0] != 'U')
+	if (!line[0] || !strchr("RFU", line[0]))
 		return -EINVAL;
 	number = line[1] == ',' ? line + 2 : line + 1 + strspn(line + 1, " \t");
 	if (number == line + 1 || !isdigit(*number) ||
@@ -598,6 +1246,7 @@ static int mp3_command(const struct file *file, const char *line)
 		err = mp3_may_profile(file, task);
 	if (!err)
 		err = line[0] == 'R' ? mp3_register(task) :
+		      line[0] == 'F' ? mp3_follow(file, task) :
 				       mp3_unregister(task);
 	put_task_struct(task);
 
@@ -653,7 +1302,10 @@ static int mp3_status_show(struct seq_file *seq, void *v)
 	pid_t nr;
 
 	mutex_lock(&mp3_mutex);
+	mp3_admit();
 	list_for_each_entry(process, &mp3_processes, list) {
+		if (process->flags & MP3_LAST)
+			continue;
 		nr = pid_vnr(process->pid);
 		/* Not the reader's to see, or gone, and maybe another's now. */
 		if (nr && pid_has_task(process->pid, PIDTYPE_TGID))
@@ -687,7 +1339,7 @@ static const struct proc_ops mp3_status_ops = {
 
 /**
  * struct mp3_file - an open file
- * @ring:   what it reads
+ * @ring:   what it reads, by its minor number
  * @polled: the head that poll last reported, or that of the open
  */
 struct mp3_file {
@@ -701,7 +1353,7 @@ static int mp3_open(struct inode *inode, struct file *file)
 
 	if (!reader)
 		return -ENOMEM;
-	reader->ring = &mp3_samples;
+	reader->ring = &mp3_rings[iminor(inode)];
 	reader->polled = READ_ONCE(reader->ring->head);
 	file->private_data = reader;
 
@@ -733,26 +1385,22 @@ static __poll_t mp3_poll(struct file *file, struct poll_table_struct *table)
 
 #define MP3_HEADER_PGOFF	(MP3_OFF_HEADER >> PAGE_SHIFT)
 
-/* How many pages lie from @pgoff on to the end of its region; 0: in none. */
-static unsigned long mp3_pages_from(const struct mp3_ring *ring,
-				    unsigned long pgoff)
-{
-	if (pgoff < ring->data_pages)
-		return ring->data_pages - pgoff;
-	return pgoff == MP3_HEADER_PGOFF;
-}
-
 static vm_fault_t mp3_fault(struct vm_fault *vmf)
 {
 	struct mp3_file *reader = vmf->vma->vm_file->private_data;
 	struct mp3_ring *ring = reader->ring;
-	void *address = ring->header;
+	void *address;
 
-	/* mmap has seen to it; asked again where a page is handed out. */
-	if (!mp3_pages_from(ring, vmf->pgoff))
-		return VM_FAULT_SIGBUS;
-	if (vmf->pgoff < ring->data_pages)
+	/* mmap has seen to the bounds; asked again where a page is handed out. */
+	if (vmf->vma->vm_private_data == ring->header) {
+		if (vmf->pgoff != MP3_HEADER_PGOFF)
+			return VM_FAULT_SIGBUS;
+		address = ring->header;
+	} else {
+		if (vmf->pgoff >= ring->data_pages)
+			return VM_FAULT_SIGBUS;
 		address = (char *)ring->data + (vmf->pgoff << PAGE_SHIFT);
+	}
 
 	/* The mapping's reference: it may outlive the mapping (a pinned page). */
 	vmf->page = vmalloc_to_page(address);
@@ -768,11 +1416,16 @@ static const struct vm_operations_struct mp3_vm_ops = {
 static int mp3_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct mp3_file *reader = file->private_data;
+	struct mp3_ring *ring = reader->ring;
 	unsigned long forbidden = VM_EXEC;
+	bool header;
 
-	if (vma_pages(vma) > mp3_pages_from(reader->ring, vma->vm_pgoff))
+	/* Where the data reach as far, one page there is still the header. */
+	header = vma->vm_pgoff == MP3_HEADER_PGOFF && vma_pages(vma) == 1;
+	if (!header && (vma->vm_pgoff >= ring->data_pages ||
+			vma_pages(vma) > ring->data_pages - vma->vm_pgoff))
 		return -EINVAL;
-	if (vma->vm_pgoff == MP3_HEADER_PGOFF)
+	if (header || !ring->writable)
 		forbidden |= VM_WRITE;
 	if (vma->vm_flags & forbidden)
 		return -EPERM;
@@ -780,6 +1433,8 @@ static int mp3_mmap(struct file *file, struct vm_area_struct *vma)
 	/* What is forbidden now cannot be had by mprotect later. */
 	vm_flags_mod(vma, VM_DONTEXPAND | VM_DONTDUMP,
 		     forbidden & VM_WRITE ? VM_MAYEXEC | VM_MAYWRITE : VM_MAYEXEC);
+	/* Which of them, also for what is left of the mapping later. */
+	vma->vm_private_data = header ? (void *)ring->header : ring->data;
 	vma->vm_ops = &mp3_vm_ops;
 
 	return 0;
@@ -800,6 +1455,11 @@ static struct cdev mp3_cdev;
 static struct class *mp3_class;
 static struct proc_dir_entry *mp3_proc;
 
+/* What /dev calls them, by their minor numbers */
+static const char *const mp3_names[] = { "mp3", "mp3_procs" };
+
+static_assert(ARRAY_SIZE(mp3_names) == ARRAY_SIZE(mp3_rings));
+
 static int __init mp3_get_major(void)
 {
 	dev_t dev = MKDEV(mp3_major, 0);
@@ -808,27 +1468,87 @@ static int __init mp3_get_major(void)
 	if (mp3_major >= CHRDEV_MAJOR_MAX)
 		return -EINVAL;
 	if (mp3_major)
-		return register_chrdev_region(dev, 1, "mp3");
+		return register_chrdev_region(dev, ARRAY_SIZE(mp3_rings), "mp3");
 
-	err = alloc_chrdev_region(&dev, 0, 1, "mp3");
+	err = alloc_chrdev_region(&dev, 0, ARRAY_SIZE(mp3_rings), "mp3");
 	mp3_major = MAJOR(dev);
 	return err;
 }
 
-static int __init mp3_init(void)
+static void mp3_free_rings(void)
+{
+	struct mp3_ring *ring;
+
+	mp3_for_each_ring(ring)
+		mp3_ring_free(ring);
+}
+
+static int __init mp3_alloc_rings(void)
+{
+	struct mp3_ring *ring;
+	int err = 0;
+
+	if (mp3_nr_records < 64 || mp3_nr_records > 1 << 24)
+		return -EINVAL;
+	mp3_records->capacity = mp3_nr_records;
+	mp3_records->data_pages =
+		DIV_ROUND_UP((unsigned long)mp3_nr_records *
+			     sizeof(struct mp3_record), PAGE_SIZE);
+
+	/* Right after a clock tick, the time now is the time of that tick. */
+	schedule_timeout_uninterruptible(1);
+	mp3_take_moment();
+	mp3_for_each_ring(ring)
+		if (!err)
+			err = mp3_ring_alloc(ring);
+	if (err)
+		mp3_free_rings();
+
+	return err;
+}
+
+static void mp3_destroy_devices(void)
+{
+	unsigned int minor;
+
+	/* Of one that was not made nothing is found. */
+	for (minor = 0; minor < ARRAY_SIZE(mp3_names); minor++)
+		device_destroy(mp3_class, MKDEV(mp3_major, minor));
+}
+
+static int __init mp3_create_devices(void)
 {
 	struct device *device;
+	unsigned int minor;
+
+	for (minor = 0; minor < ARRAY_SIZE(mp3_names); minor++) {
+		device = device_create(mp3_class, NULL, MKDEV(mp3_major, minor),
+				       NULL, "%s", mp3_names[minor]);
+		if (IS_ERR(device)) {
+			mp3_destroy_devices();
+			return PTR_ERR(device);
+		}
+	}
+	return 0;
+}
+
+static int __init mp3_init(void)
+{
 	dev_t dev;
 	int err;
 
-	err = mp3_ring_alloc(&mp3_samples);
+	for_each_kernel_tracepoint(mp3_find_tracepoint, "sched_process_fork");
+	if (!mp3_fork_tracepoint)
+		return -ENOENT;
+
+	err = mp3_alloc_rings();
 	if (err)
 		return err;
 
 	err = -ENOMEM;
 	mp3_wq = alloc_ordered_workqueue("mp3", WQ_HIGHPRI | WQ_MEM_RECLAIM);
 	if (!mp3_wq)
-		goto free_ring;
+		goto free_rings;
 
 	err = mp3_get_major();
 	if (err)
@@ -847,34 +1567,34 @@ static int __init mp3_init(void)
 	if (!proc_create("status", 0666, mp3_proc, &mp3_status_ops))
 		goto remove_proc;
 
-	device = device_create(mp3_class, NULL, dev, NULL, "mp3");
-	err = PTR_ERR_OR_ZERO(device);
+	err = mp3_create_devices();
 	if (err)
 		goto remove_proc;
 
 	/* The last step that may fail: a file once open cannot be revoked. */
 	cdev_init(&mp3_cdev, &mp3_fops);
 	mp3_cdev.owner = THIS_MODULE;
-	err = cdev_add(&mp3_cdev, dev, 1);
+	err = cdev_add(&mp3_cdev, dev, ARRAY_SIZE(mp3_rings));
 	if (err)
-		goto destroy_device;
+		goto destroy_devices;
 
 	pr_info("ready, major %u\n", mp3_major);
 	return 0;
 
-destroy_device:
-	device_destroy(mp3_class, dev);
+destroy_devices:
+	mp3_destroy_devices();
 remove_proc:
 	proc_remove(mp3_proc);
+	mp3_stop_following();
 	mp3_stop();
 destroy_class:
 	class_destroy(mp3_class);
 put_major:
-	unregister_chrdev_region(dev, 1);
+	unregister_chrdev_region(dev, ARRAY_SIZE(mp3_rings));
 destroy_wq:
 	destroy_workqueue(mp3_wq);
-free_ring:
-	mp3_ring_free(&mp3_samples);
+free_rings:
+	mp3_free_rings();
 	return err;
 }
 
@@ -884,13 +1604,14 @@ static void __exit mp3_exit(void)
 	dev_t dev = MKDEV(mp3_major, 0);
 
 	cdev_del(&mp3_cdev);
-	device_destroy(mp3_class, dev);
+	mp3_destroy_devices();
 	proc_remove(mp3_proc);
+	mp3_stop_following();
 	mp3_stop();
 	class_destroy(mp3_class);
-	unregister_chrdev_region(dev, 1);
+	unregister_chrdev_region(dev, ARRAY_SIZE(mp3_rings));
 	destroy_workqueue(mp3_wq);
-	mp3_ring_free(&mp3_samples);
+	mp3_free_rings();
 }
 
 module_init(mp3_init);

@@ -203,10 +203,12 @@ static void test_malformed(pid_t pid)
 	ok_eq(status_write("R", 0), 0, "a write of no bytes does nothing");
 }
 
-/* Until processes can be followed. */
+/* What following does is told by follow.c. */
 static void test_follow(pid_t pid)
 {
-	ok(command('F', pid) == -EINVAL && !listed(pid), "F is EINVAL");
+	ok(command('F', pid) == 0 && command('F', pid) == -EEXIST &&
+	   listed(pid) == 1 && command('U', pid) == 0 && !listed(pid),
+	   "F registers, and twice it is EEXIST");
 }
 
 /* Cut short, each line here would name process 1. */
