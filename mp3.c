@@ -199,9 +199,6 @@ static struct mp3_ring mp3_rings[] = {
 static struct mp3_ring *const mp3_samples = &mp3_rings[0];
 static struct mp3_ring *const mp3_records = &mp3_rings[1];
 
-#define mp3_for_each_ring(ring) \
-	for (ring = mp3_rings; ring < mp3_rings + ARRAY_SIZE(mp3_rings); ring++)
-
 /* Leaves nothing behind when it fails. */
 static int mp3_ring_alloc(struct mp3_ring *ring)
 {
@@ -296,11 +293,11 @@ static void mp3_ring_wake(struct mp3_ring *ring)
 /* What every header says alike, but for @processes. */
 static void mp3_update_headers(void)
 {
-	struct mp3_ring *ring;
+	unsigned int i;
 
 	lockdep_assert_held(&mp3_mutex);
-	mp3_for_each_ring(ring) {
-		struct mp3_header *header = ring->header;
+	for (i = 0; i < ARRAY_SIZE(mp3_rings); i++) {
+		struct mp3_header *header = mp3_rings[i].header;
 
 		/* None before load, nor after unload: parameters outlive both. */
 		if (!header)
@@ -313,17 +310,19 @@ static void mp3_update_headers(void)
 	}
 }
 
-/*
- * After the heads, so that a reader who finds nothing registered finds the last
- * entries, too. Pairs with its acquire load of processes.
- */
 static void mp3_update_processes(void)
 {
-	struct mp3_ring *ring;
+	unsigned int i;
 
 	lockdep_assert_held(&mp3_mutex);
-	mp3_for_each_ring(ring)
-		smp_store_release(&ring->header->processes, mp3_nr_processes);
+	for (i = 0; i < ARRAY_SIZE(mp3_rings); i++)
+		/*
+		 * After the heads, so that a reader who finds nothing
+		 * registered finds the last entries, too. Pairs with its
+		 * acquire load of processes.
+		 */
+		smp_store_release(&mp3_rings[i].header->processes,
+				  mp3_nr_processes);
 }
 
 /* ---- The table: who is registered, for the sampler and for forks ---- */
@@ -345,7 +344,8 @@ static struct mp3_process *mp3_find(const struct signal_struct *signal)
 static void mp3_set_tree(struct mp3_process *process, u64 tree)
 {
 	lockdep_assert_held(&mp3_lock);
-	mp3_nr_followed += !!tree - !!process->tree;
+	WRITE_ONCE(mp3_nr_followed,
+		   mp3_nr_followed + !!tree - !!process->tree);
 	WRITE_ONCE(process->tree, tree);
 }
 
@@ -909,7 +909,7 @@ static int mp3_fill_reserve(void)
 			return -ENOMEM;
 		raw_spin_lock(&mp3_lock);
 		list_add(&process->list, &mp3_reserve);
-		mp3_nr_reserve++;
+		WRITE_ONCE(mp3_nr_reserve, mp3_nr_reserve + 1);
 		raw_spin_unlock(&mp3_lock);
 	}
 	return 0;
@@ -1012,7 +1012,7 @@ static void mp3_on_fork(void *data, struct task_struct *task,
 
 	raw_spin_lock(&mp3_lock);
 	if (mp3_follow_child(by, child, &nothing, asked) == -ENOMEM)
-		mp3_dropped++;
+		WRITE_ONCE(mp3_dropped, mp3_dropped + 1);
 	raw_spin_unlock(&mp3_lock);
 	if (READ_ONCE(mp3_nr_reserve) < MP3_RESERVE / 2)
 		queue_work(system_highpri_wq, &mp3_refill_work);
@@ -1051,7 +1051,7 @@ static int mp3_adopt_present(const struct file *file, u64 tree, bool must)
 			mp3_revive(process, &base);
 		err = mp3_follow_child(by, task, &base, true);
 		if (err == -ENOMEM && must) {
-			mp3_dropped++;
+			WRITE_ONCE(mp3_dropped, mp3_dropped + 1);
 			err = 0;
 		}
 		raw_spin_unlock(&mp3_lock);
@@ -1477,15 +1477,15 @@ static int __init mp3_get_major(void)
 
 static void mp3_free_rings(void)
 {
-	struct mp3_ring *ring;
+	unsigned int i;
 
-	mp3_for_each_ring(ring)
-		mp3_ring_free(ring);
+	for (i = 0; i < ARRAY_SIZE(mp3_rings); i++)
+		mp3_ring_free(&mp3_rings[i]);
 }
 
 static int __init mp3_alloc_rings(void)
 {
-	struct mp3_ring *ring;
+	unsigned int i;
 	int err = 0;
 
 	if (mp3_nr_records < 64 || mp3_nr_records > 1 << 24)
@@ -1498,9 +1498,8 @@ static int __init mp3_alloc_rings(void)
 	/* Right after a clock tick, the time now is the time of that tick. */
 	schedule_timeout_uninterruptible(1);
 	mp3_take_moment();
-	mp3_for_each_ring(ring)
-		if (!err)
-			err = mp3_ring_alloc(ring);
+	for (i = 0; i < ARRAY_SIZE(mp3_rings) && !err; i++)
+		err = mp3_ring_alloc(&mp3_rings[i]);
 	if (err)
 		mp3_free_rings();
 
