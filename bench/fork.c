@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What following costs the followed: how long a fork-heavy load takes with the
+ * module idle, while somebody else is followed, and while it is followed.
+ *
+ * Usage: fork [ROUNDS [FORKS]]
+ *
+ * Runs in a guest with the module loaded. Prints a line for each round and
+ * load: "load variant round microseconds_a_fork", and at last, as comments, the
+ * medians and their ratios to the module being idle. All variants are measured
+ * in turn in each round, so that a machine that is slow for a while is slow for
+ * all of them.
+ */
+#include <sched.h>
+#include <signal.h>
+#include <spawn.h>
+
+#include "../tests/guest/test.h"
+
+#define MAX_ROUNDS 101
+
+enum variant {
+	IDLE,		/* nobody is followed: forks are not watched */
+	OTHER,		/* somebody else is: a look-up for each fork */
+	FOLLOWED,	/* each child is registered, sampled and recorded */
+	NR_VARIANTS,
+};
+
+static const char *const names[NR_VARIANTS] = { "idle", "other", "followed" };
+
+static double us[NR_VARIANTS][MAX_ROUNDS];
+
+static double now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1e6 + ts.tv_nsec / 1e3;
+}
+
+static void reap(pid_t pid)
+{
+	if (pid < 0 || waitpid(pid, NULL, 0) != pid)
+		err(1, "fork");
+}
+
+static void load_fork(void)
+{
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(0);
+	reap(pid);
+}
+
+/* The cheapest child there is: it has its parent's memory. */
+static void load_vfork(void)
+{
+	pid_t pid = vfork();
+
+	if (!pid)
+		_exit(0);
+	reap(pid);
+}
+
+static void load_exec(void)
+{
+	static char *const argv[] = { "/bin/true", NULL };
+	pid_t pid;
+
+	if (posix_spawn(&pid, argv[0], NULL, NULL, argv, NULL))
+		errx(1, "spawn %s", argv[0]);
+	reap(pid);
+}
+
+static const struct load {
+	const char *name;
+	void (*run)(void);
+	unsigned int divisor;	/* of the forks of a round: some take longer */
+} loads[] = {
+	{ "vfork", load_vfork, 1 },
+	{ "fork", load_fork, 2 },
+	{ "fork+exec", load_exec, 4 },
+};
+
+static void must(char letter, pid_t pid)
+{
+	int ret = command(letter, pid);
+
+	if (ret)
+		errx(1, "%c: %s", letter, strerror(-ret));
+}
+
+/* A process of its own does it, so that it can be followed and be gone. */
+static double measure(const struct load *load, enum variant variant,
+		      unsigned int forks, pid_t other)
+{
+	double *result = mmap(NULL, sizeof(*result), PROT_READ | PROT_WRITE,
+			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	double elapsed;
+	unsigned int i;
+	pid_t pid;
+
+	if (result == MAP_FAILED)
+		err(1, "mmap");
+	if (variant == OTHER)
+		must('F', other);
+	pid = fork();
+	if (!pid) {
+		double start;
+
+		if (variant == FOLLOWED)
+			must('F', getpid());
+		for (i = 0; i < forks / 10; i++)
+			load->run();
+		start = now_us();
+		for (i = 0; i < forks; i++)
+			load->run();
+		*result = (now_us() - start) / forks;
+		_exit(0);
+	}
+	reap(pid);
+	if (variant == OTHER)
+		must('U', other);
+	elapsed = *result;
+	munmap(result, sizeof(*result));
+	if (!elapsed)
+		errx(1, "%s, %s: nothing was measured", load->name,
+		     names[variant]);
+
+	return elapsed;
+}
+
+static int compare(const void *a, const void *b)
+{
+	double difference = *(const double *)a - *(const double *)b;
+
+	return (difference > 0) - (difference < 0);
+}
+
+static double quantile(double *sorted, unsigned int nr, double q)
+{
+	return sorted[(unsigned int)((nr - 1) * q + 0.5)];
+}
+
+int main(int argc, char **argv)
+{
+	unsigned int rounds = argc > 1 ? atoi(argv[1]) : 15;
+	unsigned int forks = argc > 2 ? atoi(argv[2]) : 2000;
+	struct ring ring = ring_open();
+	uint64_t dropped = ring.header->dropped;
+	double median[NR_VARIANTS];
+	unsigned int i, round, variant;
+	pid_t other = fork();
+
+	if (!other)
+		for (;;)
+			pause();
+	if (rounds < 1 || rounds > MAX_ROUNDS || forks < 40)
+		errx(2, "1..%d rounds, 40 or more forks", MAX_ROUNDS);
+
+	printf("# load variant round microseconds_a_fork\n");
+	for (i = 0; i < sizeof(loads) / sizeof(*loads); i++) {
+		for (round = 0; round < rounds; round++) {
+			for (variant = 0; variant < NR_VARIANTS; variant++) {
+				us[variant][round] =
+					measure(&loads[i], variant,
+						forks / loads[i].divisor, other);
+				printf("%s %s %u %.3f\n", loads[i].name,
+				       names[variant], round,
+				       us[variant][round]);
+				/* The probe goes a second after the last. */
+				if (variant != IDLE)
+					sleep_ms(variant == FOLLOWED ? 1500 : 0);
+			}
+		}
+		for (variant = 0; variant < NR_VARIANTS; variant++) {
+			qsort(us[variant], rounds, sizeof(double), compare);
+			median[variant] = quantile(us[variant], rounds, 0.5);
+			printf("# %-9s %-8s median %8.2f us a fork (quartiles %.2f to %.2f), %.3f of idle\n",
+			       loads[i].name, names[variant], median[variant],
+			       quantile(us[variant], rounds, 0.25),
+			       quantile(us[variant], rounds, 0.75),
+			       median[variant] / median[IDLE]);
+		}
+		fflush(stdout);
+	}
+	printf("# children that could not be followed: %llu\n",
+	       (unsigned long long)(ring.header->dropped - dropped));
+	kill(other, SIGKILL);
+	reap(other);
+
+	return 0;
+}
