@@ -18,7 +18,12 @@ all: tools module		## build the tools, and the module for this kernel
 tools: $(TOOLS)
 
 $(TOOLS): %: %.c mp3_client.h mp3_uapi.h
-	$(CC) $(TOOL_CFLAGS) $(LDFLAGS) -o $@ $<
+	$(CC) $(TOOL_CFLAGS) $(LDFLAGS) -o $@ $< $(LIBS)
+
+# Without ncurses' headers monitor --top has no screen, only lines.
+monitor: monitor_top.h
+monitor: LIBS = $(shell echo '#include <curses.h>' | $(CC) -E - >/dev/null 2>&1 \
+	&& echo -DMP3_HAVE_CURSES -lncursesw)
 
 .PHONY: module
 module:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The ring's reader, against a ring in a file whose writer is this program: it
+ * The rings' reader, against a ring in a file whose writer is this program: it
  * publishes as mp3_uapi.h says. No module is needed.
  */
 #include <pthread.h>
@@ -479,6 +479,126 @@ static void test_consumer_race(void)
 	fake_close(&fake);
 }
 
+/* A ring of records in place of one of samples, of the same slots. */
+static void records_open(struct fake *fake, __u32 capacity)
+{
+	fake_open(fake, capacity);
+	fake->header->entry_size = sizeof(struct mp3_record);
+}
+
+static struct mp3_record fake_record(__u64 number)
+{
+	struct mp3_record record = {
+		.time_ns = 1000 + number,
+		.pid = (__u32)(number * 7),
+		.flags = number % 4,
+		.min_flt = number * 3,
+		.maj_flt = number ^ 0x5555,
+		.cpu_ns = number << 20,
+		.rss_bytes = number + 4096,
+	};
+
+	snprintf(record.comm, sizeof(record.comm), "%llu",
+		 (unsigned long long)number);
+	return record;
+}
+
+/* No word of it is -1 at any time: nobody goes by the words alone here. */
+static void publish_records(struct fake *fake, __u64 nr)
+{
+	while (nr--) {
+		struct mp3_record record = fake_record(fake->head);
+		unsigned long words[MP3_RECORD_WORDS];
+		unsigned long *slot = fake->data + MP3_RECORD_WORDS *
+			(fake->head % fake->header->capacity);
+
+		memcpy(words, &record, sizeof(words));
+		__atomic_thread_fence(__ATOMIC_RELEASE);
+		for (unsigned int i = 0; i < MP3_RECORD_WORDS; i++)
+			__atomic_store_n(&slot[i], words[i], __ATOMIC_RELAXED);
+		__atomic_store_n(&fake->header->head, ++fake->head,
+				 __ATOMIC_RELEASE);
+	}
+}
+
+static struct mp3_reader records_reader(const struct fake *fake)
+{
+	struct mp3_reader reader;
+	int error = mp3_reader_open_records(&reader, fake->path);
+
+	if (error)
+		errx(1, "%s: %s", fake->path, mp3_strerror(error));
+	return reader;
+}
+
+static bool reads_records(struct mp3_reader *reader, __u64 from, __u64 to)
+{
+	struct mp3_record record, expected;
+
+	for (; from <= to; from++) {
+		expected = fake_record(from);
+		if (!mp3_reader_next_record(reader, &record) ||
+		    reader->next - 1 != from ||
+		    memcmp(&record, &expected, sizeof(record)))
+			return false;
+	}
+	return !mp3_reader_next_record(reader, &record);
+}
+
+static bool records_refused(const struct fake *fake)
+{
+	struct mp3_reader reader;
+
+	return mp3_reader_open_records(&reader, fake->path) == -EPROTO;
+}
+
+static void test_records(void)
+{
+	__u32 most = MP3_DATA_PAGES * (__u32)getpagesize() / 64;
+	struct mp3_reader reader, late;
+	struct fake fake;
+
+	records_open(&fake, 64);
+	ok(refused(&fake, MP3_ABI_VERSION),
+	   "records: their ring is refused as one of samples");
+	reader = records_reader(&fake);
+	publish_records(&fake, 62);
+	ok(reads_records(&reader, 0, 61) && !reader.lost,
+	   "records: all in order, capacity - 2 at once");
+	publish_records(&fake, 200);
+	ok(reads_records(&reader, 200, 261) && reader.lost == 138,
+	   "records: what laps is counted as lost");
+	late = records_reader(&fake);
+	ok(reads_records(&late, 200, 261) && !late.lost,
+	   "records: another reader gets the same");
+	mp3_reader_close(&late);
+	mp3_reader_close(&reader);
+
+	fake.header->capacity = 65;
+	reader = records_reader(&fake);
+	ok_eq((long long)reader.size, 2LL * getpagesize(),
+	      "records: a page begun is mapped");
+	mp3_reader_close(&reader);
+	fake.header->capacity = most;
+	fake.header->head = 0;
+	fake.head = 0;
+	reader = records_reader(&fake);
+	publish_records(&fake, most - 2);
+	ok(reads_records(&reader, 0, most - 3), "records: up to the last page");
+	mp3_reader_close(&reader);
+
+	fake.header->capacity = MP3_OFF_HEADER / 64 + 1;
+	ok(records_refused(&fake), "records: more than a file has before the header");
+	fake.header->capacity = 64;
+	fake.header->version++;
+	ok(records_refused(&fake), "records: another version");
+	fake_close(&fake);
+
+	fake_open(&fake, 64);
+	ok(records_refused(&fake), "records: a ring of samples is refused");
+	fake_close(&fake);
+}
+
 static void test_time(void)
 {
 	struct mp3_sample sample = fake_sample(251);
@@ -505,6 +625,7 @@ int main(void)
 	test_read();
 	test_consume();
 	test_simple();
+	test_records();
 	test_time();
 	test_writer_race();
 	test_consumer_race();
