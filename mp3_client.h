@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
- * mp3: registering a process and reading the ring, for applications. Include
+ * mp3: registering a process and reading the rings, for applications. Include
  * this file and keep mp3_uapi.h beside it: there is nothing to link.
  *
- *	mp3_register(getpid());
+ *	mp3_register(getpid());		(mp3_follow(): with what it starts)
  *	...			what is to be profiled
  *	mp3_unregister(getpid());
  *
@@ -17,6 +17,9 @@
  *		} while (mp3_reader_wait(&reader, -1) > 0);
  *		mp3_reader_close(&reader);
  *	}
+ *
+ * What each process did by itself is read in the same way, with
+ * mp3_reader_open_records(), mp3_reader_next_record() and a struct mp3_record.
  *
  * What fails returns a negative errno; mp3_strerror() puts it in words.
  */
@@ -38,8 +41,15 @@
 #define MP3_TOOLS_VERSION "0.1.0"
 
 #define MP3_WORDS (sizeof(struct mp3_sample) / sizeof(unsigned long))
+#define MP3_RECORD_WORDS (sizeof(struct mp3_record) / sizeof(unsigned long))
 
-/* What the words of a slot hold before it is used and once it is consumed. */
+/* More records than any ring of them has. */
+#define MP3_MAX_RECORDS (16 << 20)
+
+/*
+ * What the words of a sample's slot hold before it is used and once it is
+ * consumed. A record's first word, a time, never is that.
+ */
 #define MP3_EMPTY (~0UL)
 
 /* Entries; see mp3_reader_consume(). */
@@ -62,7 +72,7 @@ static inline const char *mp3_strerror(int err)
 	case EEXIST:
 		return "Already registered";
 	case EPROTO:
-		return "Not a ring of samples";
+		return "Not a ring of mp3's, or one of another kind";
 	default:
 		return strerror(-err);
 	}
@@ -70,7 +80,7 @@ static inline const char *mp3_strerror(int err)
 
 /**
  * mp3_command() - give the module one command
- * @command: R to register, U to unregister
+ * @command: R to register, F to follow as well, U to unregister
  * @pid: any thread's id of the process, in the caller's pid namespace; it has
  *	 to be the caller's own or one that he may inspect
  *
@@ -96,6 +106,15 @@ static inline int mp3_command(char command, pid_t pid)
 static inline int mp3_register(pid_t pid)
 {
 	return mp3_command('R', pid);
+}
+
+/*
+ * The same, and each of its descendants; one that is registered already is
+ * followed from now on, and -EEXIST says that it was.
+ */
+static inline int mp3_follow(pid_t pid)
+{
+	return mp3_command('F', pid);
 }
 
 /* Stops profiling a process; -ESRCH when it is not registered. */
@@ -127,13 +146,14 @@ static inline int mp3_registered(pid_t pid)
 }
 
 /**
- * struct mp3_reader - one reader of the ring
+ * struct mp3_reader - one reader of a ring
  * @header:   header page, mapped read-only
- * @data:     slots of MP3_WORDS words, mapped
+ * @data:     slots, mapped
  * @size:     bytes mapped at @data
  * @next:     number of the entry to look at next
  * @lost:     entries that were overwritten before they could be looked at
  * @capacity: slots
+ * @words:    words of a slot
  * @version:  the device's ABI version, 0 if it has none; set even by an open
  *	      that refuses it
  * @fd:	      the open device, to poll
@@ -145,6 +165,7 @@ struct mp3_reader {
 	__u64 next;
 	__u64 lost;
 	__u32 capacity;
+	__u32 words;
 	__u32 version;
 	int fd;
 };
@@ -176,33 +197,32 @@ static inline void mp3_reader_close(struct mp3_reader *reader)
 		close(reader->fd);
 }
 
-/**
- * mp3_reader_open() - open a ring at its oldest entry
- * @reader:   filled
- * @path:     MP3_DEVICE_PATH; its mode says who may
- * @writable: for mp3_reader_consume()
- *
- * Return: 0, -EPROTO where there is no ring of samples or one of another
- * version, or an error of open(2) or mmap(2).
+/*
+ * Opens a ring of entries of @words words, at most @max of them; @pages are
+ * its data's, 0 where the capacity says it.
  */
-static inline int mp3_reader_open(struct mp3_reader *reader, const char *path,
-				  bool writable)
+static inline int mp3_reader_map(struct mp3_reader *reader, const char *path,
+				 bool writable, __u32 words, size_t pages,
+				 size_t max)
 {
-	size_t page = (size_t)getpagesize();
+	size_t page = (size_t)getpagesize(), size = words * sizeof(long);
 	const struct mp3_header *header;
 	struct stat stat;
 	void *map;
 	int err = -EPROTO;
 
-	*reader = (struct mp3_reader){ .size = MP3_DATA_PAGES * page };
+	*reader = (struct mp3_reader){ .words = words };
 	reader->fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
 	if (reader->fd < 0)
 		goto fail_errno;
 
 	/* Reading a mapping behind a file's end is a SIGBUS, not an error. */
-	if (!fstat(reader->fd, &stat) && S_ISREG(stat.st_mode) &&
-	    stat.st_size < (off_t)(MP3_OFF_HEADER + page))
-		goto fail;
+	if (!fstat(reader->fd, &stat) && S_ISREG(stat.st_mode)) {
+		if (stat.st_size < (off_t)(MP3_OFF_HEADER + page))
+			goto fail;
+		if (max > MP3_OFF_HEADER / size)
+			max = MP3_OFF_HEADER / size;
+	}
 
 	map = mmap(NULL, page, PROT_READ, MAP_SHARED, reader->fd,
 		   MP3_OFF_HEADER);
@@ -214,11 +234,13 @@ static inline int mp3_reader_open(struct mp3_reader *reader, const char *path,
 	if (header->magic == MP3_MAGIC)
 		reader->version = header->version;
 	if (reader->version != MP3_ABI_VERSION || !header->hz ||
-	    header->entry_size != sizeof(struct mp3_sample) ||
-	    reader->capacity < 3 ||
-	    reader->capacity > reader->size / sizeof(struct mp3_sample))
+	    header->entry_size != size || reader->capacity < 3 ||
+	    reader->capacity > max)
 		goto fail;
 
+	if (!pages)
+		pages = (reader->capacity * size + page - 1) / page;
+	reader->size = pages * page;
 	map = mmap(NULL, reader->size, PROT_READ | (writable ? PROT_WRITE : 0),
 		   MAP_SHARED, reader->fd, 0);
 	if (map == MAP_FAILED)
@@ -237,23 +259,52 @@ fail:
 }
 
 /**
- * mp3_reader_next() - read the next entry that nobody has consumed
- * @reader: open; @reader->next - 1 is then the number of the entry
- * @sample: filled
+ * mp3_reader_open() - open the ring of samples at its oldest entry
+ * @reader:   filled
+ * @path:     MP3_DEVICE_PATH; its mode says who may
+ * @writable: for mp3_reader_consume()
  *
- * Return: 1, or 0 when there is nothing new.
+ * Return: 0, -EPROTO where there is no ring of samples or one of another
+ * version, or an error of open(2) or mmap(2).
  */
-static inline int mp3_reader_next(struct mp3_reader *reader,
-				  struct mp3_sample *sample)
+static inline int mp3_reader_open(struct mp3_reader *reader, const char *path,
+				  bool writable)
 {
-	unsigned long *copy = (unsigned long *)sample;
+	return mp3_reader_map(reader, path, writable, MP3_WORDS, MP3_DATA_PAGES,
+			      MP3_DATA_PAGES * (size_t)getpagesize() /
+			      sizeof(struct mp3_sample));
+}
+
+/**
+ * mp3_reader_open_records() - open the ring of records at its oldest entry
+ * @reader: filled; its entries are for mp3_reader_next_record() alone
+ * @path:   MP3_PROCS_PATH; its mode says who may
+ *
+ * Return: 0, -EPROTO where there is no ring of records or one of another
+ * version, or an error of open(2) or mmap(2).
+ */
+static inline int mp3_reader_open_records(struct mp3_reader *reader,
+					  const char *path)
+{
+	return mp3_reader_map(reader, path, false, MP3_RECORD_WORDS, 0,
+			      MP3_MAX_RECORDS);
+}
+
+/*
+ * Copies the next entry that nobody has consumed, and returns 1, or 0 when
+ * there is nothing new.
+ */
+static inline int mp3_reader_copy(struct mp3_reader *reader,
+				  unsigned long *copy)
+{
 	__u64 head = mp3_reader_head(reader), oldest;
 	const unsigned long *slot;
 	unsigned int i;
 
 	while (reader->next < head) {
-		slot = reader->data + reader->next % reader->capacity * MP3_WORDS;
-		for (i = 1; i < MP3_WORDS; i++)
+		slot = reader->data +
+		       reader->next % reader->capacity * reader->words;
+		for (i = 1; i < reader->words; i++)
 			copy[i] = __atomic_load_n(&slot[i], __ATOMIC_RELAXED);
 		/*
 		 * Pairs with the release fence in mp3_reader_consume(): if a
@@ -280,8 +331,42 @@ static inline int mp3_reader_next(struct mp3_reader *reader,
 }
 
 /**
+ * mp3_reader_next() - read the next sample that nobody has consumed
+ * @reader: open; @reader->next - 1 is then the number of the entry
+ * @sample: filled
+ *
+ * Return: 1, or 0 when there is nothing new.
+ */
+static inline int mp3_reader_next(struct mp3_reader *reader,
+				  struct mp3_sample *sample)
+{
+	return mp3_reader_copy(reader, (unsigned long *)sample);
+}
+
+/**
+ * mp3_reader_next_record() - read the next record; nobody consumes these
+ * @reader: open by mp3_reader_open_records(); @reader->next - 1 is then the
+ *	    number of the entry
+ * @record: filled
+ *
+ * Return: 1, or 0 when there is nothing new.
+ */
+static inline int mp3_reader_next_record(struct mp3_reader *reader,
+					 struct mp3_record *record)
+{
+	unsigned long copy[MP3_RECORD_WORDS];
+
+	if (!mp3_reader_copy(reader, copy))
+		return 0;
+	/* Not copied in place: __u64 is another type than unsigned long. */
+	memcpy(record, copy, sizeof(copy));
+
+	return 1;
+}
+
+/**
  * mp3_reader_consume() - take an entry out, so that no other reader finds it
- * @reader: open and writable
+ * @reader: open by mp3_reader_open(), writable
  * @number: the entry's
  * @sample: as mp3_reader_next() has filled it
  *
