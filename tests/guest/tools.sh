@@ -109,8 +109,12 @@ ends 0 userapp && [ "$(wc -l <out)" -ge 4 ]
 ok "userapp: without arguments it shows the protocol"
 sleep 1000 &
 pid=$!
-ends 0 userapp -p $pid && listed $pid
-ok "userapp: -p registers a process that runs already"
+userapp -p $pid 2>errors &
+tool=$!
+while ! listed $pid && kill -0 $tool; do usleep 10000; done
+kill -INT $tool
+wait $tool && ! listed $pid && kill -0 $pid && grep -q "^sleep  *$pid " errors
+ok "userapp: -p profiles a process that runs already, until Ctrl-C"
 kill $pid
 idle
 
