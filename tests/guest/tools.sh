@@ -109,8 +109,12 @@ ends 0 userapp && [ "$(wc -l <out)" -ge 4 ]
 ok "userapp: without arguments it shows the protocol"
 sleep 1000 &
 pid=$!
-ends 0 userapp -p $pid && listed $pid
-ok "userapp: -p registers a process that runs already"
+userapp -p $pid 2>errors &
+tool=$!
+while ! listed $pid && kill -0 $tool; do usleep 10000; done
+kill -INT $tool
+wait $tool && ! listed $pid && kill -0 $pid && grep -q "^sleep  *$pid " errors
+ok "userapp: -p profiles a process that runs already, until Ctrl-C"
 kill $pid
 idle
 
@@ -142,6 +146,11 @@ rmmod mp3
 refuses 1 work 4 R 10 && refuses 1 userapp true && refuses 1 userapp &&
 	refuses 1 monitor && refuses 1 readme-register && refuses 1 readme-read
 ok "without the module each says so in one line, and does nothing"
+insmod /mp3/mp3.ko records=64 interval_ms=5000
+ends 0 userapp -f sh -c 'seq 300 | while read -r _; do (:); done' &&
+	grep -q '^lost: [1-9]' errors && ! grep -q '^nothing was' errors
+ok "userapp: records that were lost are told of"
+rmmod mp3
 insmod /mp3/mp3.ko
 
 for tool in work userapp monitor; do
