@@ -1042,9 +1042,15 @@ static int mp3_adopt_present(const struct file *file, u64 tree, bool must)
 		process = mp3_find(task->signal);
 		if (process && READ_ONCE(process->tree) == tree)
 			continue;
-		if (mp3_may_profile(file, task) ||
-		    mp3_read_counts(task, &base))
+		/*
+		 * -ESRCH: his, and on its way out. It has left its memory, and
+		 * still is the parent of its children.
+		 */
+		err = mp3_may_profile(file, task);
+		if ((err && err != -ESRCH) || mp3_read_counts(task, &base)) {
+			err = 0;
 			continue;
+		}
 
 		raw_spin_lock(&mp3_lock);
 		if (process && process->flags & MP3_LAST)

@@ -7,9 +7,9 @@
  *
  * Runs in a guest with the module loaded. Prints a line for each round and
  * load: "load variant round microseconds_a_fork", and at last, as comments, the
- * medians and their ratios to the module being idle. All variants are measured
- * in turn in each round, so that a machine that is slow for a while is slow for
- * all of them.
+ * medians with their quartiles, and their ratios to the module being idle. All
+ * variants are measured in turn in each round, so that a machine that is slow
+ * for a while is slow for all of them.
  */
 #include <sched.h>
 #include <signal.h>
@@ -177,7 +177,7 @@ int main(int argc, char **argv)
 		for (variant = 0; variant < NR_VARIANTS; variant++) {
 			qsort(us[variant], rounds, sizeof(double), compare);
 			median[variant] = quantile(us[variant], rounds, 0.5);
-			printf("# %-9s %-8s median %8.2f us a fork (quartiles %.2f to %.2f), %.3f of idle\n",
+			printf("# %-9s %-8s %9.2f us a fork (%.2f..%.2f) %.3f of idle\n",
 			       loads[i].name, names[variant], median[variant],
 			       quantile(us[variant], rounds, 0.25),
 			       quantile(us[variant], rounds, 0.75),
