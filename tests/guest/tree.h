@@ -107,6 +107,29 @@ static inline void reload(const char *params)
 	open_rings();
 }
 
+/*
+ * Has a kernel function do nothing, once, in that process: it sleeps for
+ * @delay_ms instead. False where there are no kprobes.
+ */
+static inline bool delay_once(pid_t pid, const char *symbol, int delay_ms)
+{
+	int fd = open("/mp3/fail.ko", O_RDONLY | O_CLOEXEC), ret;
+	char params[120];
+
+	snprintf(params, sizeof(params), "symbol=%s pid=%d delay_ms=%d",
+		 symbol, pid, delay_ms);
+	ret = fd < 0 ? -1 : syscall(SYS_finit_module, fd, params, 0);
+	close(fd);
+
+	return !ret;
+}
+
+static inline void delay_over(void)
+{
+	if (syscall(SYS_delete_module, "fail", O_NONBLOCK))
+		err(1, "unload fail");
+}
+
 static inline void write_file(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -239,6 +262,7 @@ static inline void kill_and_reap(pid_t pid)
 /* How a number of the table came about, in the order of their weight. */
 enum source {
 	UNSEEN,		/* the entry's maker was killed at it */
+	AT_BIRTH,	/* there are no numbers yet, but a parent */
 	AT_BASE,	/* what it had done when it was registered */
 	BY_ITSELF,	/* at its end, of itself, where nobody may wait for it */
 	BY_WAITER,	/* by wait4(2): with the children that it waited for */
@@ -248,7 +272,7 @@ enum source {
 /**
  * struct entry - what somebody says of a process
  * @pid:     of whom, in the test's pid namespace
- * @waiter:  who waited for it
+ * @waiter:  who waited for it; AT_BIRTH: its parent
  * @source:  who says it
  * @late:    it was born when all that were there before it were followed
  * @min_flt: minor faults
@@ -265,7 +289,7 @@ struct entry {
 	long cpu_us;
 };
 
-#define MAX_ENTRIES	(1 << 18)
+#define MAX_ENTRIES	262144
 
 static struct table {
 	unsigned int nr;
@@ -314,16 +338,16 @@ static inline void note(enum source source, pid_t pid, pid_t waiter,
 }
 
 /* Waits for a child, or any for -1: its pid, or 0 if there is none. */
-static inline pid_t wait_noted(pid_t pid, bool late)
+static inline pid_t wait_noted(pid_t pid, int options)
 {
 	struct rusage usage;
 
 	do {
-		pid = wait4(pid, NULL, __WALL, &usage);
+		pid = wait4(pid, NULL, __WALL | options, &usage);
 	} while (pid < 0 && errno == EINTR);
-	if (pid < 0)
+	if (pid <= 0)
 		return 0;
-	note(BY_WAITER, pid, getpid(), &usage, late);
+	note(BY_WAITER, pid, getpid(), &usage, false);
 
 	return pid;
 }
@@ -532,7 +556,9 @@ static inline void account_list(struct account *account)
 	}
 	qsort(tallies, nr, sizeof(*tallies), compare_tallies);
 	for (i = 0; i < nr; i++)
-		if (!kept || tallies[kept - 1].pid != tallies[i].pid)
+		if (kept && tallies[kept - 1].pid == tallies[i].pid)
+			tallies[kept - 1].late |= tallies[i].late;
+		else
 			tallies[kept++] = tallies[i];
 	account->tallies = tallies;
 	account->nr = kept;
@@ -643,7 +669,7 @@ static inline bool tally_is_right(const struct tally *tally)
 
 static inline void tally_diag(const struct tally *tally)
 {
-	diag("%d: %u records, %u first, %u last%s; minor %ld of %ld, major %ld of %ld, resident %lu",
+	diag("%d: %u records, %u first, %u last%s; minor %ld of %ld, major %ld of %ld, rss %lu",
 	     tally->pid, tally->records, tally->first, tally->last,
 	     tally->ordered ? "" : ", in no order", tally->seen.min_flt,
 	     tally->due.min_flt, tally->seen.maj_flt, tally->due.maj_flt,
@@ -727,6 +753,9 @@ static inline int perform(char letter, int number)
 	case 'p':	/* fork one that is its parent's child */
 		pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
 		break;
+	case 'n':	/* fork one in a pid namespace of its own */
+		pid = syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, 0, 0, 0, 0);
+		break;
 	case 't':	/* have a thread fork one, and stay */
 		return fork_by_thread(number, true);
 	case 'e':	/* the same, but it ends */
@@ -734,6 +763,13 @@ static inline int perform(char letter, int number)
 	case 'm':	/* fault */
 		touch(number);
 		return 0;
+	case 'S':	/* fork what is root's from then on */
+		pid = vfork();
+		if (!pid) {
+			execl("/tmp/mp3-follow", "follow", "hold", NULL);
+			_exit(127);
+		}
+		return pid;
 	case 's':	/* adopt orphans */
 		return prctl(PR_SET_CHILD_SUBREAPER, 1);
 	case 'w':	/* wait for a child */
@@ -742,6 +778,8 @@ static inline int perform(char letter, int number)
 		return setresgid(number, number, number) ||
 		       setresuid(number, number, number) ||
 		       prctl(PR_SET_DUMPABLE, 1);
+	case 'l':	/* look who is listed */
+		return listed(number);
 	case 'F':	/* give a command */
 	case 'R':
 	case 'U':
