@@ -171,6 +171,10 @@ static bool may(const struct who *who, pid_t pid)
 	return expect(result(who, -1, 'R', pid), 0, "R") &
 	       (listed(pid) == 1) &
 	       expect(result(who, -1, 'U', pid), 0, "U") &
+	       (listed(pid) == 0) &
+	       expect(result(who, -1, 'F', pid), 0, "F") &
+	       (listed(pid) == 1) &
+	       expect(result(who, -1, 'U', pid), 0, "U after F") &
 	       (listed(pid) == 0);
 }
 
@@ -179,9 +183,11 @@ static bool may_not_by(const struct who *who, int fd, pid_t pid)
 {
 	return expect(result(who, fd, 'R', pid), -EPERM, "R") &
 	       expect(result(who, fd, 'U', pid), -EPERM, "U") &
+	       expect(result(who, fd, 'F', pid), -EPERM, "F") &
 	       expect(command('R', pid), 0, "root's R") &
 	       expect(result(who, fd, 'R', pid), -EPERM, "R of a registered") &
 	       expect(result(who, fd, 'U', pid), -EPERM, "U of a registered") &
+	       expect(result(who, fd, 'F', pid), -EPERM, "F of a registered") &
 	       (listed(pid) == 1) &
 	       expect(command('U', pid), 0, "root's U");
 }
@@ -193,22 +199,30 @@ static bool may_not(const struct who *who, pid_t pid)
 
 static void test_modes(void)
 {
+	static const char * const paths[] = {
+		MP3_DEVICE_PATH, MP3_PROCS_PATH,
+	};
 	struct stat device, status;
-	int ready[2], code;
+	int ready[2], code, i;
 	pid_t pid;
 
-	if (stat(MP3_DEVICE_PATH, &device) || stat(MP3_STATUS_PATH, &status))
+	if (stat(MP3_STATUS_PATH, &status))
 		err(1, "stat");
-	ok(device.st_mode == (S_IFCHR | 0600) && !device.st_uid &&
-	   !device.st_gid, "the device is root's alone");
 	ok(status.st_mode == (S_IFREG | 0666), "the status file is everyone's");
-	pid = child(ready);
-	if (!pid) {
-		become(&stranger);
-		_exit(open(MP3_DEVICE_PATH, O_RDONLY) < 0 ? errno : 0);
+	for (i = 0; i < 2; i++) {
+		if (stat(paths[i], &device))
+			err(1, "stat");
+		ok(device.st_mode == (S_IFCHR | 0600) && !device.st_uid &&
+		   !device.st_gid, "%s is root's alone", paths[i]);
+		pid = child(ready);
+		if (!pid) {
+			become(&stranger);
+			_exit(open(paths[i], O_RDONLY) < 0 ? errno : 0);
+		}
+		waitpid(pid, &code, 0);
+		ok(WEXITSTATUS(code) == EACCES, "%s: a user's open is EACCES",
+		   paths[i]);
 	}
-	waitpid(pid, &code, 0);
-	ok_eq(WEXITSTATUS(code), EACCES, "a user's open of the device is EACCES");
 }
 
 static void test_users(void)

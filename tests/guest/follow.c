@@ -9,6 +9,7 @@
  */
 #include <linux/sched.h>
 #include <spawn.h>
+#include <sys/stat.h>
 
 #include "tree.h"
 
@@ -16,8 +17,6 @@
 #define TREES		8
 #define TREE_SIZE	120	/* processes of a random tree, at most */
 #define EXEC_PAGES	"40"
-
-extern char **environ;
 
 static pid_t pids[MIXED];
 static unsigned int *tree_size;	/* of a random tree, shared */
@@ -45,7 +44,7 @@ static bool grow(void (*body)(unsigned int), unsigned int seed,
 	}
 	/* How it ended is told apart, and what it did is noted. */
 	waitid(P_PID, pid, &info, WEXITED | WNOWAIT);
-	while (wait_noted(-1, false))
+	while (wait_noted(-1, 0))
 		;
 	wait_idle(&ring);
 	account_close(account);
@@ -92,7 +91,7 @@ static void mixed(unsigned int seed)
 		}
 	}
 	for (i = 0; i < MIXED; i += 2)
-		wait_noted(pids[i], false);
+		wait_noted(pids[i], 0);
 }
 
 /* As daemons do: nobody who could tell of the grandchild lives for long. */
@@ -112,7 +111,7 @@ static void double_forks(unsigned int seed)
 			_exit(0);
 		}
 		if (i % 2)
-			wait_noted(pid, false);
+			wait_noted(pid, 0);
 	}
 }
 
@@ -128,7 +127,7 @@ static void chain(unsigned int seed)
 		if (pid) {
 			touch(2);
 			if (depth % 2)
-				wait_noted(pid, false);
+				wait_noted(pid, 0);
 			_exit(0);
 		}
 		touch(3);
@@ -150,7 +149,7 @@ static void *fork_some(void *arg)
 		}
 		touch(1);
 		if (i % 3)
-			wait_noted(pid, false);
+			wait_noted(pid, 0);
 	}
 	return NULL;
 }
@@ -203,7 +202,7 @@ static pid_t vfork_child(bool executes)
 
 static void vforks(unsigned int seed)
 {
-	char *argv[] = { "follow", "touch", EXEC_PAGES, NULL };
+	static char *const argv[] = { "follow", "touch", EXEC_PAGES, NULL };
 	pid_t pid;
 	int i;
 
@@ -215,7 +214,7 @@ static void vforks(unsigned int seed)
 				     environ))
 			errx(1, "posix_spawn");
 		if (i % 4)
-			wait_noted(pid, false);
+			wait_noted(pid, 0);
 	}
 }
 
@@ -408,7 +407,7 @@ static void twig(unsigned int seed, int depth)
 			break;
 		case 3:
 			if (pid > 0 && !dies)
-				wait_noted(pid, false);
+				wait_noted(pid, 0);
 			pid = 0;
 			break;
 		case 4:
@@ -574,6 +573,89 @@ static void present_descendants(void)
 	wait_idle(&ring);
 }
 
+/* ---- Whose processes, and as whom ---- */
+
+#define PROGRAM	"/tmp/mp3-follow"	/* a copy of this one, setuid root */
+
+/* A child of the user's that runs as root from then on. */
+static pid_t fork_setuid(int actor)
+{
+	char line[80], path[32];
+	struct stat stat;
+	pid_t pid;
+
+	snprintf(line, sizeof(line), "cp -f /proc/%d/exe " PROGRAM, getpid());
+	if (system(line) || chown(PROGRAM, 0, 0) || chmod(PROGRAM, 04755))
+		errx(1, "%s", line);
+	pid = tell(actor, 'S', 0);
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	/* A process that is not dumpable is root's, too; but this one was. */
+	while (lstat(path, &stat) || stat.st_uid)
+		sleep_ms(1);
+	unlink(PROGRAM);
+
+	return pid;
+}
+
+/* Actor 5 is the user who asks. */
+static void of_a_user(void)
+{
+	pid_t who[10];
+
+	who[0] = open_stage();
+	who[5] = tell(0, 'p', 5);
+	who[1] = tell(0, 'f', 1);
+	who[2] = tell(0, 'f', 2);
+	who[3] = tell(2, 'f', 3);
+	who[4] = tell(1, 'f', 4);
+	tell(5, 'u', 1000);
+	ok(tell(5, 'F', who[0]) == -EPERM && lists(NULL, 0),
+	   "F of root's by a user is EPERM, whoever is below");
+	/* All are the user's, but 2. */
+	tell(0, 'u', 1000);
+	tell(1, 'u', 1000);
+	tell(3, 'u', 1000);
+	tell(4, 'u', 1000);
+	ok(tell(5, 'F', who[0]) == 0 && LISTS(who[0], who[1], who[4]),
+	   "F by a user leaves out what is not his, and what is below it");
+	who[6] = tell(3, 'f', 6);
+	who[7] = tell(4, 'f', 7);
+	ok(LISTS(who[0], who[1], who[4], who[7]),
+	   "and what these start, but not what his own do");
+	ok(tell(5, 'U', who[2]) == -EPERM && tell(5, 'F', who[2]) == -EPERM &&
+	   tell(5, 'F', who[1]) == -EEXIST, "and errors are those of each");
+
+	who[8] = fork_setuid(1);
+	ok(LISTS(who[0], who[1], who[4], who[7], who[8]) &&
+	   tell(5, 'U', who[8]) == -EPERM,
+	   "what a followed one starts is followed, whatever its rights");
+	must('F', who[2]);
+	ok(LISTS(who[0], who[1], who[2], who[3], who[4], who[6], who[7], who[8]),
+	   "root may add the rest");
+	close_stage(who, 9);
+	wait_idle(&ring);
+}
+
+static void in_a_pid_namespace(void)
+{
+	pid_t who[5];
+
+	who[0] = open_stage();
+	who[1] = tell(0, 'n', 1);
+	ok(tell(1, 'F', 1) == 0 && tell(1, 'f', 2) == 2 &&
+	   tell(2, 'f', 3) == 3 && tell(1, 'l', 1) == 1 &&
+	   tell(1, 'l', 3) == 1 && tell(3, 'l', 2) == 1,
+	   "in a pid namespace F and its list are by its own numbers");
+	ok(tell(1, 'F', who[0]) == -ESRCH, "outside's are none of them");
+	ok(listed(who[1]) == 1 && !listed(1) && !listed(3) &&
+	   becomes_registered(3), "outside they have other numbers");
+	must('F', who[0]);
+	ok(listed(who[0]) == 1 && becomes_registered(4) &&
+	   tell(3, 'l', who[0]) == 0, "F from outside takes them, too");
+	close_stage(who, 2);
+	wait_idle(&ring);
+}
+
 /* What the present descendants had done by then is not counted. */
 static void base_of_descendants(void)
 {
@@ -604,7 +686,7 @@ static void base_of_descendants(void)
 		tell(i, 'm', 200);
 	for (i = 3; i >= 0; i--)
 		tell(i, 'x', 0);
-	while (wait_noted(-1, false))
+	while (wait_noted(-1, 0))
 		;
 	close_stage(who, 0);
 	wait_idle(&ring);
@@ -662,6 +744,8 @@ int main(int argc, char **argv)
 {
 	unsigned int first = time(NULL);
 
+	if (argc == 2 && !strcmp(argv[1], "hold"))
+		return pause();
 	if (argc == 3 && !strcmp(argv[1], "touch")) {
 		touch(atoi(argv[2]));
 		return 0;
@@ -697,6 +781,8 @@ int main(int argc, char **argv)
 	children_to_come();
 	until_unregistered();
 	present_descendants();
+	of_a_user();
+	in_a_pid_namespace();
 	base_of_descendants();
 	many_at_once();
 

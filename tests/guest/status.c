@@ -197,6 +197,8 @@ static void test_malformed(pid_t pid)
 		good &= expect(command('R', pid), 0, form->text);
 		size = fill_in(line, form, 'U', pid);
 		good &= expect(status_write(line, size), -EINVAL, form->text);
+		size = fill_in(line, form, 'F', pid);
+		good &= expect(status_write(line, size), -EINVAL, form->text);
 		good &= expect(command('U', pid), 0, form->text);
 	}
 	ok(good, "malformed commands are EINVAL and change nothing");
@@ -206,9 +208,37 @@ static void test_malformed(pid_t pid)
 /* What following does is told by follow.c. */
 static void test_follow(pid_t pid)
 {
+	struct threads threads = two_threads(false);
+	pid_t zombie = sleeper();
+	bool good = true;
+	char line[64];
+	int size;
+
 	ok(command('F', pid) == 0 && command('F', pid) == -EEXIST &&
-	   listed(pid) == 1 && command('U', pid) == 0 && !listed(pid),
+	   command('R', pid) == -EEXIST && listed(pid) == 1 &&
+	   command('U', pid) == 0 && !listed(pid),
 	   "F registers, and twice it is EEXIST");
+	ok(command('R', pid) == 0 && command('F', pid) == 0 &&
+	   listed(pid) == 1 && command('F', pid) == -EEXIST &&
+	   command('U', pid) == 0 && !listed(pid), "F follows who R registered");
+	ok(command('F', threads.second) == 0 && listed(threads.first) == 1 &&
+	   command('F', threads.first) == -EEXIST &&
+	   command('U', threads.second) == 0, "F of a thread is of its process");
+	reap(threads.first);
+
+	good &= expect(command('F', 2), -EINVAL, "F of a kernel thread");
+	good &= expect(command('F', PID_LIMIT), -ESRCH, "F of nobody");
+	make_zombie(zombie);
+	good &= expect(command('F', zombie), -ESRCH, "F of a zombie");
+	reap(zombie);
+	good &= expect(command('F', zombie), -ESRCH, "F of one that was reaped");
+	ok(good && !listed(pid), "F has R's errors");
+
+	size = sprintf(line, "F,%d\nU %d\nF\t%d\n", pid, pid, pid);
+	sprintf(line + size, "F %d", pid);
+	good = expect(status_write(line, strlen(line)), size, "F, U, F and F");
+	ok(good && listed(pid) == 1 && command('U', pid) == 0,
+	   "F is a line as others are");
 }
 
 /* Cut short, each line here would name process 1. */
