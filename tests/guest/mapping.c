@@ -8,6 +8,8 @@
  *
  * MODULE (/mp3/mp3.ko) is loaded anew when it has been shown that it can be
  * unloaded.
+ *
+ * vm: -m 2560
  */
 #include <signal.h>
 #include <sys/personality.h>
@@ -588,8 +590,222 @@ static void test_lifetimes(const char *module)
 	free(bytes);
 }
 
+/* ---- The ring of records: read-only, and of any size ---- */
+
+static void reload_records(const char *module, const char *params)
+{
+	int fd = open(module, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || unload() || syscall(SYS_finit_module, fd, params, 0))
+		err(1, "load %s %s", module, params);
+	close(fd);
+	device = open(MP3_PROCS_PATH, O_RDWR | O_CLOEXEC);
+	if (device < 0)
+		err(1, "%s", MP3_PROCS_PATH);
+}
+
+/* What a page shows: the header, or data that nobody has written yet. */
+static bool is_header(const void *page)
+{
+	return *(const volatile uint32_t *)page == MP3_MAGIC;
+}
+
+static bool is_unused(const void *page)
+{
+	const volatile long *words = page;
+	size_t i;
+
+	for (i = 0; i < PAGE / sizeof(*words); i++)
+		if (words[i] != -1)
+			return false;
+	return true;
+}
+
+/* A mapping of the records: 0 or an errno. */
+static int try_map(size_t size, size_t offset)
+{
+	void *got = mmap(NULL, size, PROT_READ, MAP_SHARED, device, offset);
+
+	if (got == MAP_FAILED)
+		return errno;
+	munmap(got, size);
+	return 0;
+}
+
+/* All that may be mapped, and nothing beyond, of so many pages. */
+static bool has_regions(size_t pages)
+{
+	const size_t size = pages * PAGE, header = MP3_OFF_HEADER;
+	const bool beyond = size > header;
+	const struct {
+		size_t size, offset;
+		int want;
+	} cases[] = {
+		{ size, 0, 0 }, { PAGE, size - PAGE, 0 }, { PAGE, header, 0 },
+		{ size + PAGE, 0, EINVAL }, { size + 1, 0, EINVAL },
+		{ 2 * PAGE, size - PAGE, EINVAL },
+		{ PAGE, size, size == header ? 0 : EINVAL },
+		{ size, PAGE, EINVAL }, { PAGE, size + (PAGE << 32), EINVAL },
+		{ PAGE, PAGE << 32, EINVAL }, { 1UL << 44, 0, EINVAL },
+		{ PAGE, header - PAGE, size >= header ? 0 : EINVAL },
+		{ 2 * PAGE, header - PAGE, beyond ? 0 : EINVAL },
+		{ 2 * PAGE, header, size > header + PAGE ? 0 : EINVAL },
+		{ PAGE, header + PAGE, size > header + PAGE ? 0 : EINVAL },
+	};
+	bool all = true;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		int got = try_map(cases[i].size, cases[i].offset);
+
+		if (got == cases[i].want)
+			continue;
+		diag("%zu pages, %zx at %zx: \"%s\", want \"%s\"", pages,
+		     cases[i].size, cases[i].offset, strerror(got),
+		     strerror(cases[i].want));
+		all = false;
+	}
+	return all;
+}
+
+static void test_record_sizes(const char *module)
+{
+	static const struct {
+		const char *params;
+		unsigned int records;
+	} loads[] = {
+		{ "records=64", 64 }, { "records=65", 65 },
+		{ "records=128", 128 }, { "", 65536 },
+		{ "records=4194304", 4194304 }, { "records=4194305", 4194305 },
+		{ "records=16777216", 16777216 },
+	};
+	const size_t size = sizeof(struct mp3_record);
+	struct mp3_header *header;
+	size_t i, pages;
+	char *data;
+	bool shown;
+
+	for (i = 0; i < ARRAY_SIZE(loads); i++) {
+		reload_records(module, loads[i].params);
+		pages = (loads[i].records * size + PAGE - 1) / PAGE;
+		header = map(device, PAGE, PROT_READ, MAP_SHARED,
+			     MP3_OFF_HEADER);
+		data = map(device, pages * PAGE, PROT_READ, MAP_SHARED, 0);
+		shown = is_header(header) &&
+			header->capacity == loads[i].records &&
+			header->entry_size == size && is_unused(data) &&
+			is_unused(data + (pages - 1) * PAGE);
+		munmap(header, PAGE);
+		munmap(data, pages * PAGE);
+		ok(shown && has_regions(pages),
+		   "%u records: all can be mapped, and nothing beyond",
+		   loads[i].records);
+		close(device);
+	}
+}
+
+/* The page that is the header's, where it is one of the data, too. */
+static void test_records_beyond(const char *module)
+{
+	const size_t records = 5000000, header = MP3_OFF_HEADER;
+	const size_t size = records * sizeof(struct mp3_record);
+	char *data, *pair, *one;
+
+	reload_records(module, "records=5000000");
+	data = map(device, size, PROT_READ, MAP_SHARED, 0);
+	ok(is_unused(data + header) && is_unused(data + header + PAGE),
+	   "where the data go on beyond the header's offset they are data");
+	pair = map(device, 2 * PAGE, PROT_READ, MAP_SHARED, header);
+	one = map(device, PAGE, PROT_READ, MAP_SHARED, header);
+	ok(is_unused(pair) && is_unused(pair + PAGE) && is_header(one),
+	   "one page there is the header, and two are data");
+
+	/* What is left of a mapping is of one page, and still of the data. */
+	munmap(pair + PAGE, PAGE);
+	madvise(pair, PAGE, MADV_DONTNEED);
+	ok(is_unused(pair), "also if one page of them is left");
+	munmap(data, header);
+	munmap(data + header + PAGE, size - header - PAGE);
+	madvise(data + header, PAGE, MADV_DONTNEED);
+	ok(is_unused(data + header), "or of all");
+	mprotect(one, PAGE, PROT_NONE);
+	mprotect(one, PAGE, PROT_READ);
+	madvise(one, PAGE, MADV_DONTNEED);
+	ok(is_header(one), "the header stays what it is");
+	munmap(one, PAGE);
+	munmap(pair, PAGE);
+	munmap(data + header, PAGE);
+	close(device);
+}
+
+static void test_record_protections(const char *module)
+{
+	const struct {
+		const char *name;
+		int prot, flags;
+		off_t offset;
+		int want;
+	} maps[] = {
+		{ "mmap: records, writable", RW, MAP_SHARED, 0, EPERM },
+		{ "mmap: records, writable, private", RW, MAP_PRIVATE, 0,
+		  EPERM },
+		{ "mmap: records, executable", RX, MAP_SHARED, 0, EPERM },
+		{ "mmap: their header, writable", RW, MAP_SHARED,
+		  MP3_OFF_HEADER, EPERM },
+		{ "mmap: their header, executable", RX, MAP_SHARED,
+		  MP3_OFF_HEADER, EPERM },
+	}, changes[] = {
+		{ "mprotect: records to writable", RW, MAP_SHARED, 0, EACCES },
+		{ "mprotect: records to writable, private", RW, MAP_PRIVATE, 0,
+		  EACCES },
+		{ "mprotect: records to executable", RX, MAP_SHARED, 0, EACCES },
+		{ "mprotect: their header to writable", RW, MAP_SHARED,
+		  MP3_OFF_HEADER, EACCES },
+	};
+	struct iovec from = { &(uint64_t){ 1 }, sizeof(uint64_t) };
+	int memory = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+	struct iovec to;
+	size_t i;
+	char *got;
+
+	reload_records(module, "");
+	for (i = 0; i < ARRAY_SIZE(maps); i++) {
+		got = mmap(NULL, PAGE, maps[i].prot, maps[i].flags, device,
+			   maps[i].offset);
+		ok_errno(got == MAP_FAILED, maps[i].want, maps[i].name);
+		if (got != MAP_FAILED)
+			munmap(got, PAGE);
+	}
+	for (i = 0; i < ARRAY_SIZE(changes); i++) {
+		got = map(device, PAGE, PROT_READ, changes[i].flags,
+			  changes[i].offset);
+		ok_errno(mprotect(got, PAGE, changes[i].prot), changes[i].want,
+			 changes[i].name);
+		munmap(got, PAGE);
+	}
+
+	got = map(device, 1024 * PAGE, PROT_READ, MAP_SHARED, 0);
+	ok(has_flag(got, " dd") && has_flag(got, " de") &&
+	   !has_flag(got, " mw") && !has_flag(got, " me"),
+	   "records: never dumped, grown, written or executed");
+	to = (struct iovec){ got + 8, sizeof(uint64_t) };
+	ok(process_vm_writev(getpid(), &from, 1, &to, 1, 0) < 0 &&
+	   pwrite(memory, from.iov_base, 8, (uintptr_t)got + 8) < 0 &&
+	   is_unused(got), "records: no other way to write them is open");
+	ok(mremap(got, 1024 * PAGE, 1025 * PAGE, MREMAP_MAYMOVE) == MAP_FAILED,
+	   "records: mremap does not grow them");
+	close(device);
+	ok_errno(unload(), EWOULDBLOCK, "a mapping of records holds the module");
+	munmap(got, 1024 * PAGE);
+	close(memory);
+	reload_records(module, "");
+	close(device);
+}
+
 int main(int argc, char **argv)
 {
+	const char *module = argc > 1 ? argv[1] : "/mp3/mp3.ko";
+
 	mp3 = ring_open();
 	device = open(MP3_DEVICE_PATH, O_RDWR | O_CLOEXEC);
 	read_only = open(MP3_DEVICE_PATH, O_RDONLY | O_CLOEXEC);
@@ -606,7 +822,10 @@ int main(int argc, char **argv)
 	test_fork();
 	test_sharing();
 	test_pages_stay();
-	test_lifetimes(argc > 1 ? argv[1] : "/mp3/mp3.ko");
+	test_lifetimes(module);
+	test_record_sizes(module);
+	test_records_beyond(module);
+	test_record_protections(module);
 
 	return done();
 }
