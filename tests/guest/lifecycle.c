@@ -170,7 +170,8 @@ static int user_areas(void)
 static bool nothing_left(void)
 {
 	static const char * const paths[] = {
-		"/proc/mp3", "/dev/mp3", "/sys/class/mp3", "/sys/module/mp3",
+		"/proc/mp3", "/dev/mp3", "/dev/mp3_procs", "/sys/class/mp3",
+		"/sys/module/mp3",
 	};
 	const char *left = NULL;
 	size_t i;
@@ -420,6 +421,10 @@ static void test_busy(void)
 	ok(unload_is_refused(), "a mapping that a child inherited holds it");
 	end(pid);
 
+	fd = open(MP3_PROCS_PATH, O_RDONLY | O_CLOEXEC);
+	ok(fd >= 0 && unload_is_refused(), "the other device holds it, too");
+	close(fd);
+
 	fd = open(MP3_STATUS_PATH, O_RDWR | O_CLOEXEC);
 	if (fd < 0 || command('R', getpid()) || read(fd, &byte, 1) != 1)
 		err(1, MP3_STATUS_PATH);
@@ -501,7 +506,8 @@ static bool refuse_all(pid_t pid)
 	if (status_write(line, strlen(line)) != -EINVAL ||
 	    command('U', pid) != -ESRCH || command('R', pid) ||
 	    command('R', pid) != -EEXIST || command('U', pid) ||
-	    command('R', pid))
+	    command('F', pid) || command('F', pid) != -EEXIST ||
+	    command('U', pid) || command('R', pid) || command('F', pid))
 		return false;
 
 	stranger = fork();
@@ -509,6 +515,7 @@ static bool refuse_all(pid_t pid)
 		if (setresuid(1001, 1001, 1001))
 			_exit(2);
 		_exit(command('R', pid) != -EPERM ||
+		      command('F', pid) != -EPERM ||
 		      command('U', pid) != -EPERM);
 	}
 	return waitpid(stranger, &status, 0) == stranger && !status;
@@ -532,7 +539,8 @@ static void test_references(void)
 	good = refuse_all(pid);
 	kill(pid, SIGKILL);
 	waitid(P_PID, pid, &info, WEXITED | WNOWAIT);
-	good &= command('R', pid) == -ESRCH && command('U', pid) == -ESRCH;
+	good &= command('R', pid) == -ESRCH && command('U', pid) == -ESRCH &&
+		command('F', pid) == -ESRCH;
 	end(pid);
 	ok(is_let_go() && good, "no command keeps hold of a process");
 
@@ -580,6 +588,8 @@ static void test_bad_parameters(void)
 		"interval_ms=0", "interval_ms=10001", "interval_ms=-1",
 		"interval_ms=abc", "interval_ms=5x", "interval_ms=",
 		"major=512", "major=4294967295", "major=-1", "major=x",
+		"records=63", "records=0", "records=16777217", "records=-1",
+		"records=x", "records=",
 	};
 	bool good = true;
 	size_t i;
@@ -659,10 +669,16 @@ static void test_steps(void)
 		long retval;
 		int nth, error;
 	} steps[] = {
+		{ "the tracepoint", { "for_each_kernel_tracepoint" },
+		  "", 0, 1, -ENOENT },
 		{ "the ring", { "vmalloc_user_noprof", "vmalloc_user" },
 		  "", 0, 1, -ENOMEM },
-		{ "the header", { "vmalloc_user_noprof", "vmalloc_user" },
+		{ "its header", { "vmalloc_user_noprof", "vmalloc_user" },
 		  "", 0, 2, -ENOMEM },
+		{ "the other ring", { "vmalloc_user_noprof", "vmalloc_user" },
+		  "", 0, 3, -ENOMEM },
+		{ "the other header", { "vmalloc_user_noprof", "vmalloc_user" },
+		  "", 0, 4, -ENOMEM },
 		{ "the workqueue", { "alloc_workqueue_noprof", "alloc_workqueue" },
 		  "", 0, 1, -ENOMEM },
 		{ "the device number", { "register_chrdev_region" },
@@ -674,6 +690,7 @@ static void test_steps(void)
 		{ "the proc directory", { "proc_mkdir" }, "", 0, 1, -ENOMEM },
 		{ "the status file", { "proc_create" }, "", 0, 1, -ENOMEM },
 		{ "the node", { "device_create" }, "", -EXFULL, 1, -EXFULL },
+		{ "the other node", { "device_create" }, "", -EXFULL, 2, -EXFULL },
 		{ "the device", { "cdev_add" }, "", -EXFULL, 1, -EXFULL },
 	};
 	volatile bool *opened = shared();
@@ -719,17 +736,23 @@ static int do_register(int fd)
 	return write(fd, line, len) < 0 ? errno : 0;
 }
 
+static int do_follow(int fd)
+{
+	char line[20];
+	int len = snprintf(line, sizeof(line), "F,%d", getpid());
+
+	return write(fd, line, len) < 0 ? errno : 0;
+}
+
 static int do_open(int fd)
 {
 	return open(MP3_DEVICE_PATH, O_RDONLY | O_CLOEXEC) < 0 ? errno : fd < 0;
 }
 
-/* What a child's act comes to when its next small allocation fails. */
-static int without_memory(int (*act)(int fd))
+/* What a child's act comes to when one of the functions fails it. */
+static int failing(const char * const symbols[2], const char *how,
+		   int (*act)(int fd))
 {
-	static const char * const kmalloc[2] = {
-		"__kmalloc_cache_noprof", "kmalloc_trace"
-	};
 	int fd, go[2], ret, status;
 	pid_t pid;
 
@@ -743,9 +766,9 @@ static int without_memory(int (*act)(int fd))
 			_exit(1);
 		_exit(act(fd));
 	}
-	ret = fail_load(pid, kmalloc, "");
+	ret = fail_load(pid, symbols, how);
 	if (ret)
-		errx(1, "%s: %s", kmalloc[1], strerror(-ret));
+		errx(1, "%s: %s", symbols[0], strerror(-ret));
 	if (write(go[1], "", 1) != 1 || waitpid(pid, &status, 0) != pid)
 		err(1, "a child");
 	fail_unload();
@@ -756,20 +779,129 @@ static int without_memory(int (*act)(int fd))
 	return WEXITSTATUS(status);
 }
 
+/* Small allocations: the nth of them. */
+static int without_memory(int nth, int (*act)(int fd))
+{
+	static const char * const kmalloc[2] = {
+		"__kmalloc_cache_noprof", "kmalloc_trace"
+	};
+	char how[20];
+
+	snprintf(how, sizeof(how), "nth=%d", nth);
+	return failing(kmalloc, how, act);
+}
+
 static void test_no_memory(void)
 {
+	static const char * const attach[2] = { "tracepoint_probe_register" };
+
 	if (!fail_is_possible()) {
 		skip("a registration without memory is ENOMEM", "no kprobes");
+		skip("following without memory is ENOMEM", "no kprobes");
 		skip("an open without memory is ENOMEM", "no kprobes");
 		return;
 	}
 	must_load("");
-	ok_eq(without_memory(do_register), ENOMEM,
+	ok_eq(without_memory(1, do_register), ENOMEM,
 	      "a registration without memory is ENOMEM");
 	ok_eq(header().processes, 0, "and registers nothing");
-	ok_eq(without_memory(do_open), ENOMEM,
+	ok(without_memory(1, do_follow) == ENOMEM &&
+	   without_memory(2, do_follow) == ENOMEM &&
+	   without_memory(1000, do_follow) == ENOMEM &&
+	   failing(attach, "retval=-12", do_follow) == ENOMEM,
+	   "following without memory is ENOMEM");
+	ok_eq(header().processes, 0, "and follows nobody");
+	ok_eq(without_memory(1, do_open), ENOMEM,
 	      "an open without memory is ENOMEM");
 	ok_eq(unload(), 0, "and does not hold the module");
+}
+
+/* ---- Unloading amid forks ---- */
+
+/* Four at it: children that fork, wait, and end without, as fast as they can. */
+static pid_t storm(void)
+{
+	pid_t pid = fork();
+	int i;
+
+	if (pid < 0)
+		err(1, "fork");
+	if (pid)
+		return pid;
+	setpgid(0, 0);
+	for (i = 0; i < 3; i++)
+		if (!fork())
+			break;
+	for (;;) {
+		pid = fork();
+		if (!pid) {
+			/* Every other one leaves an orphan. */
+			if (getpid() % 2 && !fork())
+				usleep(1000);
+			_exit(0);
+		}
+		waitpid(pid, NULL, 0);
+	}
+}
+
+static void end_storm(pid_t pid)
+{
+	/* Some are born while the others are killed. */
+	while (!kill(-pid, SIGKILL))
+		while (waitpid(-pid, NULL, WNOHANG) > 0)
+			;
+}
+
+/* Follows one after the other, for ever, loaded or not. */
+static pid_t follower(pid_t whom)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;) {
+		int ret = command('F', whom);
+
+		if (ret && ret != -EEXIST && !file_is_on_its_way(ret))
+			errx(1, "F: %s", strerror(-ret));
+		command('U', whom);
+	}
+}
+
+static void test_storm(void)
+{
+	const int rounds = 50;
+	pid_t pid = storm(), other;
+	bool good = true;
+	int round;
+
+	setpgid(pid, pid);
+	for (round = 0; good && round < rounds; round++) {
+		must_load("interval_ms=5");
+		good &= command('F', pid) == 0;
+		usleep(rand() % 20000);
+		good &= header().processes > 0;
+		good &= unload() == 0;
+	}
+	ok(good, "%d loads and unloads amid a storm of followed forks", rounds);
+
+	other = follower(pid);
+	for (round = 0; good && round < rounds; round++) {
+		must_load("interval_ms=5");
+		usleep(rand() % 10000);
+		good &= unload() == 0;
+	}
+	good &= end(other);
+	ok(good, "and while another follows and lets go");
+
+	must_load("");
+	good = command('F', pid) == 0 && header().processes > 0;
+	end_storm(pid);
+	while (header().processes)
+		sleep_ms(10);
+	must_unload();
+	ok(good && nothing_left(), "nothing is left of that");
 }
 
 int main(int argc, char **argv)
@@ -795,6 +927,7 @@ int main(int argc, char **argv)
 	test_no_memory();
 	test_rounds();
 	test_interval_writer();
+	test_storm();
 	must_load("");
 
 	return done();
