@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Many processes, and numbers that come again: ten thousand are registered,
- * listed, collected and swept, one of them is found as fast as one alone, and a
- * pid that is given away again stands for its new process only.
+ * followed, listed, collected and swept, one of them is found as fast as one
+ * alone, and a pid that is given away again stands for its new process only.
  *
  * vm: -m 2048
  */
@@ -136,20 +136,19 @@ static void count_so_far(pid_t pid, long *min_flt, long *maj_flt)
 }
 
 /* Many lines a write, as one who has many would do it. */
-static void register_processes(void)
+static void give_all(char letter)
 {
 	char text[LINES * 10 + 1];
 	size_t size = 0;
 	int i;
 
 	for (i = 0; i < PROCESSES; i++) {
-		size += snprintf(text + size, sizeof(text) - size, "R,%d\n",
-				 pids[i]);
+		size += snprintf(text + size, sizeof(text) - size, "%c,%d\n",
+				 letter, pids[i]);
 		if ((i + 1) % LINES && i + 1 < PROCESSES)
 			continue;
 		if (status_write(text, size) != (int)size)
-			errx(1, "some of %d processes were not registered",
-			     PROCESSES);
+			errx(1, "%c: not all of %d processes", letter, PROCESSES);
 		size = 0;
 	}
 }
@@ -207,6 +206,60 @@ static long pair_ns(void)
 	return took[PAIRS / 2];
 }
 
+/* As of a tick from now. */
+static uint64_t dropped(void)
+{
+	uint64_t head = ring_head(&ring);
+
+	write_file(INTERVAL_PATH, "50");
+	while (ring_head(&ring) == head)
+		sleep_ms(10);
+	write_file(INTERVAL_PATH, "10000");
+
+	return ring.header->dropped;
+}
+
+/*
+ * All are this one's children: more than there is a reserve for. Where it cannot
+ * be filled up, who is left out is counted; and in the end nobody is.
+ */
+static void follow_all(void)
+{
+	static const char * const kmalloc[] = {
+		"__kmalloc_cache_noprof", "kmalloc_trace"
+	};
+	int fd = open("/mp3/fail.ko", O_RDONLY | O_CLOEXEC), i, ret = -1;
+	unsigned long left_out;
+	char params[80];
+
+	for (i = 0; fd >= 0 && ret && i < 2; i++) {
+		/* One amid the second filling. */
+		snprintf(params, sizeof(params), "symbol=%s pid=%d nth=5000",
+			 kmalloc[i], getpid());
+		ret = syscall(SYS_finit_module, fd, params, 0);
+	}
+	close(fd);
+	if (ret) {
+		skip("followed or dropped, where there is no memory",
+		     "no kprobes");
+	} else {
+		must('F', getpid());
+		left_out = dropped();
+		if (!ok(left_out && ring.header->processes + left_out ==
+			PROCESSES + 1,
+			"followed or dropped, where there is no memory"))
+			diag("%u are registered, %lu dropped",
+			     ring.header->processes, left_out);
+		must('U', getpid());
+		if (syscall(SYS_delete_module, "fail", O_NONBLOCK))
+			err(1, "unload fail");
+	}
+	/* Those who were left out are found again. */
+	must('F', getpid());
+	must('U', getpid());
+	ok(lists(pids, PROCESSES), "F takes 10,000 children at once");
+}
+
 static void ten_thousand(void)
 {
 	long min_flt = 0, maj_flt = 0, alone, among;
@@ -222,7 +275,7 @@ static void ten_thousand(void)
 	must('U', pids[0]);
 
 	from = ring_head(&ring);
-	register_processes();
+	give_all('R');
 	ok_eq(ring.header->processes, PROCESSES, "10,000 processes are registered");
 	qsort(pids, PROCESSES, sizeof(*pids), compare_pids);
 	ok(lists(pids, PROCESSES), "each of 10,000 is listed, and once");
@@ -238,6 +291,11 @@ static void ten_thousand(void)
 	must('R', pids[PROCESSES - 1]);
 	ok(lists(pids, PROCESSES), "and it is listed when registered again");
 
+	give_all('U');
+	follow_all();
+	/* What this one did meanwhile is none of theirs. */
+	dropped();
+	from = ring_head(&ring);
 	for (i = 0; i < PROCESSES; i++)
 		count_so_far(pids[i], &min_flt, &maj_flt);
 	/* What they have done so far is their base. */
