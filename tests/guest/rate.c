@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Forks as fast as they go: nobody is dropped, and each is counted, whether
+ * ticks come often or not at all.
+ */
+#include "tree.h"
+
+#define SECONDS	3
+#define FORKERS	4
+
+static bool *over;
+
+static bool is_over(void)
+{
+	return __atomic_load_n(over, __ATOMIC_ACQUIRE);
+}
+
+/* The cheapest child there is: it does nothing, in its parent's memory. */
+static void by_vfork(void)
+{
+	pid_t pid = vfork();
+
+	if (!pid)
+		_exit(0);
+	if (pid < 0)
+		err(1, "vfork");
+	waitpid(pid, NULL, 0);
+}
+
+static void by_fork(void)
+{
+	pid_t pid = fork_child();
+
+	if (!pid)
+		_exit(0);
+	waitpid(pid, NULL, 0);
+}
+
+static void *fork_on(void *arg)
+{
+	void (*fork_one)(void) = arg;
+	uintptr_t nr = 0;
+
+	for (; !is_over(); nr++)
+		fork_one();
+	return (void *)nr;
+}
+
+/**
+ * struct load - what the forkers share with the test
+ * @forks:   how many there were
+ * @min_flt: faults of all of them
+ */
+static struct load {
+	unsigned long forks;
+	long min_flt;
+} *loads;
+
+/* Half of them are threads of one process, for whom one lock is not enough. */
+static void fork_with_thread(struct load *load, void (*fork_one)(void))
+{
+	pthread_t thread;
+	void *forks;
+
+	if (pthread_create(&thread, NULL, fork_on, fork_one))
+		errx(1, "pthread_create");
+	load->forks = (uintptr_t)fork_on(fork_one);
+	pthread_join(thread, &forks);
+	load->forks += (uintptr_t)forks;
+	_exit(0);
+}
+
+/* Each of the forks has one record or more: the first and the last of it. */
+static void count_records(unsigned long *first, unsigned long *last,
+			  long *min_flt)
+{
+	uint64_t i, head = procs_head();
+
+	*first = 0;
+	*last = 0;
+	*min_flt = 0;
+	for (i = 0; i < head; i++) {
+		struct mp3_record record = record_at(i);
+
+		*first += !!(record.flags & MP3_FIRST);
+		*last += !!(record.flags & MP3_LAST);
+		*min_flt += record.min_flt;
+	}
+}
+
+static void run(const char *name, const char *params, void (*fork_one)(void))
+{
+	unsigned long forks = 0, first, last;
+	struct rusage usage;
+	long due = 0, min_flt;
+	struct totals sum;
+	pid_t pids[FORKERS];
+	int i;
+
+	reload(params);
+	*over = false;
+	fflush(stdout);
+	for (i = 0; i < FORKERS; i++) {
+		pids[i] = fork_child();
+		if (!pids[i]) {
+			/* Its faults so far are no matter: it is all or none. */
+			command('F', getpid());
+			fork_with_thread(&loads[i], fork_one);
+		}
+	}
+	sleep(SECONDS);
+	__atomic_store_n(over, true, __ATOMIC_RELEASE);
+	for (i = 0; i < FORKERS; i++) {
+		wait4(pids[i], NULL, 0, &usage);
+		due += usage.ru_minflt;
+		forks += loads[i].forks;
+	}
+	/* Where ticks are rare, the last of them is still to come. */
+	set_interval("50");
+	wait_idle(&ring);
+	if (procs_head() > procs.capacity - 2)
+		errx(1, "the ring of records has lapped");
+	count_records(&first, &last, &min_flt);
+	sum = ring_sum(&ring, 0);
+	diag("%s: %lu forks, %lu a second", name, forks, forks / SECONDS);
+	ok(!ring.header->dropped && !procs.header->dropped,
+	   "%s: nobody is dropped", name);
+	if (!ok(first == forks + FORKERS && last == first && forks > 100,
+		"%s: each has its first and its last record", name))
+		diag("%lu first, %lu last, %llu dropped", first, last,
+		     (unsigned long long)procs.header->dropped);
+	/* All but what the forkers had done before they were followed. */
+	if (!ok((unsigned long)min_flt == sum.min_flt && min_flt <= due &&
+		min_flt + FORKERS * 200 >= due,
+		"%s: and its faults", name))
+		diag("samples %lu, records %ld, wait4 %ld", sum.min_flt,
+		     min_flt, due);
+}
+
+int main(void)
+{
+	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+	write_file(PID_MAX_PATH, "4194304");
+	open_rings();
+	over = shared_memory(sizeof(*over));
+	loads = shared_memory(FORKERS * sizeof(*loads));
+
+	run("vfork", "records=1000000", by_vfork);
+	run("fork", "records=1000000", by_fork);
+	run("vfork without ticks", "records=1000000 interval_ms=10000",
+	    by_vfork);
+	reload("");
+
+	return done();
+}
