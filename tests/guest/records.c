@@ -141,8 +141,10 @@ static void test_fields(void)
 	ok(records[0].time_ns > before && records[0].time_ns < after,
 	   "its time is the monotonic clock's");
 	ok(!strcmp(records[0].comm, "actor"), "its name is the process's");
-	ok(rss > (long)size / 2 && records[0].rss_bytes == (uint64_t)rss,
-	   "its resident memory is what /proc says");
+	if (!ok(rss > (long)size / 2 && records[0].rss_bytes == (uint64_t)rss,
+		"its resident memory is what /proc says"))
+		diag("%lu bytes, and /proc says %ld",
+		     (unsigned long)records[0].rss_bytes, rss);
 
 	ticks = procs.header->ticks;
 	from = procs_head();
@@ -443,16 +445,20 @@ static void test_readers(void)
 
 #define RUN_RECORDS	"1000000"
 #define RUN_MS		8000
+#define RUN_MATCHES	100	/* samples with faults that it takes at least */
 #define ROOTS		6
+#define MAX_ALIVE	60	/* processes */
 #define COMMANDERS	3
 
 /**
  * struct run - a random run
  * @roots: processes that anyone may register or follow at any time
+ * @alive: how many there are, with those that they have forked
  * @over:  it is over
  */
 static struct run {
 	pid_t roots[ROOTS];
+	int alive;
 	bool over;
 } *run;
 
@@ -461,10 +467,20 @@ static bool run_is_over(void)
 	return __atomic_load_n(&run->over, __ATOMIC_ACQUIRE);
 }
 
+/* True in a child, if there are not too many yet. */
+static bool is_forked(void)
+{
+	if (__atomic_load_n(&run->alive, __ATOMIC_RELAXED) >= MAX_ALIVE ||
+	    fork_child())
+		return false;
+	__atomic_add_fetch(&run->alive, 1, __ATOMIC_RELAXED);
+	return true;
+}
+
 /* Faults, computes, sleeps and forks, until the run is over. */
 static void live(unsigned int seed)
 {
-	int depth = 0;
+	bool stays = true;
 
 	while (!run_is_over()) {
 		switch (rand_r(&seed) % 6) {
@@ -472,17 +488,17 @@ static void live(unsigned int seed)
 			touch(rand_r(&seed) % 200);
 			break;
 		case 1:
-			if (depth < 3 && !fork_child()) {
-				seed += depth++ * 7 + getpid();
-				break;
+			if (is_forked()) {
+				seed += getpid();
+				stays = false;
 			}
-			rand_r(&seed);
 			break;
 		case 2:
-			/* Some end soon, and none of them all. */
-			if (depth && rand_r(&seed) % 3)
-				_exit(0);
-			break;
+			/* Some end soon, and none of the first. */
+			if (stays || rand_r(&seed) % 3 == 0)
+				break;
+			__atomic_sub_fetch(&run->alive, 1, __ATOMIC_RELAXED);
+			_exit(0);
 		case 3:
 			while (waitpid(-1, NULL, WNOHANG) > 0)
 				;
@@ -519,15 +535,17 @@ static void meddle(unsigned int seed)
  * @sample:  the next sample
  * @record:  the next record
  * @last_ns: time of the last group of records
- * @groups:  groups of records, one of a tick, that had their sample
- * @silent:  samples without records
+ * @idle:    samples without faults that were met since the last one with faults
+ * @busy:    of these, those with CPU time
+ * @groups:  groups of records, one of a tick, that were met
  * @wrong:   samples that are not what their records add up to
  * @late:    groups that are not later than the one before
- * @near:    groups whose time is their sample's
+ * @matched: samples with faults that have their records
+ * @near:    of these, those whose records have their time
  */
 struct follower {
 	uint64_t sample, record, last_ns;
-	unsigned long groups, silent, wrong, late, near;
+	unsigned long idle, busy, groups, wrong, late, matched, near;
 };
 
 /**
@@ -577,13 +595,43 @@ static bool is_time_of(const struct mp3_sample *sample, uint64_t time_ns)
 	return time_ns + tick > at && time_ns < at + 2 * tick;
 }
 
+/* Leaves a group behind. */
+static void pass(struct follower *follower, const struct group *group)
+{
+	follower->late += group->time_ns <= follower->last_ns;
+	follower->last_ns = group->time_ns;
+	follower->record += group->nr;
+	follower->groups++;
+}
+
 /*
- * Goes through the samples that are there, each with the records of its tick.
- * A sample of nothing may have none; should the next ones add up to nothing,
- * too, it does not matter whose they are. They may be more to come, if they are
- * the newest: then this waits for the next time, unless @final.
+ * Passes by groups without faults, which are those of the samples without: each
+ * of these may have one, and must where it has CPU time. Which one is whose
+ * does not matter, then.
  */
-static void follow_rings(struct follower *follower, bool final)
+static struct group pass_idle(struct follower *follower, uint64_t records)
+{
+	struct group group = read_group(follower->record, records);
+	unsigned long nr = 0;
+
+	for (; group.nr && !group.min_flt && !group.maj_flt; nr++) {
+		pass(follower, &group);
+		group = read_group(follower->record, records);
+	}
+	if (nr < follower->busy || nr > follower->idle) {
+		diag("up to sample %llu %lu have no faults, %lu CPU time, %lu records",
+		     (unsigned long long)follower->sample, follower->idle,
+		     follower->busy, nr);
+		follower->wrong++;
+	}
+	follower->idle = 0;
+	follower->busy = 0;
+
+	return group;
+}
+
+/* Goes through the samples that are there, each with the records of its tick. */
+static void follow_rings(struct follower *follower)
 {
 	/* In this order: the records of these samples are there. */
 	uint64_t samples = ring_head(&ring), records = procs_head();
@@ -593,32 +641,27 @@ static void follow_rings(struct follower *follower, bool final)
 		errx(1, "too slow for the rings");
 	for (; follower->sample < samples; follower->sample++) {
 		struct mp3_sample sample = sample_at(follower->sample);
-		struct group group = read_group(follower->record, records);
-		bool nothing = !sample.min_flt && !sample.maj_flt &&
-			       !sample.cpu_percent;
+		struct group group;
 
-		if (nothing && group.nr && !final &&
-		    follower->record + group.nr == records)
-			break;
-		if (!group.nr || (nothing && (group.min_flt || group.maj_flt))) {
-			follower->silent++;
-			follower->wrong += !nothing;
+		if (!sample.min_flt && !sample.maj_flt) {
+			follower->idle++;
+			follower->busy += !!sample.cpu_percent;
 			continue;
 		}
+		group = pass_idle(follower, records);
 		if (group.min_flt != sample.min_flt ||
 		    group.maj_flt != sample.maj_flt) {
 			if (!follower->wrong++)
-				diag("sample %llu: %lu and %lu faults, its %llu records %lu and %lu",
+				diag("sample %llu: %lu, %lu faults; %llu records: %lu, %lu",
 				     (unsigned long long)follower->sample,
 				     sample.min_flt, sample.maj_flt,
 				     (unsigned long long)group.nr,
 				     group.min_flt, group.maj_flt);
+			continue;
 		}
-		follower->late += group.time_ns <= follower->last_ns;
+		follower->matched++;
 		follower->near += is_time_of(&sample, group.time_ns);
-		follower->last_ns = group.time_ns;
-		follower->groups++;
-		follower->record += group.nr;
+		pass(follower, &group);
 	}
 }
 
@@ -670,7 +713,7 @@ static bool flags_are_sane(uint64_t from)
 static void test_random_run(unsigned int seed)
 {
 	struct follower follower = { 0 };
-	uint64_t end;
+	uint64_t begin, ms;
 	pid_t commanders[COMMANDERS];
 	bool failed = false;
 	int i, status;
@@ -691,11 +734,13 @@ static void test_random_run(unsigned int seed)
 		if (!commanders[i])
 			meddle(seed + ROOTS + i);
 	}
-	end = now_ns() + RUN_MS * 1000000ULL;
-	while (now_ns() < end) {
-		follow_rings(&follower, false);
+	begin = now_ns();
+	/* Only a hang lasts for a minute. */
+	do {
+		follow_rings(&follower);
 		usleep(500);
-	}
+		ms = (now_ns() - begin) / 1000000;
+	} while (ms < RUN_MS || (follower.matched < RUN_MATCHES && ms < 60000));
 	__atomic_store_n(&run->over, true, __ATOMIC_RELEASE);
 	for (i = 0; i < COMMANDERS; i++) {
 		waitpid(commanders[i], &status, 0);
@@ -704,15 +749,18 @@ static void test_random_run(unsigned int seed)
 	while (waitpid(-1, NULL, 0) > 0)
 		;
 	wait_idle(&ring);
-	follow_rings(&follower, true);
-	diag("%llu records in %lu groups, %lu samples without, seen as they came",
-	     (unsigned long long)procs_head(), follower.groups, follower.silent);
-	ok(!failed && follower.groups > 50 && !follower.wrong &&
+	follow_rings(&follower);
+	pass_idle(&follower, procs_head());
+	diag("%llu records in %lu groups of %llu samples in %llu ms, seen as they came",
+	     (unsigned long long)procs_head(), follower.groups,
+	     (unsigned long long)follower.sample, (unsigned long long)ms);
+	diag("%llu deadlines served, %llu missed", ring.header->ticks,
+	     ring.header->missed);
+	ok(!failed && follower.matched >= RUN_MATCHES && !follower.wrong &&
 	   follower.record == procs_head() &&
 	   follower.sample == ring_head(&ring),
 	   "each tick's records are there with its sample, and add up to it");
-	diag("%lu of them have their sample's time", follower.near);
-	ok(!follower.late && follower.near * 2 > follower.groups,
+	ok(!follower.late && follower.near * 2 > follower.matched,
 	   "they have one time, later than the last, which is the sample's");
 	ok(flags_are_sane(0),
 	   "one record a tick, and first and last ones in their order");
