@@ -1069,9 +1069,27 @@ static int mp3_adopt_present(const struct file *file, u64 tree, bool must)
 	return err == -ENOMEM ? err : 0;
 }
 
+/* Whether between @task and the tree there is one that F has left out. */
+static bool mp3_left_out(struct task_struct *task, u64 tree)
+{
+	struct signal_struct *by;
+	bool left_out = false;
+
+	rcu_read_lock();
+	/* One that was reaped has no parent any more. */
+	if (pid_alive(task)) {
+		by = mp3_ancestor(task, tree);
+		/* None: an orphan now, of one that was on its way out. */
+		left_out = by && by != rcu_dereference(task->real_parent)->signal;
+	}
+	rcu_read_unlock();
+
+	return left_out;
+}
+
 /*
  * Asks of those who were followed by the probe on behalf of F whether its
- * caller may; no tick has met them yet.
+ * caller may; no tick has met them yet. Parents come before their children.
  */
 static void mp3_ask(const struct file *file)
 {
@@ -1089,7 +1107,8 @@ static void mp3_ask(const struct file *file)
 			again = true;
 			/* -ESRCH: his, and it has ended. */
 			err = mp3_may_profile(file, process->task);
-			if (err && err != -ESRCH) {
+			if ((err && err != -ESRCH) ||
+			    mp3_left_out(process->task, process->tree)) {
 				mp3_remove(process);
 				mp3_nr_processes--;
 				continue;

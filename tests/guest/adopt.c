@@ -462,7 +462,7 @@ static void storms(unsigned int first, const struct kind *kind)
 		diag("seed %u", first + i);
 		all = false;
 	}
-	ok(all, "F amid %d storms: %s", ROUNDS, kind->name);
+	ok(all, "F amid %d rounds of a storm: %s", ROUNDS, kind->name);
 	diag("%u processes in them", counted);
 }
 
