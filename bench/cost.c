@@ -158,7 +158,7 @@ int main(int argc, char **argv)
 	printf("# kind processes nanoseconds_a_process_and_tick\n");
 	for (k = 0; k < sizeof(kinds) / sizeof(*kinds); k++) {
 		if (argc < 3)
-			run(&kinds[k], 100, ticks);
+			run(&kinds[k], 400, ticks);
 		for (i = 2; i < argc; i++)
 			run(&kinds[k], atoi(argv[i]), ticks);
 	}
