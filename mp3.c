@@ -1011,6 +1011,11 @@ static void mp3_on_fork(void *data, struct task_struct *task,
 		return;
 
 	raw_spin_lock(&mp3_lock);
+	/* Over meanwhile, it has the parent, or has left it out for good. */
+	if (!asked && mp3_adopting != adopting) {
+		by = task->signal;
+		asked = true;
+	}
 	if (mp3_follow_child(by, child, &nothing, asked) == -ENOMEM)
 		WRITE_ONCE(mp3_dropped, mp3_dropped + 1);
 	raw_spin_unlock(&mp3_lock);
@@ -1135,8 +1140,13 @@ static void mp3_adopt(const struct file *file, u64 tree)
 		 */
 		smp_mb();
 		err = mp3_adopt_present(file, tree, must);
-		/* Pairs with the acquire load in mp3_on_fork(). */
+		/*
+		 * Pairs with the acquire load in mp3_on_fork(). With the lock,
+		 * what mp3_ask() does not find is not entered any more.
+		 */
+		raw_spin_lock(&mp3_lock);
 		smp_store_release(&mp3_adopting, 0);
+		raw_spin_unlock(&mp3_lock);
 		mp3_ask(file);
 		mp3_update_processes();
 		mutex_unlock(&mp3_mutex);
