@@ -4,10 +4,20 @@
 # What the scripts of this folder share: the table of kernels, where a kernel
 # is kept, and how a script complains. Sourced, never run.
 
-# name	package of the image			package of the headers
+# Slow is how many times longer than Debian's 6.1 a kernel may take. Last come
+# the packages of image and headers; or, of a debug kernel, that of its source
+# and the fragments of tests/vm/config that make its configuration.
+#
+# name	arch	suite		slow	made of
 readonly KERNELS='
-6.1	linux-image-cloud-amd64		linux-headers-cloud-amd64
-6.12	linux-image-6.12-cloud-amd64	linux-headers-6.12-cloud-amd64
+6.1	amd64	bookworm	1	linux-image-cloud-amd64 linux-headers-cloud-amd64
+6.12	amd64	bookworm	1	linux-image-6.12-cloud-amd64 linux-headers-6.12-cloud-amd64
+5.10	amd64	bullseye	1	linux-image-cloud-amd64 linux-headers-cloud-amd64
+sid	amd64	sid		1	linux-image-cloud-amd64 linux-headers-cloud-amd64
+6.1-rt	amd64	bookworm	2	linux-image-rt-amd64 linux-headers-rt-amd64
+6.1-arm64	arm64	bookworm	2	linux-image-cloud-arm64:arm64 linux-headers-cloud-arm64:arm64
+kasan	amd64	bookworm	4	linux-source-6.1 base debug kasan
+kcsan	amd64	bookworm	4	linux-source-6.1 base debug kcsan
 '
 readonly DEFAULT_KERNEL=6.1
 
@@ -24,27 +34,59 @@ usage_error() { say "$* (see --help)"; exit 2; }
 # The comment at the top of a script, from its fourth line on, is its --help.
 help() { sed -n '4,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0; }
 
-# kernel_packages NAME: the packages of its image and its headers
-kernel_packages() {
-	local name image headers
+kernel_names() { awk 'NF { print $1 }' <<<"$KERNELS"; }
 
-	while read -r name image headers; do
-		if [[ $name && $name = "$1" ]]; then
-			echo "$image $headers"
-			return
-		fi
-	done <<<"$KERNELS"
-	usage_error "no kernel $1: there are $(cut -f 1 <<<"$KERNELS" | xargs)"
+# find_kernel NAME: sets what the table says of it, and kernel_link, which leads
+# to it once it is here. A debug kernel is another one when what it is built by
+# has changed: two trees that differ there can share a cache.
+find_kernel() {
+	local file
+
+	read -r kernel_name kernel_arch kernel_suite kernel_slow kernel_sources < <(
+		awk -v name="$1" '$1 == name' <<<"$KERNELS") ||
+		usage_error "no kernel $1: there are $(kernel_names | xargs)"
+	kernel_link=$CACHE/kernels/$kernel_name
+	kernel_fragments=()
+	if [[ $kernel_sources = linux-source-* ]]; then
+		for file in ${kernel_sources#* }; do
+			kernel_fragments+=("$top/tests/vm/config/$file.config")
+		done
+		kernel_link+=-$(cat "${kernel_fragments[@]}" "$top/tests/vm/build_kernel" |
+			sha256sum | cut -c 1-12)
+	fi
 }
 
 # use_kernel NAME: sets where that kernel lies
 use_kernel() {
-	kernel_packages "$1" >/dev/null
-	[[ -e $CACHE/kernels/$1 ]] ||
+	find_kernel "$1"
+	[[ -e $kernel_link ]] ||
 		die "kernel $1 is not here yet: run tests/vm/setup $1"
-	kernel_dir=$(readlink -f "$CACHE/kernels/$1")
+	kernel_dir=$(readlink -f "$kernel_link")
 	kernel_vmlinuz=$(echo "$kernel_dir"/boot/vmlinuz-*)
 	kernel_release=${kernel_vmlinuz##*/vmlinuz-}
 	kernel_modules=$kernel_dir/lib/modules/$kernel_release
 	kernel_kdir=$kernel_dir/usr/src/linux-headers-$kernel_release
+	# Its guest's busybox, and the compiler of programs for it: what a foreign
+	# processor runs is linked statically, its libraries are not here.
+	kernel_busybox=/bin/busybox
+	kernel_cc=(gcc)
+	# How to build a module for it, before the words for make
+	kernel_make=(make --no-print-directory -C "$kernel_kdir")
+	case $kernel_arch,$kernel_suite in
+	arm64,*)
+		kernel_busybox=$kernel_dir/bin/busybox
+		kernel_cc=(aarch64-linux-gnu-gcc -static)
+		kernel_make+=(ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu-)
+		;;
+	# Its makefiles want a compiler that this machine does not have.
+	*,bullseye) kernel_make+=(CC=gcc) ;;
+	# A later Debian's compiler and kbuild want that Debian's libraries: make
+	# runs where the kernel's own /usr is in place of this machine's.
+	*,sid)
+		# shellcheck disable=SC2016	# for the shell in there
+		kernel_make=(unshare --mount --map-root-user sh -c
+			'mount --bind "$0" /usr && exec "$@"' "$kernel_dir/usr"
+			"${kernel_make[@]}")
+		;;
+	esac
 }
