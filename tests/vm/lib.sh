@@ -85,8 +85,8 @@ use_kernel() {
 	*,sid)
 		# shellcheck disable=SC2016	# for the shell in there
 		kernel_make=(unshare --mount --map-root-user sh -c
-			'mount --bind "$0" /usr && exec "$@"' "$kernel_dir/usr"
-			"${kernel_make[@]}")
+			'mount -o bind,ro "$0" /usr && exec "$@"' "$kernel_dir/usr"
+			make --no-print-directory -C "/usr/${kernel_kdir#*/usr/}")
 		;;
 	esac
 }
