@@ -671,28 +671,6 @@ MODULE_PARM_DESC(interval_ms, "sampling interval, 1..10000 ms (default 50)");
 
 /* ---- The registry ---- */
 
-/* The memory of a process, to look at and to mmdrop(); NULL if it has none. */
-static struct mm_struct *mp3_grab_mm(struct task_struct *task)
-{
-	struct mm_struct *mm = NULL;
-	struct task_struct *thread;
-
-	rcu_read_lock();
-	/* Any thread of it may have left the memory that others still use. */
-	for_each_thread(task, thread) {
-		task_lock(thread);
-		mm = thread->mm;
-		if (mm)
-			mmgrab(mm);
-		task_unlock(thread);
-		if (mm)
-			break;
-	}
-	rcu_read_unlock();
-
-	return mm;
-}
-
 /* Of who opened the file, or, without one, of who is calling. */
 static bool mp3_capable(const struct file *opened, struct user_namespace *ns,
 			int cap)
@@ -709,8 +687,8 @@ static int mp3_entitled(const struct cred *cred, const struct file *opened,
 			struct task_struct *task)
 {
 	const struct cred *tcred;
-	struct mm_struct *mm;
-	bool owner, able;
+	struct user_namespace *ns;
+	bool owner, able, dumpable;
 	int err = 0;
 
 	rcu_read_lock();
@@ -735,14 +713,13 @@ static int mp3_entitled(const struct cred *cred, const struct file *opened,
 	 * commit_creds().
 	 */
 	smp_rmb();
-	mm = mp3_grab_mm(task);
-	if (!mm)
+	ns = mp3_dump_rule(task, &dumpable);
+	if (!ns)
 		return -ESRCH;
-	if (get_dumpable(mm) != SUID_DUMP_USER &&
-	    !mp3_capable(opened, mm->user_ns, CAP_SYS_PTRACE) &&
+	if (!dumpable && !mp3_capable(opened, ns, CAP_SYS_PTRACE) &&
 	    !mp3_capable(opened, &init_user_ns, CAP_PERFMON))
 		err = -EPERM;
-	mmdrop(mm);
+	put_user_ns(ns);
 
 	return err;
 }
