@@ -95,6 +95,7 @@ MODULE_PARM_DESC(records, "entries of /dev/mp3_procs, 64..16777216 (default 6553
  * @task:   a thread of it, its leader when a record was last made, pinned:
  *	    holds the signal_struct after it is reaped
  * @last:   its counts when they were last collected
+ * @switches: what mp3_switches() said before that, if @task is all of it
  * @due:    what was collected and is in no record yet
  * @signal: its identity, from the first thread to the last
  * @flags:  those of its next record. With MP3_LAST it is registered no more,
@@ -112,6 +113,7 @@ struct mp3_process {
 	};
 	struct task_struct *task;
 	struct mp3_counts last;
+	u64 switches;
 	struct mp3_counts due;
 	struct signal_struct *signal;
 	u32 flags;
@@ -245,22 +247,20 @@ static void mp3_ring_free(struct mp3_ring *ring)
 	vfree(ring->data);
 }
 
-static u64 *mp3_ring_slot(struct mp3_ring *ring, u32 slot)
-{
-	return (u64 *)((char *)ring->data + (size_t)slot * ring->entry_size);
-}
-
 /*
- * Appends @entry, in place of the oldest one where the ring is full. Who polls
- * is told by mp3_ring_wake(), once for all that belongs together.
+ * Appends an entry of @nr words, in place of the oldest one where the ring is
+ * full, and makes the first @nr_gap words of the slot behind it -1. Who polls is
+ * told by mp3_ring_wake(), once for all that belongs together. Inline, so that
+ * the numbers are known: each record of a tick comes by here.
  */
-static void mp3_ring_publish(struct mp3_ring *ring, const void *entry)
+static __always_inline void mp3_ring_publish(struct mp3_ring *ring,
+					     const u64 *entry, size_t nr,
+					     size_t nr_gap)
 {
-	const u64 *words = entry;
-	unsigned int i, nr = ring->entry_size / sizeof(u64);
+	size_t i;
 	u32 next = ring->slot + 1 == ring->capacity ? 0 : ring->slot + 1;
-	u64 *slot = mp3_ring_slot(ring, ring->slot);
-	u64 *gap = mp3_ring_slot(ring, next);
+	u64 *slot = ring->data + (size_t)ring->slot * nr;
+	u64 *gap = ring->data + (size_t)next * nr;
 
 	lockdep_assert_held(&mp3_mutex);
 
@@ -270,15 +270,14 @@ static void mp3_ring_publish(struct mp3_ring *ring, const void *entry)
 	 * load of head.
 	 */
 	smp_wmb();
-	for (i = 0; i < nr; i++)
+	for (i = 0; i < nr_gap; i++)
 		WRITE_ONCE(gap[i], -1);
-	for (i = 1; i < nr; i++)
-		WRITE_ONCE(slot[i], words[i]);
+	memcpy(slot + 1, entry + 1, (nr - 1) * sizeof(u64));
 	/*
 	 * Pairs with the acquire load of word 0 by a reader that lives by the
 	 * words alone: it finds the entry whole, and the gap behind it.
 	 */
-	smp_store_release(&slot[0], words[0]);
+	smp_store_release(&slot[0], entry[0]);
 	ring->slot = next;
 	WRITE_ONCE(ring->head, ring->head + 1);
 	/* Pairs with a reader's first, acquire load of head. */
@@ -472,10 +471,49 @@ static void mp3_take_moment(void)
 }
 
 /*
+ * How often @task has left the CPU, plus one; 0 while it may be on it. All that
+ * a task counts it counts while it runs. So with the same answer as before it
+ * has done nothing in between; and what is counted by the time of an answer is
+ * seen after it.
+ */
+static u64 mp3_switches(const struct task_struct *task)
+{
+	u64 before = READ_ONCE(task->nvcsw) + READ_ONCE(task->nivcsw);
+	u64 after;
+
+	/* It takes the CPU before it counts that it leaves it. */
+	smp_rmb();
+	/* Pairs with finish_task(): whoever is off the CPU has counted it. */
+	if (mp3_is_on_cpu(task))
+		return 0;
+	after = READ_ONCE(task->nvcsw) + READ_ONCE(task->nivcsw);
+
+	return before == after ? after + 1 : 0;
+}
+
+/*
+ * Whether a process has done nothing since its counts were last collected: two
+ * cache lines tell. If it may have, they are to be collected now.
+ */
+static bool mp3_rests(struct mp3_process *process)
+{
+	struct task_struct *task = process->task;
+	u64 switches = mp3_switches(task);
+
+	lockdep_assert_held(&mp3_mutex);
+	if (switches && switches == process->switches)
+		return true;
+	/* Who is alone and off the CPU stays alone until it runs. */
+	process->switches = mp3_is_alone(task) ? switches : 0;
+
+	return false;
+}
+
+/*
  * Adds what a process has done since the last time to what is due. Returns true
  * when it is over, and was collected for the last time.
  */
-static bool mp3_collect(struct mp3_process *process)
+static inline bool mp3_collect(struct mp3_process *process)
 {
 	struct mp3_counts counts;
 	bool over = mp3_read_counts(process->task, &counts);
@@ -499,30 +537,36 @@ static void mp3_pin_leader(struct mp3_process *process)
 	if (leader && leader != process->task) {
 		old = process->task;
 		process->task = get_task_struct(leader);
+		process->switches = 0;
 	}
 	rcu_read_unlock();
 	if (old)
 		put_task_struct(old);
 }
 
-/* Resident memory of a process in bytes, 0 when it has left it. */
-static u64 mp3_rss(struct task_struct *task)
+/* Resident memory in bytes, 0 when @task has left it; its alloc_lock is held. */
+static u64 mp3_rss(const struct task_struct *task)
+{
+	return task->mm ? get_mm_rss(task->mm) << PAGE_SHIFT : 0;
+}
+
+/* Resident memory of a process whose leader has ended before it. */
+static u64 mp3_rss_of_threads(struct task_struct *task)
 {
 	struct task_struct *thread;
-	u64 pages = 0;
+	u64 bytes = 0;
 
 	rcu_read_lock();
 	for_each_thread(task, thread) {
 		task_lock(thread);
-		if (thread->mm)
-			pages = get_mm_rss(thread->mm);
+		bytes = mp3_rss(thread);
 		task_unlock(thread);
-		if (pages)
+		if (bytes)
 			break;
 	}
 	rcu_read_unlock();
 
-	return pages << PAGE_SHIFT;
+	return bytes;
 }
 
 /* Makes a record of what is due, if there is anything to tell. */
@@ -535,7 +579,8 @@ static void mp3_tell(struct mp3_process *process)
 	if (!(due->min_flt | due->maj_flt | due->cpu_ns | process->flags))
 		return;
 
-	mp3_pin_leader(process);
+	if (!thread_group_leader(process->task))
+		mp3_pin_leader(process);
 	record = (struct mp3_record){
 		.time_ns = mp3_moment_ns,
 		.pid = pid_nr(process->pid),
@@ -543,10 +588,15 @@ static void mp3_tell(struct mp3_process *process)
 		.min_flt = due->min_flt,
 		.maj_flt = due->maj_flt,
 		.cpu_ns = due->cpu_ns,
-		.rss_bytes = mp3_rss(process->task),
 	};
-	get_task_comm(record.comm, process->task);
-	mp3_ring_publish(mp3_records, &record);
+	task_lock(process->task);
+	record.rss_bytes = mp3_rss(process->task);
+	/* It may hold more than the name, behind the end of that. */
+	memcpy(record.comm, process->task->comm, sizeof(record.comm));
+	task_unlock(process->task);
+	if (!record.rss_bytes && !(process->flags & MP3_LAST))
+		record.rss_bytes = mp3_rss_of_threads(process->task);
+	mp3_ring_publish(mp3_records, (u64 *)&record, sizeof(record) / 8, 1);
 
 	mp3_sum.min_flt += due->min_flt;
 	mp3_sum.maj_flt += due->maj_flt;
@@ -561,7 +611,17 @@ static void mp3_tell_all(void)
 	struct mp3_process *process, *next;
 	u64 head = mp3_records->head;
 
+	/* One section for them all: for each it would be much of the cost. */
+	rcu_read_lock();
 	list_for_each_entry_safe(process, next, &mp3_processes, list) {
+		if (need_resched()) {
+			rcu_read_unlock();
+			cond_resched();
+			rcu_read_lock();
+		}
+		/* Without a flag all that was collected is told already. */
+		if (!process->flags && mp3_rests(process))
+			continue;
 		if (!(process->flags & MP3_LAST) && mp3_collect(process)) {
 			WRITE_ONCE(process->flags, process->flags | MP3_LAST);
 			mp3_nr_processes--;
@@ -569,8 +629,8 @@ static void mp3_tell_all(void)
 		mp3_tell(process);
 		if (process->flags & MP3_LAST)
 			mp3_remove(process);
-		cond_resched();
 	}
+	rcu_read_unlock();
 	if (mp3_records->head != head)
 		mp3_ring_wake(mp3_records);
 }
@@ -589,7 +649,9 @@ static void mp3_emit(u64 since_ns)
 
 	lockdep_assert_held(&mp3_mutex);
 	mp3_sum = (struct mp3_counts){};
-	mp3_ring_publish(mp3_samples, &sample);
+	/* Who scans for the first word that is not -1 must not meet old ones. */
+	mp3_ring_publish(mp3_samples, (u64 *)&sample, sizeof(sample) / 8,
+			 sizeof(sample) / 8);
 	mp3_ring_wake(mp3_samples);
 }
 
@@ -764,11 +826,15 @@ static void mp3_revive(struct mp3_process *process,
 static int mp3_insert(struct mp3_process *new, u64 tree, bool *used)
 {
 	struct mp3_process *found;
+	bool over;
 	int err = 0;
 
 	lockdep_assert_held(&mp3_mutex);
 	*used = false;
-	if (mp3_read_counts(new->task, &new->last))
+	rcu_read_lock();
+	over = mp3_read_counts(new->task, &new->last);
+	rcu_read_unlock();
+	if (over)
 		return -ESRCH;
 
 	if (!mp3_nr_processes) {
@@ -819,13 +885,17 @@ static int mp3_unregister(struct task_struct *task)
 {
 	struct mp3_process *process;
 	int err = -ESRCH;
+	bool live;
 
 	mutex_lock(&mp3_mutex);
 	/* Also a child that no tick has met yet. */
 	mp3_admit();
 	process = mp3_find(task->signal);
+	rcu_read_lock();
 	/* One that is over is the next tick's to collect: it has ended. */
-	if (process && !(process->flags & MP3_LAST) && !mp3_collect(process)) {
+	live = process && !(process->flags & MP3_LAST) && !mp3_collect(process);
+	rcu_read_unlock();
+	if (live) {
 		err = 0;
 		WRITE_ONCE(process->flags, process->flags | MP3_LAST);
 		mp3_nr_processes--;

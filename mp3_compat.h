@@ -40,6 +40,20 @@ static inline void vm_flags_mod(struct vm_area_struct *vma,
 #endif
 
 /*
+ * mp3_is_on_cpu() - whether a task is running, with acquire
+ *
+ * A kernel for one processor has no such field: none but the caller is.
+ */
+static inline bool mp3_is_on_cpu(const struct task_struct *task)
+{
+#ifdef CONFIG_SMP
+	return smp_load_acquire(&task->on_cpu);
+#else
+	return task == current;
+#endif
+}
+
+/*
  * mp3_dump_rule() - who may look into a process
  * @task: a thread of the process
  * @owner: set to whether its owner may, as the process is dumpable
