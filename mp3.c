@@ -1187,11 +1187,9 @@ static void mp3_adopt(const struct file *file, u64 tree)
 		 */
 		smp_mb();
 		err = mp3_adopt_present(file, tree, must);
-		/*
-		 * Pairs with the acquire load in mp3_on_fork(). With the lock,
-		 * what mp3_ask() does not find is not entered any more.
-		 */
+		/* What mp3_ask() does not find is not entered any more. */
 		raw_spin_lock(&mp3_lock);
+		/* Pairs with the acquire load in mp3_on_fork(). */
 		smp_store_release(&mp3_adopting, 0);
 		raw_spin_unlock(&mp3_lock);
 		mp3_ask(file);

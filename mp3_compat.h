@@ -47,6 +47,7 @@ static inline void vm_flags_mod(struct vm_area_struct *vma,
 static inline bool mp3_is_on_cpu(const struct task_struct *task)
 {
 #ifdef CONFIG_SMP
+	/* Pairs with the release by finish_task(). */
 	return smp_load_acquire(&task->on_cpu);
 #else
 	return task == current;
@@ -61,7 +62,8 @@ static inline bool mp3_is_on_cpu(const struct task_struct *task)
  * Returns the user namespace in which CAP_SYS_PTRACE lets everyone else look,
  * for put_user_ns(); NULL if the process has no memory any more.
  */
-#if __has_include(<linux/sched/exec_state.h>)
+/* Linux 7.2 keeps it by task, and has another name for the value. */
+#ifndef SUID_DUMP_USER
 #include <linux/sched/exec_state.h>
 
 static inline struct user_namespace *mp3_dump_rule(struct task_struct *task,

@@ -71,16 +71,18 @@ static void must_unload(void)
 		errx(1, "unload: %s", strerror(-ret));
 }
 
+#define NR_NAMES 3	/* of a function, at most: kernels differ */
+
 /*
  * Has one of @symbols, names that different kernels have for the same, fail
  * once for a process: 0, or -errno where there is none or there are no kprobes.
  */
-static int fail_load(pid_t pid, const char * const symbols[2], const char *how)
+static int fail_load(pid_t pid, const char * const symbols[NR_NAMES], const char *how)
 {
 	char params[200];
 	int i, ret = -ENOENT;
 
-	for (i = 0; i < 2 && symbols[i] && ret == -ENOENT; i++) {
+	for (i = 0; i < NR_NAMES && symbols[i] && ret == -ENOENT; i++) {
 		snprintf(params, sizeof(params), "symbol=%s pid=%d %s",
 			 symbols[i], pid, how);
 		ret = load_file(fail_ko, params);
@@ -96,7 +98,7 @@ static void fail_unload(void)
 
 static bool fail_is_possible(void)
 {
-	static const char * const any[2] = { "cdev_add" };
+	static const char * const any[NR_NAMES] = { "cdev_add" };
 
 	if (access(fail_ko, F_OK) || fail_load(getpid(), any, ""))
 		return false;
@@ -363,7 +365,7 @@ static void test_hundred(void)
 
 static void test_interval_writer(void)
 {
-	static const char * const last_step[2] = { "async_synchronize_full" };
+	static const char * const last_step[NR_NAMES] = { "async_synchronize_full" };
 	volatile long *taken = shared();
 	pid_t pid = sleeper(), writer = interval_writer(taken);
 	bool good = true;
@@ -664,7 +666,7 @@ static void test_steps(void)
 {
 	static const struct step {
 		const char *name;
-		const char *symbols[2];
+		const char *symbols[NR_NAMES];
 		const char *params;
 		long retval;
 		int nth, error;
@@ -750,7 +752,7 @@ static int do_open(int fd)
 }
 
 /* What a child's act comes to when one of the functions fails it. */
-static int failing(const char * const symbols[2], const char *how,
+static int failing(const char * const symbols[NR_NAMES], const char *how,
 		   int (*act)(int fd))
 {
 	int fd, go[2], ret, status;
@@ -782,8 +784,9 @@ static int failing(const char * const symbols[2], const char *how,
 /* Small allocations: the nth of them. */
 static int without_memory(int nth, int (*act)(int fd))
 {
-	static const char * const kmalloc[2] = {
-		"__kmalloc_cache_noprof", "kmalloc_trace"
+	static const char * const kmalloc[NR_NAMES] = {
+		"__kmalloc_cache_noprof", "kmalloc_trace",
+		"kmem_cache_alloc_trace"
 	};
 	char how[20];
 
@@ -793,7 +796,7 @@ static int without_memory(int nth, int (*act)(int fd))
 
 static void test_no_memory(void)
 {
-	static const char * const attach[2] = { "tracepoint_probe_register" };
+	static const char * const attach[NR_NAMES] = { "tracepoint_probe_register" };
 
 	if (!fail_is_possible()) {
 		skip("a registration without memory is ENOMEM", "no kprobes");
