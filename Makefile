@@ -56,6 +56,22 @@ shell:				## a shell in a guest with the module loaded
 test:				## all tests, in a guest: KERNEL=6.12 for another
 	tests/run -k $(KERNEL) $(TESTS)
 
+.PHONY: test-all
+test-all:			## the same on every kernel: KERNELS="5.10 6.12"
+	tests/all $(KERNELS)
+
+.PHONY: test-random
+test-random:			## 1,000 random workloads: SEED=1 NR=100
+	tests/random $(or $(SEED),$(shell date +%s)) $(NR)
+
+.PHONY: coverage
+coverage:			## which lines of the module the tests run
+	tests/coverage
+
+.PHONY: mutants
+mutants:			## prove the tests by faults: MUTANTS=names
+	tests/mutants/run $(MUTANTS)
+
 .PHONY: check
 check:				## checkpatch, sparse, W=1, clang-tidy, ...
 	tests/check

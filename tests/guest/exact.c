@@ -3,7 +3,7 @@
  * Exact counts: what the samples add up to is what wait4(2) says of a process,
  * less what it had done when it registered, to the fault.
  *
- * Usage: exact [SEED], which replays one of the random mixes.
+ * Usage: exact [SEED [NR]], which runs NR (1) of the random mixes, from SEED on.
  *
  * vm: -s 128
  */
@@ -17,7 +17,8 @@
 
 #define INTERVAL_PATH	"/sys/module/mp3/parameters/interval_ms"
 #define MAX_PROCESSES	8
-#define MAX_THREADS	200
+#define MAX_THREADS	1000
+#define ROW		200	/* threads behind which another one ends */
 #define EXEC_PAGES	300
 #define CHILD_PAGES	5000
 #define MIXES		20
@@ -263,11 +264,11 @@ static void ending(int nr)
 {
 	int i;
 
-	pthread_barrier_init(&barrier, NULL, MAX_THREADS);
-	spawn_all(MAX_THREADS - 1, wait_at_barrier);
+	pthread_barrier_init(&barrier, NULL, ROW);
+	spawn_all(ROW - 1, wait_at_barrier);
 	for (i = 0; i < 2000; i++) {
-		spawn(MAX_THREADS - 1, touch_some, NULL);
-		pthread_join(threads[MAX_THREADS - 1], NULL);
+		spawn(ROW - 1, touch_some, NULL);
+		pthread_join(threads[ROW - 1], NULL);
 	}
 	pthread_barrier_wait(&barrier);
 	(void)nr;
@@ -473,7 +474,7 @@ static void mix(int nr)
 	signal(SIGCHLD, SIG_IGN);
 	enter();
 	for (round = 0; round < rounds; round++) {
-		nr = 1 + rand_r(&state) % 50;
+		nr = 1 + rand_r(&state) % (rand_r(&state) % 16 ? 50 : MAX_THREADS);
 		for (i = 0; i < nr; i++)
 			spawn(i, mix_thread, (void *)(uintptr_t)rand_r(&state));
 		join_all(nr);
@@ -926,8 +927,9 @@ int main(int argc, char **argv)
 	if (slots == MAP_FAILED)
 		err(1, "mmap");
 
-	if (argc == 2) {
-		random_mixes(strtoul(argv[1], NULL, 10), 1);
+	if (argc > 1) {
+		random_mixes(strtoul(argv[1], NULL, 10),
+			     argc > 2 ? atoi(argv[2]) : 1);
 		return done();
 	}
 

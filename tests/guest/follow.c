@@ -3,7 +3,7 @@
  * Followed processes: who is one, and that of all of them, however short they
  * live, the samples, and each one's records, say what wait4(2) says.
  *
- * Usage: follow [SEED], which replays one of the random trees.
+ * Usage: follow [SEED [NR]], which runs NR (1) of the random trees, from SEED on.
  *
  * vm: -s 128
  */
@@ -759,8 +759,9 @@ int main(int argc, char **argv)
 	table_make();
 	tree_size = shared_memory(sizeof(*tree_size));
 
-	if (argc == 2) {
-		random_trees(strtoul(argv[1], NULL, 10), 1);
+	if (argc > 1) {
+		random_trees(strtoul(argv[1], NULL, 10),
+			     argc > 2 ? atoi(argv[2]) : 1);
 		return done();
 	}
 
