@@ -154,20 +154,27 @@ static unsigned long jiffies_at_most(void)
 	       (now_ns() - header->base_ns) / (1000000000 / header->hz) + 1;
 }
 
-/* Registers this process. The last sample before it tells the clock tick. */
+/*
+ * Registers this process, in the clock tick of the last sample before it if that
+ * can be had.
+ */
 static struct grid start_grid(void)
 {
 	struct grid grid;
+	int try = 0;
 
 	must('R', self);
-	must('U', self);
-	grid.head = ring_head(&ring);
-	grid.ticks = ring.header->ticks;
-	grid.missed = ring.header->missed;
-	grid.begin = sample(grid.head - 1)->jiffies;
-	grid.step = ring.header->interval_ns / 1e9 * ring.header->hz;
-	must('R', self);
-	grid.slack = jiffies_at_most() - grid.begin;
+	do {
+		must('U', self);
+		grid.head = ring_head(&ring);
+		grid.ticks = ring.header->ticks;
+		grid.missed = ring.header->missed;
+		grid.begin = sample(grid.head - 1)->jiffies;
+		grid.step = ring.header->interval_ns / 1e9 * ring.header->hz;
+		must('R', self);
+		grid.slack = jiffies_at_most() - grid.begin;
+		/* One clock tick is what the clock leaves open. */
+	} while (grid.slack > 1 && ++try < 100);
 
 	return grid;
 }
@@ -262,7 +269,7 @@ static void grid_holds(unsigned int seconds, const char *when)
 	struct seen seen = { .number = grid.head - 1 };
 	struct least first = { .late = 1e9 }, last = { .late = 1e9 };
 	unsigned int ticks = seconds * ring.header->hz, window = ticks / 5;
-	double least_late = 0, rate;
+	double least_late = 1e9, rate;
 	unsigned long age;
 
 	do {
@@ -289,6 +296,8 @@ static void grid_holds(unsigned int seconds, const char *when)
 	ok(rate > 20 - 1.5 / seconds && rate < 20 + 1.5 / seconds,
 	   "20.00 deadlines a second are served or missed, %s", when);
 	ok(least_late >= 0, "no sample lies before its deadline, %s", when);
+	/* Of so many, one is in time on any machine. */
+	ok(least_late < 1, "and some in the clock tick of theirs, %s", when);
 	ok(last.late - first.late < grid.step / 2 &&
 	   first.late - last.late < grid.step / 2,
 	   "the grid does not drift, %s", when);

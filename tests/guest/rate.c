@@ -137,6 +137,106 @@ static void run(const char *name, const char *params, void (*fork_one)(void))
 		     min_flt, due);
 }
 
+/* ---- Faster than entries can be had ---- */
+
+/* Has the second small allocation of a process wait, and fail then. */
+static bool delay_allocation(pid_t pid, int delay_ms)
+{
+	/* By the names that different kernels have for it */
+	static const char *const calls[] = {
+		"__kmalloc_cache_noprof nth=2", "kmalloc_trace nth=2",
+		"kmem_cache_alloc_trace nth=2",
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(calls); i++)
+		if (delay_once(pid, calls[i], delay_ms))
+			return true;
+	return false;
+}
+
+/* Forks as many as it is told to, and says when that is done. */
+static void __attribute__((noreturn)) fork_when_told(int from, int to)
+{
+	int nr;
+
+	while (read(from, &nr, sizeof(nr)) == sizeof(nr)) {
+		while (nr--)
+			by_vfork();
+		if (write(to, "", 1) != 1)
+			break;
+	}
+	_exit(0);
+}
+
+/* Has it fork: how many milliseconds that took. */
+static long fork_some(int nr, int to, int from)
+{
+	struct timespec begin, end;
+	char byte;
+
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	if (write(to, &nr, sizeof(nr)) < 0 || read(from, &byte, 1) != 1)
+		err(1, "pipe");
+	clock_gettime(CLOCK_MONOTONIC, &end);
+
+	return (end.tv_sec - begin.tv_sec) * 1000 +
+	       (end.tv_nsec - begin.tv_nsec) / 1000000;
+}
+
+/*
+ * Who follows others fills up the reserve of entries, and nobody else can
+ * meanwhile; if that takes long, forks come to the end of the reserve.
+ */
+static void run_out(void)
+{
+	static const char name[] = "who finds no entry left is counted as dropped";
+	/* The reserve has 4096 entries, and is filled up from half of it on. */
+	const int some = 500, many = 5000;
+	unsigned long first, last, dropped;
+	int order[2], answer[2], go[2];
+	pid_t forker, follower;
+	long min_flt, ms;
+	bool delayed;
+	char byte;
+
+	reload("records=1000000");
+	if (pipe2(order, O_CLOEXEC) || pipe2(answer, O_CLOEXEC) ||
+	    pipe2(go, O_CLOEXEC))
+		err(1, "pipe");
+	fflush(stdout);
+	forker = fork_child();
+	if (!forker)
+		fork_when_told(order[0], answer[1]);
+	follower = fork_child();
+	if (!follower) {
+		if (read(go[0], &byte, 1) != 1)
+			_exit(1);
+		_exit(-command('F', getpid()));
+	}
+	must('F', forker);
+	ms = fork_some(some, order[1], answer[0]);
+	delayed = delay_allocation(follower, 1000 + 2 * ms * many / some);
+	if (write(go[1], "", 1) != 1)
+		err(1, "pipe");
+	sleep_ms(300);
+	fork_some(many, order[1], answer[0]);
+	waitpid(follower, NULL, 0);
+	close(order[1]);
+	waitpid(forker, NULL, 0);
+	if (!delayed) {
+		skip(name, "no kprobes");
+		return;
+	}
+	delay_over();
+	wait_idle(&ring);
+	count_records(&first, &last, &min_flt);
+	dropped = procs.header->dropped;
+	if (!ok(dropped && first + dropped == (unsigned long)some + many + 1 &&
+		first == last && ring.header->dropped == dropped, "%s", name))
+		diag("%lu first, %lu last, %lu dropped", first, last, dropped);
+}
+
 int main(void)
 {
 	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
@@ -149,6 +249,7 @@ int main(void)
 	run("fork", "records=1000000", by_fork);
 	run("vfork without ticks", "records=1000000 interval_ms=10000",
 	    by_vfork);
+	run_out();
 	reload("");
 
 	return done();
