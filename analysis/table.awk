@@ -2,7 +2,8 @@
 #
 # Makes the table that gnuplot draws out of the samples that monitor prints.
 # Variables: hz (clock ticks a second), columns (of the chart in the terminal),
-# cut (whether the last line lacks its newline).
+# cut (whether the last line lacks its newline). Samples that processes.awk has
+# made have the interval, in seconds, and what they are called.
 #
 # The first line is a comment, the totals. Three blocks follow, two blank lines
 # apart: the samples themselves, the averages of each second, and those of each
@@ -43,7 +44,8 @@ NF != 4 {
 {
 	# Numbers of up to 15 digits add up exactly.
 	for (i = 1; i <= 4; i++)
-		if ($i !~ /^[0-9]+$/ || length($i) > 15)
+		if ($i !~ (i == 4 ? "^[0-9]+([.][0-9]+)?$" : "^[0-9]+$") ||
+		    length($i) > 15)
 			fail("line " NR ": column " i " is not a number")
 
 	tick = $1 + 0
@@ -153,7 +155,7 @@ END {
 
 	# The first sample of a stretch has none before it: it covers the usual
 	# time. A stretch ends where nothing was sampled for more than a second.
-	usual = usual ? usual / hz : 0.05
+	usual = interval ? interval : usual ? usual / hz : 0.05
 	longest = most(1, 3 * usual)
 	start = to[1]
 	for (i = 1; i <= rows; i++) {
@@ -169,7 +171,7 @@ END {
 		end[i] = i == rows || begins[i + 1] ? to[i] : end[i + 1]
 
 	printf "# %s in %.1f s%s: %s, %s, CPU %.0f %% on average\n",
-		counted(samples, "sample"), time,
+		counted(samples, what ? what : "sample"), time,
 		gaps ? " (" counted(gaps, "gap") ")" : "",
 		counted(minor, "minor fault"), counted(major, "major fault"),
 		cpu_time / time
