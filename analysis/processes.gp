@@ -27,25 +27,32 @@ while (strlen(names)) {
 	names = at ? names[at + 1:*] : ''
 }
 
+color_of(g) = NAMES[g][1:8] eq 'others (' ? GROUP[8] : GROUP[g]
 set rmargin at screen 0.795
-set key at screen 0.805, bottom_of(1) + HEIGHT left top vertical maxcols 1 Left reverse \
-	samplen 1.5 spacing 1.3 textcolor rgb INK noautotitle
+set key off
+# gnuplot's own would go on in a second column.
+do for [g = 1:groups] {
+	y = bottom_of(1) + HEIGHT - 0.012 - 0.032 * (groups - g)
+	set object g rectangle from screen 0.81, y - 0.008 to screen 0.83, y + 0.008 \
+		fillcolor rgb color_of(g) front
+	set label 10 + g NAMES[g] at screen 0.84, y left textcolor rgb INK
+}
 set multiplot
 do for [panel = 1:3] {
 	load 'panel.gp'
 	# From the top of the stack down: each covers what is not its own.
 	plot for [g = groups:1:-1] stack index 2 * (g - 1) + block \
-			using 1:column with fillsteps linecolor rgb GROUP[g] \
-			title panel == 1 ? NAMES[g] : '', \
-		for [g = groups:1:-1] stack index 2 * (g - 1) + block \
-			using 1:column with steps linewidth 1 \
-			linecolor rgb GROUP[g], \
+			using 1:column with fillsteps linecolor rgb color_of(g), \
 		for [g = groups:1:-1] stack index 2 * (g - 1) + 1 using \
-			(format eq 'html' && column(column + 3) > 0 ? ($1 + $2) / 2 : NaN): \
+			(format eq 'html' && $2 > $1 && column(column + 3) > 0 ? ($1 + $2) / 2 : NaN): \
 			column:(NAMES[g].', '.tip($1, $2, column(column + 3), panel)) \
 			with labels hypertext point pointtype 7 pointsize 0.3 \
 			linecolor rgb INK
 	unset label 1
 	unset label 2
+	do for [g = 1:groups] {
+		unset label 10 + g
+		unset object g
+	}
 }
 unset multiplot
