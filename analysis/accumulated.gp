@@ -17,7 +17,13 @@ name(i) = system(sprintf("sed -n %dp '%s'", i, names))
 stats curves using 1 name 'time' nooutput
 # An empty one follows the last.
 nr = time_blocks - 1
-stats curves using 3 name 'major' nooutput
+array MOST[2] = [1, 1]
+do for [panel = 1:2] {
+	do for [i = 1:nr] {
+		stats curves index i - 1 using 1 + panel name 'faults' nooutput
+		MOST[panel] = most(MOST[panel], faults_sum)
+	}
+}
 set xrange [0:time_max]
 set multiplot
 do for [panel = 1:2] {
@@ -25,18 +31,17 @@ do for [panel = 1:2] {
 	set bmargin at screen panel == 1 ? 0.51 : 0.12
 	set label 2 NAME[panel].', accumulated' at graph 0, 1.09 left font font(1.2)
 	set ylabel 'faults so far' textcolor rgb INK
-	set format y '%.0s%c'
-	set yrange [0:*]
+	by = step(MOST[panel], 4)
+	set yrange [0:top(MOST[panel], 4)]
+	set ytics nomirror ()
+	do for [i = 0:4] { set ytics add (short(i * by) i * by) }
 	set key at graph 0.98, 0.08 right bottom Right
 	set xtics format panel == 1 ? '' : '%g'
 	if (panel == 2) {
 		set xlabel SECONDS textcolor rgb INK
 		set key off
-		if (major_max == 0) {
-			set yrange [0:1]
-			set ytics (0)
-			set label 3 NONE[2].' in any of them' at graph 0.5, 0.5 center textcolor rgb INK
-		}
+		set label 3 (MOST[2] > 1 ? '' : NONE[2]) at graph 0.5, 0.5 center \
+			textcolor rgb INK
 	}
 	plot for [i = 1:nr] curves index i - 1 using 1:1 + panel \
 		smooth cumulative with lines linewidth 3 \

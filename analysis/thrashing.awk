@@ -2,9 +2,10 @@
 #
 # Makes a line of the table of study "thrashing" of one run: n, and its notes,
 # records (of a second) and samples, in this order. CPU time is in seconds. With
-# each=1: a line of n and CPU percent for each process instead.
+# each=1: a line of n and CPU percent for each process instead. "Before" and
+# "after" are of the first major fault.
 #
-# n seconds cpu_percent cpu_seconds least_percent most_percent minor major machine_user machine_system machine_idle machine_iowait served missed longest_gap_ms
+# n seconds cpu_percent cpu_seconds least_percent most_percent minor major machine_user machine_system machine_idle machine_iowait served missed longest_gap_ms first_major_s minor_before cpu_percent_before cpu_percent_after
 
 FNR == 1 { file++ }
 
@@ -22,12 +23,18 @@ file == 2 {
 }
 
 file == 3 && /^[0-9]/ {
+	if (!start)
+		start = tick = $1
+	if ($1 - tick > longest)
+		longest = $1 - tick
+	if ($3 && !major) {
+		first_major = $1 - start
+		minor_before = minor
+	}
 	minor += $2
 	major += $3
-	if (!start)
-		start = $1
-	else if ($1 - tick > longest)
-		longest = $1 - tick
+	busy[major > 0] += $4 * ($1 - tick)
+	ticks[major > 0] += $1 - tick
 	tick = $1
 }
 
@@ -44,8 +51,13 @@ END {
 	if (each)
 		exit
 	seconds = (tick - start) / 250
-	printf "%d %.1f %.0f %.1f %.0f %.0f %d %d %.1f %.1f %.1f %.1f %d %d %d\n", n,
+	printf "%d %.1f %.0f %.1f %.0f %.0f %d %d %.1f %.1f %.1f %.1f %d %d %d", n,
 		seconds, 100 * cpu_seconds / seconds, cpu_seconds, least, most,
 		minor, major, spent["user_cs"], spent["system_cs"],
 		spent["idle_cs"], spent["iowait_cs"], served, missed, longest * 4
+	if (major)
+		printf " %.1f %d %.0f %.0f\n", first_major / 250, minor_before,
+			busy[0] / ticks[0], busy[1] / ticks[1]
+	else
+		print " - - - -"
 }
