@@ -46,7 +46,7 @@ demo:				## the whole in a guest, with a picture: 2 minutes
 	analysis/demo
 
 .PHONY: study
-study:				## the case studies again, in a guest: 15 minutes
+study:				## the case studies again, in a guest: 20 minutes
 	analysis/study
 
 .PHONY: shell
