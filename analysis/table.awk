@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Makes the table that gnuplot draws out of the samples that monitor prints.
-# Variables: hz (clock ticks a second), columns (of the chart in the terminal),
+# Follows lines.awk. Variables: hz (clock ticks a second), columns (of the chart in the terminal),
 # cut (whether the last line lacks its newline). Samples that processes.awk has
 # made have the interval, in seconds, and what they are called.
 #
@@ -16,12 +16,7 @@
 # the first two blocks. Each part of these ends in a line without length (from
 # is to), because a step that gnuplot draws is ended by the next one.
 
-function fail(message)
-{
-	print message > "/dev/stderr"
-	failed = 1
-	exit 1
-}
+BEGIN { wanted = 4 }
 
 # The older monitors close with a line like "read 12000 profiled data".
 /^[A-Za-z]/ {
@@ -32,10 +27,9 @@ function fail(message)
 
 text { fail("line " text ": text where a sample should be") }
 
-# Judged at the line after it, or at the end: only the last may have been cut.
 short { exit }
 
-NF != 4 {
+NF != wanted {
 	short = NR
 	fields = NF
 	next
@@ -144,12 +138,6 @@ function resampled(parts,    i, j, k, begin, stop, width, overlap)
 }
 
 END {
-	if (failed)
-		exit 1
-	if (short && short == NR && cut)
-		fail("line " short ": the file ends in mid-line")
-	if (short)
-		fail("line " short ": " fields " columns, not 4")
 	if (!rows)
 		fail("no samples")
 
