@@ -38,12 +38,16 @@ unload:				## unload it (as root)
 	rmmod mp3
 
 .PHONY: plot
-plot:				## draw profile.data: DATA=file for another
-	analysis/plot $(or $(DATA),profile.data)
+plot:				## draw profile.data: DATA=file for another, ARGS=--html
+	analysis/plot $(ARGS) $(or $(DATA),profile.data)
 
 .PHONY: demo
 demo:				## the whole in a guest, with a picture: 2 minutes
 	analysis/demo
+
+.PHONY: study
+study:				## the case studies again, in a guest: 20 minutes
+	analysis/study
 
 .PHONY: shell
 shell:				## a shell in a guest with the module loaded

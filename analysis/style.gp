@@ -13,6 +13,12 @@ array LEAST[3] = [1, 1, 100]
 # apart, and a tint of each for what lies in the background.
 array COLOR[3] = ['#0072B2', '#D55E00', '#009E73']
 array TINT[3]  = ['#A6CEE4', '#F0C6A6', '#A6DDCF']
+# Processes that lie on top of each other: Okabe and Ito's others come first, so
+# that none is the colour of the panel's name; the last is for all that remain.
+array GROUP[8] = ['#56B4E9', '#E69F00', '#CC79A7', '#009E73', \
+	'#0072B2', '#F0E442', '#D55E00', '#999999']
+# Curves beside each other.
+array CURVE[5] = ['#0072B2', '#D55E00', '#009E73', '#CC79A7', '#000000']
 INK = '#404040'
 GRID = '#D8D8D8'
 

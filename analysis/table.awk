@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Makes the table that gnuplot draws out of the samples that monitor prints.
-# Variables: hz (clock ticks a second), columns (of the chart in the terminal),
-# cut (whether the last line lacks its newline).
+# Follows lines.awk. Variables: hz (clock ticks a second), columns (of the chart in the terminal),
+# cut (whether the last line lacks its newline). Samples that processes.awk has
+# made have the interval, in seconds, and what they are called.
 #
 # The first line is a comment, the totals. Three blocks follow, two blank lines
 # apart: the samples themselves, the averages of each second, and those of each
@@ -15,12 +16,7 @@
 # the first two blocks. Each part of these ends in a line without length (from
 # is to), because a step that gnuplot draws is ended by the next one.
 
-function fail(message)
-{
-	print message > "/dev/stderr"
-	failed = 1
-	exit 1
-}
+BEGIN { wanted = 4 }
 
 # The older monitors close with a line like "read 12000 profiled data".
 /^[A-Za-z]/ {
@@ -31,10 +27,9 @@ function fail(message)
 
 text { fail("line " text ": text where a sample should be") }
 
-# Judged at the line after it, or at the end: only the last may have been cut.
 short { exit }
 
-NF != 4 {
+NF != wanted {
 	short = NR
 	fields = NF
 	next
@@ -43,7 +38,8 @@ NF != 4 {
 {
 	# Numbers of up to 15 digits add up exactly.
 	for (i = 1; i <= 4; i++)
-		if ($i !~ /^[0-9]+$/ || length($i) > 15)
+		if ($i !~ (i == 4 ? "^[0-9]+([.][0-9]+)?$" : "^[0-9]+$") ||
+		    length($i) > 15)
 			fail("line " NR ": column " i " is not a number")
 
 	tick = $1 + 0
@@ -142,18 +138,12 @@ function resampled(parts,    i, j, k, begin, stop, width, overlap)
 }
 
 END {
-	if (failed)
-		exit 1
-	if (short && short == NR && cut)
-		fail("line " short ": the file ends in mid-line")
-	if (short)
-		fail("line " short ": " fields " columns, not 4")
 	if (!rows)
 		fail("no samples")
 
 	# The first sample of a stretch has none before it: it covers the usual
 	# time. A stretch ends where nothing was sampled for more than a second.
-	usual = usual ? usual / hz : 0.05
+	usual = interval ? interval : usual ? usual / hz : 0.05
 	longest = most(1, 3 * usual)
 	start = to[1]
 	for (i = 1; i <= rows; i++) {
@@ -169,7 +159,7 @@ END {
 		end[i] = i == rows || begins[i + 1] ? to[i] : end[i + 1]
 
 	printf "# %s in %.1f s%s: %s, %s, CPU %.0f %% on average\n",
-		counted(samples, "sample"), time,
+		counted(samples, what ? what : "sample"), time,
 		gaps ? " (" counted(gaps, "gap") ")" : "",
 		counted(minor, "minor fault"), counted(major, "major fault"),
 		cpu_time / time

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Usage: gnuplot -c accumulated.gp FORMAT OUTPUT CURVES NAMES TITLE
+#
+# Draws faults as they add up. A curve's lines in CURVES are: seconds, minor and
+# major faults; its name is a line of NAMES.
+
+format = ARG1
+output = ARG2
+curves = ARG3
+names = ARG4
+title = ARG5
+height = 700
+load 'figure.gp'
+name(i) = system(sprintf("sed -n %dp '%s'", i, names))
+
+stats curves using 1 name 'time' nooutput
+# An empty one follows the last.
+nr = time_blocks - 1
+array MOST[2] = [1, 1]
+do for [panel = 1:2] {
+	do for [i = 1:nr] {
+		stats curves index i - 1 using 1 + panel name 'faults' nooutput
+		MOST[panel] = most(MOST[panel], faults_sum)
+	}
+}
+set xrange [0:time_max]
+set multiplot
+do for [panel = 1:2] {
+	set tmargin at screen panel == 1 ? 0.83 : 0.38
+	set bmargin at screen panel == 1 ? 0.51 : 0.12
+	set label 2 NAME[panel].', accumulated' at graph 0, 1.09 left font font(1.2)
+	set ylabel 'faults so far' textcolor rgb INK
+	by = step(MOST[panel], 4)
+	set yrange [0:top(MOST[panel], 4)]
+	set ytics nomirror ()
+	do for [i = 0:4] { set ytics add (short(i * by) i * by) }
+	set key at graph 0.98, 0.08 right bottom Right
+	set xtics format panel == 1 ? '' : '%g'
+	if (panel == 2) {
+		set xlabel SECONDS textcolor rgb INK
+		set key off
+		set label 3 (MOST[2] > 1 ? '' : NONE[2]) at graph 0.5, 0.5 center \
+			textcolor rgb INK
+	}
+	plot for [i = 1:nr] curves index i - 1 using 1:1 + panel \
+		smooth cumulative with lines linewidth 3 \
+		linecolor rgb CURVE[i] title name(i)
+	unset label 1
+}
+unset multiplot

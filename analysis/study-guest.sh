@@ -1,0 +1,58 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# Usage: study-guest.sh [--poll] COMMAND...
+#
+# What "make study" runs in the guest: the commands, all at the same time; with
+# --poll beside a loop that looks at all processes once a second, as top(1)
+# does. Leaves the samples, the records, and what was polled, in /out, and
+# prints notes of the run. Nothing reads the rings meanwhile, so that nothing
+# but the commands wants memory.
+
+set -e
+
+# machine WHEN: what the kernel counts for the whole machine
+machine() {
+	# shellcheck disable=SC2046	# the numbers are words
+	set -- "$1" $(head -n 1 /proc/stat)
+	echo "$1 user_cs $3 system_cs $5 idle_cs $6 iowait_cs $7 $(
+		grep -E '^(pswpin|pswpout|pgmajfault) ' /proc/vmstat | xargs)"
+}
+
+poll() {
+	while :; do
+		echo "uptime $(cat /proc/uptime)"
+		# One that has just ended is no trouble.
+		cat /proc/[0-9]*/stat 2>/dev/null || true
+		sleep 1
+	done
+}
+
+polling=
+if [ "$1" = --poll ]; then
+	shift
+	poll >polled &
+	polling=$!
+fi
+
+echo "kernel $(uname -srv)"
+echo "memory_kib $(sed -n 's/^MemTotal: *\([0-9]*\) kB/\1/p' /proc/meminfo)"
+echo "swap_kib $(sed -n 's/^SwapTotal: *\([0-9]*\) kB/\1/p' /proc/meminfo)"
+echo "cpus $(grep -c '^processor' /proc/cpuinfo)"
+machine before
+pids=
+for command; do
+	# shellcheck disable=SC2086	# a command is words
+	$command >/dev/null &
+	pids="$pids $!"
+done
+# shellcheck disable=SC2086	# process ids are words
+wait $pids
+machine after
+header
+[ ! "$polling" ] || kill "$polling"
+[ ! "$polling" ] || awk -f /mp3/polled.awk polled >/out/polled
+monitor --processes >/out/records 2>/out/errors
+monitor >/out/samples 2>>/out/errors
+sed 's/^monitor: //' /out/errors
+rm /out/errors
