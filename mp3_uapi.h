@@ -101,7 +101,8 @@ struct mp3_sample {
  * @min_flt:   minor faults since the last tick
  * @maj_flt:   major faults since the last tick
  * @cpu_ns:    CPU time since the last tick, nanoseconds
- * @rss_bytes: resident memory at that moment; 0 once it has ended
+ * @rss_bytes: resident memory at that moment, as the kernel has it at hand
+ *	       (since Linux 6.2 to some pages a CPU); 0 once it has ended
  * @comm:      name, as in /proc/<pid>/comm, ends with a NUL
  *
  * There is one for each registered process with something to tell: a count

@@ -241,7 +241,11 @@ static void await_quiet(pid_t root)
 	int i;
 
 	for (i = 0; i < 6000; i++) {
-		if (count_group(root) == storm->nr_parked && is_quiet())
+		/* Before the count: who parks behind it may have forked first. */
+		unsigned int nr = __atomic_load_n(&storm->nr_parked,
+						  __ATOMIC_SEQ_CST);
+
+		if (count_group(root) == nr && is_quiet())
 			return;
 		sleep_ms(10);
 	}

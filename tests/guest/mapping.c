@@ -410,6 +410,7 @@ static void test_munmap(void)
 static void test_madvise(void)
 {
 	char *data = map_data();
+	bool granted;
 	int status;
 
 	fill_pattern();
@@ -423,11 +424,12 @@ static void test_madvise(void)
 		_exit(is_mapped(data));
 	wait(&status);
 	ok(!status, "madvise: not in a child");
-	madvise(data, DATA, MADV_DOFORK);
+	/* Later kernels grant that to no mapping that must not be expanded. */
+	granted = !madvise(data, DATA, MADV_DOFORK);
 	if (!fork())
-		_exit(!has_pattern(data, DATA, 0));
+		_exit(granted ? !has_pattern(data, DATA, 0) : is_mapped(data));
 	wait(&status);
-	ok(!status, "madvise: in a child again");
+	ok(!status, "madvise: in a child again, where the kernel grants it");
 	munmap(data, DATA);
 }
 
