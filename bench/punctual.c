@@ -134,7 +134,8 @@ static void run(const struct state *state)
 	unsigned int i, nr, nr_loads = get_nprocs();
 	static double times[MAX_GAPS];
 	pid_t ping = start(pinging), *pids, poller, stat;
-	uint64_t head, missed, ticks;
+	uint64_t head, first, missed, ticks;
+	struct totals totals;
 	char list[16];
 
 	snprintf(list, sizeof(list), "%d", ping);
@@ -154,12 +155,19 @@ static void run(const struct state *state)
 	if (truncate(POLLER, 0) || truncate(PERF_STAT, 0))
 		err(1, "truncate");
 	head = ring_head(&records);
+	first = ring_head(&ring);
 	missed = ring.header->missed;
 	ticks = ring.header->ticks;
 	sleep_ms((state->body == asleep ? idle_seconds : busy_seconds) * 1000);
 	missed = ring.header->missed - missed;
 	ticks = ring.header->ticks - ticks;
 	nr = times_of_records(head, times);
+	totals = ring_sum(&ring, first);
+	if (state->body == thrashing)
+		printf("# thrashing: %lu major faults, %lu minor\n",
+		       totals.maj_flt, totals.min_flt);
+	if (state->body == thrashing && totals.maj_flt < 10 * busy_seconds)
+		errx(1, "this is no thrashing");
 	end(poller, SIGKILL);
 	end(stat, SIGKILL);
 	end_many(pids, nr_loads);
