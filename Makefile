@@ -56,6 +56,10 @@ shell:				## a shell in a guest with the module loaded
 test:				## all tests, in a guest: KERNEL=6.12 for another
 	tests/run -k $(KERNEL) $(TESTS)
 
+.PHONY: bench
+bench:				## measure mp3 beside others: FULL=1 for longer
+	bench/run $(if $(FULL),--full) -k $(KERNEL)
+
 .PHONY: check
 check:				## checkpatch, sparse, W=1, clang-tidy, ...
 	tests/check
