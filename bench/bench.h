@@ -68,7 +68,7 @@ static inline unsigned int number(const char *text)
 	unsigned long value = strtoul(text, &end, 10);
 
 	if (end == text || *end || !value || value > 1000000)
-		errx(2, "'%s' is no number from 1 to 1000000", text);
+		errx(2, "'%s' is not one from 1 to 1000000", text);
 	return value;
 }
 
@@ -126,7 +126,7 @@ static inline pid_t *start_many(void (*body)(void), unsigned int nr)
 static inline void end(pid_t pid, int sig)
 {
 	if (kill(pid, sig) || waitpid(pid, NULL, 0) != pid)
-		err(1, "end of process %d", pid);
+		err(1, "kill process %d", pid);
 }
 
 static inline void end_many(pid_t *pids, unsigned int nr)

@@ -22,6 +22,9 @@
 #define PIDSTAT		"/tmp/pidstat"
 #define BPFTRACE	"/tmp/bpftrace"
 
+/* The start of a command that sums up a file's columns, of lines that match */
+#define SUM(match, what) "awk " match " { n += " what " } END { print n + 0 }' "
+
 static void child(unsigned int seed)
 {
 	size_t size = (1 + seed % MAX_PAGES) * getpagesize(), at;
@@ -162,17 +165,14 @@ int main(int argc, char **argv)
 	printf("# tool faults percent\n");
 	report("wait4", truth, truth);
 	report("mp3", mp3, truth);
-	report("perf-stat", number_by("awk -F, '/-faults/ { n += $2 } "
-				      "END { print n + 0 }' " PERF_STAT), truth);
+	report("perf-stat", number_by(SUM("-F, '/-faults/", "$2") PERF_STAT), truth);
 	report("perf-record", number_by("perf script -i " PERF_RECORD
 					" -F comm 2>/dev/null | wc -l"), truth);
 	report("bpftrace", number_by("awk '/^@/ { print $2 }' " BPFTRACE), truth);
-	report("poller", number_by("awk '{ n += $2 + $3 } "
-				   "END { print n + 0 }' " POLLER), truth);
+	report("poller", number_by(SUM("'", "$2 + $3") POLLER), truth);
 	/* Rates over its seconds, of which there is one in each. */
-	report("pidstat", number_by("awk '$NF == \"" HERD "\" && !/^Average/ "
-				    "{ n += $4 + $5 } END { print n + 0 }' "
-				    PIDSTAT), truth);
+	report("pidstat", number_by(SUM("'$NF == \"" HERD "\" && !/^Average/",
+					"$4 + $5") PIDSTAT), truth);
 	if (mp3 != truth)
 		errx(1, "mp3 has reported %.0f faults, not %.0f", mp3, truth);
 

@@ -3,10 +3,10 @@
  * What a tick costs for each process: mp3's, beside that of tools which do the
  * same from user space, and of a bare loop over the counters.
  *
- * Usage: cost PASSES N...
+ * Usage: cost PASSES KIND:N...
  *
- * Runs in a guest with the module loaded. For each kind of processes and each
- * number of them, and for each tool alone, prints "kind processes tool passes
+ * Runs in a guest with the module loaded. For N processes of each KIND (idle,
+ * running, faulting, threaded), and for each tool alone, prints "kind processes tool passes
  * median lower_quartile upper_quartile", in nanoseconds a process and pass: what
  * a pass takes, by the header's cost_ns or in CPU time of the tool, over the
  * number of processes. A pass is one of 20 a second; pidstat has one a second.
@@ -72,17 +72,15 @@ static void threaded(void)
  * struct kind - what the processes do
  * @name: as printed
  * @body: runs in each of them, until it is killed
- * @most: of more of them the processors would do nothing else
  */
 static const struct kind {
 	const char *name;
 	void (*body)(void);
-	unsigned int most;
 } kinds[] = {
-	{ "idle", asleep, 100000 },
-	{ "running", running, 1000 },
-	{ "faulting", faulting, 1000 },
-	{ "8-threads-idle", threaded, 1000 },
+	{ "idle", asleep },
+	{ "running", running },
+	{ "faulting", faulting },
+	{ "threaded", threaded },
 };
 
 static unsigned int passes;
@@ -225,10 +223,20 @@ static void run(const struct kind *kind, unsigned int nr)
 	free(list);
 }
 
+static const struct kind *kind_of(const char *name, size_t length)
+{
+	size_t k;
+
+	for (k = 0; k < sizeof(kinds) / sizeof(*kinds); k++)
+		if (strlen(kinds[k].name) == length &&
+		    !memcmp(kinds[k].name, name, length))
+			return &kinds[k];
+	errx(2, "no such kind: %.*s", (int)length, name);
+}
+
 int main(int argc, char **argv)
 {
 	struct rlimit files = { 200000, 200000 };
-	unsigned int k;
 	int i;
 
 	if (argc < 3)
@@ -242,9 +250,11 @@ int main(int argc, char **argv)
 	ring = ring_open();
 	describe();
 	printf("# kind processes tool passes median lower_quartile upper_quartile\n");
-	for (k = 0; k < sizeof(kinds) / sizeof(*kinds); k++)
-		for (i = 2; i < argc; i++)
-			if (number(argv[i]) <= kinds[k].most)
-				run(&kinds[k], number(argv[i]));
+	for (i = 2; i < argc; i++) {
+		const char *colon = strchrnul(argv[i], ':');
+
+		run(kind_of(argv[i], colon - argv[i]),
+		    number(colon + (*colon == ':')));
+	}
 	return 0;
 }

@@ -27,11 +27,11 @@ done
 # choose SHORT FULL: what the short and the full run take
 choose() { [[ $full ]] && echo "$2" || echo "$1"; }
 
-# prepare PACKAGE...: what is wanted of the host, and the module
+# prepare [PACKAGE]...: what is wanted of the host, and the module
 prepare() {
-	local package with=()
+	local package with=(--with gnuplot-nox)
 
-	for package in gnuplot-nox "$@"; do
+	for package; do
 		with+=(--with "$package")
 	done
 	tests/vm/setup "${with[@]}" "$kernel"

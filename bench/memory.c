@@ -18,14 +18,14 @@ static void load(void)
 	int fd = open("/mp3/mp3.ko", O_RDONLY | O_CLOEXEC);
 
 	if (syscall(SYS_finit_module, fd, "", 0))
-		err(1, "load mp3.ko");
+		err(1, "mp3.ko");
 	close(fd);
 }
 
 static void unload(void)
 {
 	if (syscall(SYS_delete_module, "mp3", 0))
-		err(1, "unload mp3");
+		err(1, "delete_module");
 }
 
 static double number_in(const char *path)
@@ -40,7 +40,10 @@ static double number_in(const char *path)
 	return value;
 }
 
-/* What one column of a file that is a table sums up to, of lines that match. */
+/* The start of a command that sums up a file's columns, of lines that match */
+#define SUM(match, what) \
+	"awk '/" match "/ { n += " what " } END { printf \"%.0f\", n }' "
+
 static double sum_of(const char *program)
 {
 	FILE *pipe = popen(program, "re");
@@ -56,15 +59,13 @@ static double sum_of(const char *program)
 /* Bytes in objects of kmalloc's caches */
 static double kmalloc_bytes(void)
 {
-	return sum_of("awk '/^kmalloc-/ { n += $2 * $4 } "
-		      "END { printf \"%.0f\", n }' /proc/slabinfo");
+	return sum_of(SUM("^kmalloc-", "$2 * $4") "/proc/slabinfo");
 }
 
 /* Bytes that are there to be mapped, with a page that guards each area */
 static double user_bytes(void)
 {
-	return sum_of("awk '/ user( |$)/ { n += $2 } "
-		      "END { printf \"%.0f\", n }' /proc/vmallocinfo");
+	return sum_of(SUM(" user( |$)", "$2") "/proc/vmallocinfo");
 }
 
 int main(int argc, char **argv)

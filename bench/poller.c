@@ -14,7 +14,7 @@
 #include "bench.h"
 
 #define INTERVAL_NS	50000000L
-#define MAX_PIDS	(1 << 22)
+#define MAX_PIDS	4194304
 
 /**
  * struct polled - one process

@@ -16,6 +16,7 @@
 #include "bench.h"
 
 #define INTERVAL_MS	50.0
+#define NS_PER_MS	1e6
 #define MAX_GAPS	100000
 #define POINTS		100
 #define POLLER		"/tmp/poller"
@@ -116,12 +117,12 @@ static unsigned int times_of_records(uint64_t from, double *times)
 {
 	volatile struct mp3_record *data = (void *)records.samples;
 	uint64_t i, head = ring_head(&records);
-	unsigned int nr = 0;
+	unsigned int nr = 0, capacity = records.header->capacity;
 
-	if (head - from > records.header->capacity - 2)
+	if (head - from > capacity - 2)
 		errx(1, "the ring of records has lapped");
 	for (i = from; i < head && nr < MAX_GAPS; i++) {
-		double time = data[i % records.header->capacity].time_ns / 1e6;
+		double time = data[i % capacity].time_ns / NS_PER_MS;
 
 		if (!nr || time != times[nr - 1])
 			times[nr++] = time;
@@ -178,7 +179,7 @@ static void run(const struct state *state)
 	if (nr + 1 < ticks || nr > ticks + 1)
 		printf("# %s: %u of %llu ticks have made records\n", state->name,
 		       nr, (unsigned long long)ticks);
-	nr = times_of(POLLER, 1e-6, times);
+	nr = times_of(POLLER, 1 / NS_PER_MS, times);
 	tell(state->name, "poller", times, nr, -1);
 	nr = times_of(PERF_STAT, 1e3, times);
 	tell(state->name, "perf-stat", times, nr, -1);
@@ -207,7 +208,8 @@ int main(int argc, char **argv)
 	if (records.samples == MAP_FAILED)
 		err(1, "%s", MP3_PROCS_PATH);
 	describe();
-	printf("# state tool gaps per_second median p99 longest percent_under_2_intervals missed\n");
+	printf("# state tool gaps per_second median p99 longest %s missed\n",
+	       "percent_under_2_intervals");
 	for (i = 0; i < sizeof(states) / sizeof(*states); i++)
 		run(&states[i]);
 	printf("\n\n# state tool share ms\n%s", points);

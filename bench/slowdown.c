@@ -2,23 +2,21 @@
 /*
  * How much slower a program is while it is profiled.
  *
- * Usage: slowdown ROUNDS SCALE
+ * Usage: slowdown ROUNDS
  *
  * Runs in a guest with the module loaded. For each load, each round and each
  * profiler prints "load profiler round elapsed_us cpu_us": how long the load
  * took, and the CPU time of its own processes. On one processor the first has
  * in it all that the profiler does meanwhile, and the second what the load pays
  * itself. The profilers take turns within a round. At last, as comments, the
- * medians, and their ratios to those with none. Each load is of some 100 million
- * instructions, times SCALE.
+ * medians, and their ratios to those with none. Each load is of some 100 to
+ * 300 million instructions.
  */
 #include "bench.h"
 
 #define MAX_ROUNDS	101
 #define WARM_UP		10	/* such a part of a load comes before it */
 #define ATTACH_MS	1000	/* for the slowest profiler to be there */
-
-static unsigned int scale;
 
 /* Minor faults, and nothing else. */
 static void load_faults(unsigned int part)
@@ -30,7 +28,7 @@ static void load_faults(unsigned int part)
 
 	if (memory == MAP_FAILED)
 		err(1, "mmap");
-	for (i = 0; i < 40 * scale / part; i++) {
+	for (i = 0; i < 40 / part; i++) {
 		for (at = 0; at < size; at += page)
 			((volatile char *)memory)[at] = 1;
 		madvise(memory, size, MADV_DONTNEED);
@@ -42,7 +40,7 @@ static void load_fork(unsigned int part)
 {
 	unsigned int i;
 
-	for (i = 0; i < 240 * scale / part; i++) {
+	for (i = 0; i < 240 / part; i++) {
 		pid_t pid = fork();
 
 		if (!pid)
@@ -56,7 +54,7 @@ static void load_cpu(unsigned int part)
 {
 	volatile unsigned int i;
 
-	for (i = 0; i < 25000000 * scale / part; i++)
+	for (i = 0; i < 25000000 / part; i++)
 		;
 }
 
@@ -122,7 +120,7 @@ static pid_t attach(enum profiler profiler, pid_t pid)
 
 	if (profiler == MP3)
 		must('F', pid);
-	if (profiler <= MP3)
+	if (!commands[profiler][0])
 		return 0;
 	snprintf(number, sizeof(number), "%d", pid);
 	for (i = 0; commands[profiler][i]; i++)
@@ -172,10 +170,9 @@ int main(int argc, char **argv)
 	static double cpu[NR_PROFILERS][MAX_ROUNDS];
 	unsigned int rounds, round, i, p;
 
-	if (argc != 3)
-		errx(2, "how many rounds, and how large?");
+	if (argc != 2)
+		errx(2, "how many rounds?");
 	rounds = number(argv[1]);
-	scale = number(argv[2]);
 	if (rounds > MAX_ROUNDS)
 		errx(2, "%d rounds at the most", MAX_ROUNDS);
 	describe();
