@@ -72,6 +72,23 @@ static inline unsigned int number(const char *text)
 	return value;
 }
 
+/* The start of a command that sums up a file's columns, of lines that match */
+#define SUM(match, what) \
+	"awk '" match " { n += " what " } END { printf \"%.0f\", n }' "
+
+/* A number that a command prints. */
+static inline double number_by(const char *command)
+{
+	FILE *pipe = popen(command, "re");
+	double value;
+
+	if (!pipe || fscanf(pipe, "%lf", &value) != 1)
+		errx(1, "no number by: %s", command);
+	pclose(pipe);
+
+	return value;
+}
+
 /* ---- Processes ---- */
 
 static inline void must(char letter, pid_t pid)

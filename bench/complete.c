@@ -22,9 +22,6 @@
 #define PIDSTAT		"/tmp/pidstat"
 #define BPFTRACE	"/tmp/bpftrace"
 
-/* The start of a command that sums up a file's columns, of lines that match */
-#define SUM(match, what) "awk " match " { n += " what " } END { print n + 0 }' "
-
 static void child(unsigned int seed)
 {
 	size_t size = (1 + seed % MAX_PAGES) * getpagesize(), at;
@@ -81,19 +78,6 @@ static double faults_of(pid_t pid)
 	fclose(file);
 
 	return min_flt + maj_flt;
-}
-
-/* A number that a command prints of a tool's output. */
-static double number_by(const char *command)
-{
-	FILE *pipe = popen(command, "re");
-	double value;
-
-	if (!pipe || fscanf(pipe, "%lf", &value) != 1)
-		errx(1, "no number by: %s", command);
-	pclose(pipe);
-
-	return value;
 }
 
 static void report(const char *tool, double faults, double truth)
@@ -165,13 +149,14 @@ int main(int argc, char **argv)
 	printf("# tool faults percent\n");
 	report("wait4", truth, truth);
 	report("mp3", mp3, truth);
-	report("perf-stat", number_by(SUM("-F, '/-faults/", "$2") PERF_STAT), truth);
+	report("perf-stat", number_by(SUM("/-faults,/ && gsub(\",\", \" \")", "$2")
+				      PERF_STAT), truth);
 	report("perf-record", number_by("perf script -i " PERF_RECORD
 					" -F comm 2>/dev/null | wc -l"), truth);
 	report("bpftrace", number_by("awk '/^@/ { print $2 }' " BPFTRACE), truth);
-	report("poller", number_by(SUM("'", "$2 + $3") POLLER), truth);
+	report("poller", number_by(SUM("", "$2 + $3") POLLER), truth);
 	/* Rates over its seconds, of which there is one in each. */
-	report("pidstat", number_by(SUM("'$NF == \"" HERD "\" && !/^Average/",
+	report("pidstat", number_by(SUM("$NF == \"" HERD "\" && !/^Average/",
 					"$4 + $5") PIDSTAT), truth);
 	if (mp3 != truth)
 		errx(1, "mp3 has reported %.0f faults, not %.0f", mp3, truth);

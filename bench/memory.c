@@ -28,44 +28,16 @@ static void unload(void)
 		err(1, "delete_module");
 }
 
-static double number_in(const char *path)
-{
-	FILE *file = fopen(path, "re");
-	double value;
-
-	if (!file || fscanf(file, "%lf", &value) != 1)
-		err(1, "%s", path);
-	fclose(file);
-
-	return value;
-}
-
-/* The start of a command that sums up a file's columns, of lines that match */
-#define SUM(match, what) \
-	"awk '/" match "/ { n += " what " } END { printf \"%.0f\", n }' "
-
-static double sum_of(const char *program)
-{
-	FILE *pipe = popen(program, "re");
-	double value;
-
-	if (!pipe || fscanf(pipe, "%lf", &value) != 1)
-		errx(1, "no number by: %s", program);
-	pclose(pipe);
-
-	return value;
-}
-
 /* Bytes in objects of kmalloc's caches */
 static double kmalloc_bytes(void)
 {
-	return sum_of(SUM("^kmalloc-", "$2 * $4") "/proc/slabinfo");
+	return number_by(SUM("/^kmalloc-/", "$2 * $4") "/proc/slabinfo");
 }
 
 /* Bytes that are there to be mapped, with a page that guards each area */
 static double user_bytes(void)
 {
-	return sum_of(SUM(" user( |$)", "$2") "/proc/vmallocinfo");
+	return number_by(SUM("/ user( |$)/", "$2") "/proc/vmallocinfo");
 }
 
 int main(int argc, char **argv)
@@ -101,7 +73,7 @@ int main(int argc, char **argv)
 	printf("unload %.0f us\n", quantile(unload_us, rounds, 0.5));
 
 	load();
-	printf("module %.0f bytes\n", number_in("/sys/module/mp3/coresize"));
+	printf("module %.0f bytes\n", number_by("cat /sys/module/mp3/coresize"));
 	printf("rings %.0f bytes\n", user_bytes() - rings);
 	pids = start_many(asleep, nr);
 	bytes = kmalloc_bytes();
