@@ -76,6 +76,10 @@ coverage:			## which lines of the module the tests run
 mutants:			## prove the tests by faults: MUTANTS=names
 	tests/mutants/run $(MUTANTS)
 
+.PHONY: bench
+bench:				## measure mp3 beside others: FULL=1 for longer
+	bench/run $(if $(FULL),--full) -k $(KERNEL)
+
 .PHONY: check
 check:				## checkpatch, sparse, W=1, clang-tidy, ...
 	tests/check

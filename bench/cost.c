@@ -1,48 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a tick costs for each registered process, by the module's own account.
+ * What a tick costs for each process: mp3's, beside that of tools which do the
+ * same from user space, and of a bare loop over the counters.
  *
- * Usage: cost [TICKS [N...]]
+ * Usage: cost PASSES KIND:N...
  *
- * Runs in a guest with the module loaded. For each number of processes and each
- * kind of them prints "kind processes nanoseconds_a_process_and_tick": the
- * header's cost_ns over TICKS ticks, less that of a tick with one process.
+ * Runs in a guest with the module loaded. For N processes of each KIND (idle,
+ * running, faulting, threaded), and for each tool alone, prints "kind processes tool passes
+ * median lower_quartile upper_quartile", in nanoseconds a process and pass: what
+ * a pass takes, by the header's cost_ns or in CPU time of the tool, over the
+ * number of processes. A pass is one of 20 a second; pidstat has one a second.
  * Where a guest executes one instruction a nanosecond, that is instructions.
  */
 #include <pthread.h>
-#include <sched.h>
-#include <signal.h>
-#include <sys/eventfd.h>
-#include <sys/prctl.h>
+#include <sys/syscall.h>
 
-#include "../tests/guest/test.h"
+#include "bench.h"
 
-#define THREADS 8
-
-/**
- * struct kind - what the processes do
- * @name: as printed
- * @body: runs in each of them, until it is killed
- */
-struct kind {
-	const char *name;
-	void (*body)(void);
-};
+#define THREADS		8
+#define MAX_PASSES	1000
+#define MOMENT_MS	45	/* once in each interval */
+#define SETTLING	3	/* passes before those that are measured */
+#define PIDSTAT_MOST	1000	/* of more it cannot have a pass each second */
+#define PIDSTAT_PASSES	3
+#define OUTPUT		"/tmp/output"
+#define EVENTS		"minor-faults,major-faults,task-clock"
 
 static struct ring ring;
 
-/* Off the CPU all the time. */
-static void asleep(void)
-{
-	for (;;)
-		pause();
-}
-
 /* Runs a moment in each tick, and does not fault. */
-static void awake(void)
+static void running(void)
 {
 	for (;;)
-		sleep_ms(20);
+		sleep_ms(MOMENT_MS);
 }
 
 /* One page in each tick. */
@@ -54,7 +44,7 @@ static void faulting(void)
 	for (;;) {
 		*(volatile char *)page = 1;
 		madvise(page, getpagesize(), MADV_DONTNEED);
-		sleep_ms(20);
+		sleep_ms(MOMENT_MS);
 	}
 }
 
@@ -66,101 +56,205 @@ static void *asleep_thread(void *arg)
 
 static void threaded(void)
 {
+	pthread_attr_t attr;
 	pthread_t thread;
 	int i;
 
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 1 << 16);
 	for (i = 1; i < THREADS; i++)
-		if (pthread_create(&thread, NULL, asleep_thread, NULL))
+		if (pthread_create(&thread, &attr, asleep_thread, NULL))
 			errx(1, "pthread_create");
 	asleep();
 }
 
-static const struct kind kinds[] = {
-	{ "asleep", asleep },
-	{ "awake", awake },
+/**
+ * struct kind - what the processes do
+ * @name: as printed
+ * @body: runs in each of them, until it is killed
+ */
+static const struct kind {
+	const char *name;
+	void (*body)(void);
+} kinds[] = {
+	{ "idle", asleep },
+	{ "running", running },
 	{ "faulting", faulting },
-	{ "8-threads-asleep", threaded },
+	{ "threaded", threaded },
 };
 
-static pid_t start(const struct kind *kind)
-{
-	pid_t pid = fork();
-	int ret;
+static unsigned int passes;
+static double costs[MAX_PASSES];
 
-	if (pid < 0)
-		err(1, "fork");
-	if (!pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		kind->body();
-	}
-	ret = command('R', pid);
-	if (ret)
-		errx(1, "R: %s", strerror(-ret));
-	return pid;
+static void print(const struct kind *kind, unsigned int nr, const char *tool,
+		  unsigned int measured)
+{
+	sort(costs, measured);
+	printf("%s %u %s %u %.1f %.1f %.1f\n", kind->name, nr, tool, measured,
+	       quantile(costs, measured, 0.5) / nr,
+	       quantile(costs, measured, 0.25) / nr,
+	       quantile(costs, measured, 0.75) / nr);
+	fflush(stdout);
 }
 
-static void wait_ticks(uint64_t nr)
+/*
+ * Fills costs[]: by how much @cost grows when @count does, once things have
+ * settled.
+ */
+static void measure(uint64_t (*count)(pid_t), uint64_t (*cost)(pid_t), pid_t tool,
+		    unsigned int measured)
 {
-	uint64_t ticks = ring.header->ticks;
-
-	while (ring.header->ticks < ticks + nr)
-		sleep_ms(20);
-}
-
-/* Nanoseconds a tick, over @ticks of them, when things have settled. */
-static double measure(unsigned int ticks)
-{
-	uint64_t cost, first;
-
-	wait_ticks(3);
-	first = ring.header->ticks;
-	cost = ring.header->cost_ns;
-	wait_ticks(ticks);
-	cost = ring.header->cost_ns - cost;
-
-	return (double)cost / (ring.header->ticks - first);
-}
-
-static void run(const struct kind *kind, unsigned int nr, unsigned int ticks)
-{
-	pid_t *pids = calloc(nr, sizeof(*pids));
-	double one, all;
+	uint64_t last_count = 0, last_cost = 0;
 	unsigned int i;
 
-	if (!pids)
-		err(1, "calloc");
-	pids[0] = start(&kinds[0]);
-	one = measure(ticks);
-	kill(pids[0], SIGKILL);
-	waitpid(pids[0], NULL, 0);
-	wait_idle(&ring);
+	for (i = 0; i < measured + SETTLING + 1; i++) {
+		uint64_t now, now_cost;
+
+		while ((now = count(tool)) == last_count) {
+			if (tool)
+				check_tool(tool);
+			sleep_ms(5);
+		}
+		/* The cost of what was just counted is complete by then. */
+		sleep_ms(5);
+		now_cost = cost(tool);
+		if (i > SETTLING)
+			costs[i - SETTLING - 1] = (double)(now_cost - last_cost) /
+				       (now - last_count);
+		last_count = now;
+		last_cost = now_cost;
+	}
+}
+
+static uint64_t mp3_count(pid_t tool)
+{
+	(void)tool;
+	return ring.header->ticks;
+}
+
+static uint64_t mp3_cost(pid_t tool)
+{
+	(void)tool;
+	return ring.header->cost_ns;
+}
+
+static void measure_mp3(const struct kind *kind, unsigned int nr,
+			const pid_t *pids)
+{
+	unsigned int i;
 
 	for (i = 0; i < nr; i++)
-		pids[i] = start(kind);
-	all = measure(ticks);
-	printf("%s %u %.1f\n", kind->name, nr, nr > 1 ? (all - one) / (nr - 1) : one);
-	fflush(stdout);
-	for (i = 0; i < nr; i++) {
-		kill(pids[i], SIGKILL);
-		waitpid(pids[i], NULL, 0);
-	}
+		must('R', pids[i]);
+	measure(mp3_count, mp3_cost, 0, passes);
+	print(kind, nr, "mp3", passes);
+	for (i = 0; i < nr; i++)
+		must('U', pids[i]);
 	wait_idle(&ring);
-	free(pids);
+}
+
+static void measure_floor(const struct kind *kind, unsigned int nr)
+{
+	int module = open("/mp3/floor.ko", O_RDONLY | O_CLOEXEC);
+	char words[64];
+	FILE *file;
+
+	snprintf(words, sizeof(words), "parent=%d passes=%u", getpid(), passes);
+	if (syscall(SYS_finit_module, module, words, 0))
+		err(1, "floor.ko");
+	close(module);
+	file = fopen("/sys/module/floor/parameters/ns", "r");
+	if (!file || fscanf(file, "%lf", costs) != 1)
+		err(1, "floor.ko's parameter ns");
+	fclose(file);
+	if (syscall(SYS_delete_module, "floor", 0))
+		err(1, "floor.ko");
+	print(kind, nr, "floor", 1);
+}
+
+/* A pass of each of these is so many lines. */
+static uint64_t poller_count(pid_t tool)
+{
+	wait_lines(tool, OUTPUT, 1);
+	return lines_of(OUTPUT);
+}
+
+static uint64_t perf_count(pid_t tool)
+{
+	wait_lines(tool, OUTPUT, 3);
+	return lines_of(OUTPUT) / 3;
+}
+
+/* Its output comes when it likes: a pass is a second. */
+static uint64_t pidstat_count(pid_t tool)
+{
+	(void)tool;
+	return now_ns() / 1000000000;
+}
+
+static void measure_tool(const struct kind *kind, unsigned int nr,
+			 const char *name, uint64_t (*count)(pid_t),
+			 unsigned int measured, const char *const argv[])
+{
+	pid_t tool = start_tool(OUTPUT, argv);
+
+	measure(count, cpu_ns, tool, measured);
+	end(tool, SIGKILL);
+	print(kind, nr, name, measured);
+}
+
+static void run(const struct kind *kind, unsigned int nr)
+{
+	pid_t *pids = start_many(kind->body, nr);
+	char *list = join(pids, nr);
+
+	sleep_ms(100);
+	measure_floor(kind, nr);
+	measure_mp3(kind, nr, pids);
+	measure_tool(kind, nr, "poller", poller_count, passes,
+		     (const char *[]){ "/mp3/poller", list, NULL });
+	measure_tool(kind, nr, "perf-stat", perf_count, passes,
+		     (const char *[]){ "perf", "stat", "-x,", "-I", "50", "-e",
+				       EVENTS, "-p", list, NULL });
+	if (nr <= PIDSTAT_MOST)
+		measure_tool(kind, nr, "pidstat", pidstat_count, PIDSTAT_PASSES,
+			     (const char *[]){ "pidstat", "-r", "-u", "-p", list,
+					       "1", NULL });
+	end_many(pids, nr);
+	free(list);
+}
+
+static const struct kind *kind_of(const char *name, size_t length)
+{
+	size_t k;
+
+	for (k = 0; k < sizeof(kinds) / sizeof(*kinds); k++)
+		if (strlen(kinds[k].name) == length &&
+		    !memcmp(kinds[k].name, name, length))
+			return &kinds[k];
+	errx(2, "no such kind: %.*s", (int)length, name);
 }
 
 int main(int argc, char **argv)
 {
-	unsigned int ticks = argc > 1 ? atoi(argv[1]) : 20;
-	unsigned int k;
+	struct rlimit files = { 200000, 200000 };
 	int i;
 
+	if (argc < 3)
+		errx(2, "how many passes, and processes?");
+	passes = number(argv[1]);
+	if (passes > MAX_PASSES)
+		errx(2, "%d passes at the most", MAX_PASSES);
+	/* perf has three descriptors for each process. */
+	if (setrlimit(RLIMIT_NOFILE, &files))
+		err(1, "setrlimit");
 	ring = ring_open();
-	printf("# kind processes nanoseconds_a_process_and_tick\n");
-	for (k = 0; k < sizeof(kinds) / sizeof(*kinds); k++) {
-		if (argc < 3)
-			run(&kinds[k], 400, ticks);
-		for (i = 2; i < argc; i++)
-			run(&kinds[k], atoi(argv[i]), ticks);
+	describe();
+	printf("# kind processes tool passes median lower_quartile upper_quartile\n");
+	for (i = 2; i < argc; i++) {
+		const char *colon = strchrnul(argv[i], ':');
+
+		run(kind_of(argv[i], colon - argv[i]),
+		    number(colon + (*colon == ':')));
 	}
 	return 0;
 }

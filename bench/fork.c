@@ -11,11 +11,9 @@
  * variants are measured in turn in each round, so that a machine that is slow
  * for a while is slow for all of them.
  */
-#include <sched.h>
-#include <signal.h>
 #include <spawn.h>
 
-#include "../tests/guest/test.h"
+#include "bench.h"
 
 #define MAX_ROUNDS 101
 
@@ -29,14 +27,6 @@ enum variant {
 static const char *const names[NR_VARIANTS] = { "idle", "other", "followed" };
 
 static double us[NR_VARIANTS][MAX_ROUNDS];
-
-static double now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1e6 + ts.tv_nsec / 1e3;
-}
 
 static void reap(pid_t pid)
 {
@@ -83,14 +73,6 @@ static const struct load {
 	{ "fork+exec", load_exec, 4 },
 };
 
-static void must(char letter, pid_t pid)
-{
-	int ret = command(letter, pid);
-
-	if (ret)
-		errx(1, "%c: %s", letter, strerror(-ret));
-}
-
 /* A process of its own does it, so that it can be followed and be gone. */
 static double measure(const struct load *load, enum variant variant,
 		      unsigned int forks, pid_t other)
@@ -107,16 +89,16 @@ static double measure(const struct load *load, enum variant variant,
 		must('F', other);
 	pid = fork();
 	if (!pid) {
-		double start;
+		uint64_t start;
 
 		if (variant == FOLLOWED)
 			must('F', getpid());
 		for (i = 0; i < forks / 10; i++)
 			load->run();
-		start = now_us();
+		start = now_ns();
 		for (i = 0; i < forks; i++)
 			load->run();
-		*result = (now_us() - start) / forks;
+		*result = (now_ns() - start) / 1e3 / forks;
 		_exit(0);
 	}
 	reap(pid);
@@ -131,18 +113,6 @@ static double measure(const struct load *load, enum variant variant,
 	return elapsed;
 }
 
-static int compare(const void *a, const void *b)
-{
-	double difference = *(const double *)a - *(const double *)b;
-
-	return (difference > 0) - (difference < 0);
-}
-
-static double quantile(double *sorted, unsigned int nr, double q)
-{
-	return sorted[(unsigned int)((nr - 1) * q + 0.5)];
-}
-
 int main(int argc, char **argv)
 {
 	unsigned int rounds = argc > 1 ? atoi(argv[1]) : 15;
@@ -151,14 +121,12 @@ int main(int argc, char **argv)
 	uint64_t dropped = ring.header->dropped;
 	double median[NR_VARIANTS];
 	unsigned int i, round, variant;
-	pid_t other = fork();
+	pid_t other = start(asleep);
 
-	if (!other)
-		for (;;)
-			pause();
 	if (rounds < 1 || rounds > MAX_ROUNDS || forks < 40)
 		errx(2, "1..%d rounds, 40 or more forks", MAX_ROUNDS);
 
+	describe();
 	printf("# load variant round microseconds_a_fork\n");
 	for (i = 0; i < sizeof(loads) / sizeof(*loads); i++) {
 		for (round = 0; round < rounds; round++) {
@@ -175,7 +143,7 @@ int main(int argc, char **argv)
 			}
 		}
 		for (variant = 0; variant < NR_VARIANTS; variant++) {
-			qsort(us[variant], rounds, sizeof(double), compare);
+			sort(us[variant], rounds);
 			median[variant] = quantile(us[variant], rounds, 0.5);
 			printf("# %-9s %-8s %9.2f us a fork (%.2f..%.2f) %.3f of idle\n",
 			       loads[i].name, names[variant], median[variant],
@@ -187,8 +155,7 @@ int main(int argc, char **argv)
 	}
 	printf("# children that could not be followed: %llu\n",
 	       (unsigned long long)(ring.header->dropped - dropped));
-	kill(other, SIGKILL);
-	reap(other);
+	end(other, SIGKILL);
 
 	return 0;
 }

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * How punctual the samples are: mp3's, and those of two tools which are to take
+ * one each 50 ms as well, at the same time.
+ *
+ * Usage: punctual IDLE_SECONDS BUSY_SECONDS
+ *
+ * Runs in a guest with the module loaded and a swap disk. While the guest is
+ * idle, while each processor has a process that spins, and while as many thrash,
+ * takes the times between two samples. Prints
+ * "state tool gaps per_second median p99 longest percent_under_2_intervals
+ * missed", times in ms; then, as a second block, points of the distributions:
+ * "state tool share ms". What has missed is a deadline that no sample was taken
+ * for: by the header for mp3, by the time that the gaps cover for the others.
+ */
+#include "bench.h"
+
+#define INTERVAL_MS	50.0
+#define NS_PER_MS	1e6
+#define MAX_GAPS	100000
+#define POINTS		100
+#define POLLER		"/tmp/poller"
+#define PERF_STAT	"/tmp/stat"
+
+static unsigned int idle_seconds, busy_seconds;
+static struct ring ring, records;
+static char points[1 << 18], *point = points;
+
+/* Has something to tell in each tick. */
+static void pinging(void)
+{
+	/* Not to be paged out: it is no part of what is measured. */
+	if (mlockall(MCL_CURRENT))
+		err(1, "mlockall");
+	for (;;)
+		sleep_ms(10);
+}
+
+/* All of these together want a third more than there is. */
+static void thrashing(void)
+{
+	struct sysinfo info;
+	size_t page = getpagesize(), pages;
+	char *memory;
+
+	sysinfo(&info);
+	pages = info.totalram / page * 4 / 3 / get_nprocs();
+	memory = mmap(NULL, pages * page, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (memory == MAP_FAILED)
+		err(1, "mmap");
+	srandom(getpid());
+	for (;;)
+		((volatile char *)memory)[random() % pages * page]++;
+}
+
+static const struct state {
+	const char *name;
+	void (*body)(void);
+} states[] = {
+	{ "idle", asleep },
+	{ "cpu-bound", spinning },
+	{ "thrashing", thrashing },
+};
+
+static void tell(const char *state, const char *tool, const double *times,
+		 unsigned int nr, long missed)
+{
+	static double gaps[MAX_GAPS];
+	double covered = times[nr - 1] - times[0];
+	unsigned int i, under = 0, nr_gaps = nr - 1;
+
+	for (i = 0; i < nr_gaps; i++) {
+		gaps[i] = times[i + 1] - times[i];
+		under += gaps[i] < 2 * INTERVAL_MS;
+	}
+	if (missed < 0)
+		missed = (long)(covered / INTERVAL_MS + 0.5) - nr_gaps;
+	sort(gaps, nr_gaps);
+	printf("%s %s %u %.4f %.3f %.3f %.3f %.2f %ld\n", state, tool, nr_gaps,
+	       nr_gaps * 1000 / covered, quantile(gaps, nr_gaps, 0.5),
+	       quantile(gaps, nr_gaps, 0.99), gaps[nr_gaps - 1],
+	       100.0 * under / nr_gaps, missed > 0 ? missed : 0);
+	fflush(stdout);
+	for (i = 0; i <= POINTS; i++)
+		point += sprintf(point, "%s %s %.2f %.3f\n", state, tool,
+				 (double)i / POINTS,
+				 quantile(gaps, nr_gaps, (double)i / POINTS));
+}
+
+/* The first column of a tool's output, each number once; @unit in ms. */
+static unsigned int times_of(const char *path, double unit, double *times)
+{
+	FILE *file = fopen(path, "re");
+	unsigned int nr = 0;
+	char *line = NULL;
+	size_t size = 0;
+
+	if (!file)
+		err(1, "%s", path);
+	while (getline(&line, &size, file) > 0 && nr < MAX_GAPS) {
+		double time = strtod(line, NULL) * unit;
+
+		if (time > 0 && (!nr || time != times[nr - 1]))
+			times[nr++] = time;
+	}
+	free(line);
+	fclose(file);
+	if (nr < 2)
+		errx(1, "%s: no samples", path);
+
+	return nr;
+}
+
+/* The times of the ticks that have made records from entry @from on. */
+static unsigned int times_of_records(uint64_t from, double *times)
+{
+	volatile struct mp3_record *data = (void *)records.samples;
+	uint64_t i, head = ring_head(&records);
+	unsigned int nr = 0, capacity = records.header->capacity;
+
+	if (head - from > capacity - 2)
+		errx(1, "the ring of records has lapped");
+	for (i = from; i < head && nr < MAX_GAPS; i++) {
+		double time = data[i % capacity].time_ns / NS_PER_MS;
+
+		if (!nr || time != times[nr - 1])
+			times[nr++] = time;
+	}
+	return nr;
+}
+
+static void run(const struct state *state)
+{
+	unsigned int i, nr, nr_loads = get_nprocs();
+	static double times[MAX_GAPS];
+	pid_t ping = start(pinging), *pids, poller, stat;
+	uint64_t head, first, missed, ticks;
+	struct totals totals;
+	char list[16];
+
+	snprintf(list, sizeof(list), "%d", ping);
+	poller = start_tool(POLLER, (const char *[]){ "/mp3/poller", list, NULL });
+	stat = start_tool(PERF_STAT, (const char *[]){
+		"perf", "stat", "-x,", "-I", "50", "-e",
+		"minor-faults,major-faults,task-clock", "-p", list, NULL });
+	wait_lines(stat, PERF_STAT, 3);
+	pids = start_many(state->body, nr_loads);
+	must('R', ping);
+	for (i = 0; i < nr_loads; i++)
+		must('R', pids[i]);
+	/* Thrashing takes a moment to set in. */
+	sleep_ms(state->body == thrashing ? 10000 : 1000);
+
+	/* The tools' output so far does not count. */
+	if (truncate(POLLER, 0) || truncate(PERF_STAT, 0))
+		err(1, "truncate");
+	head = ring_head(&records);
+	first = ring_head(&ring);
+	missed = ring.header->missed;
+	ticks = ring.header->ticks;
+	sleep_ms((state->body == asleep ? idle_seconds : busy_seconds) * 1000);
+	missed = ring.header->missed - missed;
+	ticks = ring.header->ticks - ticks;
+	nr = times_of_records(head, times);
+	totals = ring_sum(&ring, first);
+	if (state->body == thrashing)
+		printf("# thrashing: %lu major faults, %lu minor\n",
+		       totals.maj_flt, totals.min_flt);
+	if (state->body == thrashing && totals.maj_flt < 10 * busy_seconds)
+		errx(1, "this is no thrashing");
+	end(poller, SIGKILL);
+	end(stat, SIGKILL);
+	end_many(pids, nr_loads);
+	end(ping, SIGKILL);
+	wait_idle(&ring);
+
+	tell(state->name, "mp3", times, nr, missed);
+	if (nr + 1 < ticks || nr > ticks + 1)
+		printf("# %s: %u of %llu ticks have made records\n", state->name,
+		       nr, (unsigned long long)ticks);
+	nr = times_of(POLLER, 1 / NS_PER_MS, times);
+	tell(state->name, "poller", times, nr, -1);
+	nr = times_of(PERF_STAT, 1e3, times);
+	tell(state->name, "perf-stat", times, nr, -1);
+}
+
+int main(int argc, char **argv)
+{
+	size_t size;
+	unsigned int i;
+
+	if (argc != 3)
+		errx(2, "how many seconds, idle and busy?");
+	idle_seconds = number(argv[1]);
+	busy_seconds = number(argv[2]);
+	/* This program waits for others to thrash, and does not take part. */
+	if (mlockall(MCL_CURRENT))
+		err(1, "mlockall");
+	ring = ring_open();
+	records.fd = open(MP3_PROCS_PATH, O_RDONLY | O_CLOEXEC);
+	records.header = mmap(NULL, getpagesize(), PROT_READ, MAP_SHARED,
+			      records.fd, MP3_OFF_HEADER);
+	if (records.header == MAP_FAILED)
+		err(1, "%s", MP3_PROCS_PATH);
+	size = records.header->capacity * sizeof(struct mp3_record);
+	records.samples = mmap(NULL, size, PROT_READ, MAP_SHARED, records.fd, 0);
+	if (records.samples == MAP_FAILED)
+		err(1, "%s", MP3_PROCS_PATH);
+	describe();
+	printf("# state tool gaps per_second median p99 longest %s missed\n",
+	       "percent_under_2_intervals");
+	for (i = 0; i < sizeof(states) / sizeof(*states); i++)
+		run(&states[i]);
+	printf("\n\n# state tool share ms\n%s", points);
+
+	return 0;
+}

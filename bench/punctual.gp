@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Usage: gnuplot -c punctual.gp OUTPUT
+#
+# Draws bench/punctual's data: how many of the gaps between two samples are
+# longer than a time.
+
+set terminal pngcairo noenhanced size 1200,760 font 'sans-serif,13'
+set output ARG1
+load 'style.gp'
+
+array TOOL[3]  = ['perf-stat', 'poller', 'mp3']
+array PEN[3]   = ['#CC79A7', COLOR[1], COLOR[3]]
+array STATE[3] = ['idle', 'cpu-bound', 'thrashing']
+array FILE[2]  = ['punctual-icount', 'punctual-time']
+array WHERE[2] = ['by instructions', 'in time']
+
+set xlabel 'ms between two samples' textcolor rgb INK
+set yrange [0:100]
+set grid ytics linetype 1 linecolor rgb GRID
+set key top right textcolor rgb INK
+set multiplot layout 2,3
+do for [file = 1:2] {
+	do for [panel = 1:3] {
+		set title sprintf('%s, %s', STATE[panel], WHERE[file]) \
+			textcolor rgb INK
+		if (file == 1) { set xrange [45:55] } else { set xrange [0:250] }
+		set ylabel (panel == 1 ? '% of gaps that are longer' : '') \
+			textcolor rgb INK
+		plot for [i = 1:3] sprintf("< awk '$1 == \"%s\" && $2 == \"%s\" && NF == 4' %s.data", \
+				STATE[panel], TOOL[i], FILE[file]) \
+			using 4:(100 - 100 * $3) with steps linewidth 2 \
+			linecolor rgb PEN[i] title TOOL[i]
+	}
+}
+unset multiplot
