@@ -68,10 +68,6 @@ test-all:			## the same on every kernel: KERNELS="5.10 6.12"
 test-random:			## 1,000 random workloads: SEED=1 NR=100
 	tests/random $(or $(SEED),$(shell date +%s)) $(NR)
 
-.PHONY: coverage
-coverage:			## which lines of the module the tests run
-	tests/coverage
-
 .PHONY: mutants
 mutants:			## prove the tests by faults: MUTANTS=names
 	tests/mutants/run $(MUTANTS)

@@ -18,7 +18,6 @@ sid	amd64	sid		1	linux-image-cloud-amd64 linux-headers-cloud-amd64
 6.1-arm64	arm64	bookworm	2	linux-image-cloud-arm64:arm64 linux-headers-cloud-arm64:arm64
 kasan	amd64	bookworm	4	linux-source-6.1 base debug kasan
 kcsan	amd64	bookworm	4	linux-source-6.1 base debug kcsan
-gcov	amd64	bookworm	1	linux-source-6.1 base gcov
 '
 readonly DEFAULT_KERNEL=6.1
 
