@@ -772,12 +772,13 @@ static void test_random_run(unsigned int seed)
 
 /*
  * A sample's percentage is its records' CPU time over the time between ticks. A
- * tick is not one moment where the machine is busy: so of many, some.
+ * tick is not one moment where the machine is busy: so of many, half.
  */
 static void test_percent(void)
 {
 	unsigned int good = 0, nr = 0;
 	uint64_t from, record, i, last = 0;
+	bool recorded = true;
 	pid_t pid = fork_child();
 
 	while (!pid)
@@ -795,19 +796,27 @@ static void test_percent(void)
 		struct group group = read_group(record, procs_head());
 		double percent, period = group.time_ns - last;
 
-		/* One that always runs has a record in each of them. */
 		if (period < ring.header->interval_ns)
 			period = ring.header->interval_ns;
 		percent = group.cpu_ns * 100.0 / period;
+		/*
+		 * Two ticks may come between two looks of the scheduler: then
+		 * the second has no record, and when it was is in none.
+		 */
+		if (!sample.cpu_percent && percent >= 1.0) {
+			recorded = false;
+			continue;
+		}
 		record += group.nr;
-		if (last) {
+		if (last && recorded) {
 			nr++;
 			good += percent > sample.cpu_percent - 1.0 &&
 				percent < sample.cpu_percent + 1.0;
 		}
 		last = group.time_ns;
+		recorded = true;
 	}
-	if (!ok(nr >= 30 && good * 8 >= nr && record == procs_head(),
+	if (!ok(nr >= 30 && good * 2 >= nr && record == procs_head(),
 		"a sample's CPU time is that of its records"))
 		diag("%u of %u agree", good, nr);
 }
