@@ -56,8 +56,6 @@
 #include <linux/poll.h>
 #include <linux/proc_fs.h>
 #include <linux/rculist.h>
-#include <linux/sched/coredump.h>
-#include <linux/sched/mm.h>
 #include <linux/sched/task.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
@@ -527,21 +525,20 @@ static inline bool mp3_collect(struct mp3_process *process)
 	return over;
 }
 
-/* The leader may have become another thread, by exec, and have its name. */
+/*
+ * The leader may have become another thread, by exec, and have its name. In an
+ * RCU read section.
+ */
 static void mp3_pin_leader(struct mp3_process *process)
 {
-	struct task_struct *leader, *old = NULL;
+	struct task_struct *leader = pid_task(process->pid, PIDTYPE_TGID);
 
-	rcu_read_lock();
-	leader = pid_task(process->pid, PIDTYPE_TGID);
-	if (leader && leader != process->task) {
-		old = process->task;
-		process->task = get_task_struct(leader);
-		process->switches = 0;
-	}
-	rcu_read_unlock();
-	if (old)
-		put_task_struct(old);
+	if (!leader || leader == process->task)
+		return;
+	get_task_struct(leader);
+	put_task_struct(process->task);
+	process->task = leader;
+	process->switches = 0;
 }
 
 /* Resident memory in bytes, 0 when @task has left it; its alloc_lock is held. */
@@ -550,13 +547,12 @@ static u64 mp3_rss(const struct task_struct *task)
 	return task->mm ? get_mm_rss(task->mm) << PAGE_SHIFT : 0;
 }
 
-/* Resident memory of a process whose leader has ended before it. */
+/* Of a process whose leader has ended before it. In an RCU read section. */
 static u64 mp3_rss_of_threads(struct task_struct *task)
 {
 	struct task_struct *thread;
 	u64 bytes = 0;
 
-	rcu_read_lock();
 	for_each_thread(task, thread) {
 		task_lock(thread);
 		bytes = mp3_rss(thread);
@@ -564,12 +560,11 @@ static u64 mp3_rss_of_threads(struct task_struct *task)
 		if (bytes)
 			break;
 	}
-	rcu_read_unlock();
 
 	return bytes;
 }
 
-/* Makes a record of what is due, if there is anything to tell. */
+/* Makes a record of what is due, if there is any. In an RCU read section. */
 static void mp3_tell(struct mp3_process *process)
 {
 	struct mp3_counts *due = &process->due;

@@ -60,9 +60,9 @@ static inline bool mp3_is_on_cpu(const struct task_struct *task)
  * @owner: set to whether its owner may, as the process is dumpable
  *
  * Returns the user namespace in which CAP_SYS_PTRACE lets everyone else look,
- * for put_user_ns(); NULL if the process has no memory any more.
+ * for put_user_ns(); NULL if the process has no memory any more. Linux 7.2 keeps
+ * it by task, and has another name for the value.
  */
-/* Linux 7.2 keeps it by task, and has another name for the value. */
 #ifndef SUID_DUMP_USER
 #include <linux/sched/exec_state.h>
 
@@ -74,6 +74,7 @@ static inline struct user_namespace *mp3_dump_rule(struct task_struct *task,
 
 	rcu_read_lock();
 	state = rcu_dereference(task->exec_state);
+	/* It is freed, and puts its namespace, after an RCU grace period. */
 	if (state) {
 		*owner = READ_ONCE(state->dumpable) == TASK_DUMPABLE_OWNER;
 		ns = get_user_ns(state->user_ns);

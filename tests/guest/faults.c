@@ -100,7 +100,7 @@ static void undo_unregister(void)
 
 static int do_open(void)
 {
-	device = open("/dev/mp3", O_RDWR | O_CLOEXEC);
+	device = open(MP3_DEVICE_PATH, O_RDWR | O_CLOEXEC);
 	return device < 0 ? errno : 0;
 }
 

@@ -36,6 +36,25 @@ help() { sed -n '4,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0; }
 
 kernel_names() { awk 'NF { print $1 }' <<<"$KERNELS"; }
 
+# parse_options ARGUMENT...: sets kernel by "-k KERNEL", and arguments to what
+# comes behind the options
+parse_options() {
+	kernel=$DEFAULT_KERNEL
+	while [[ ${1-} = -* ]]; do
+		case $1 in
+		--help) help ;;
+		-k)
+			[[ ${2-} ]] || usage_error "-k needs a kernel"
+			kernel=$2
+			shift
+			;;
+		*) usage_error "no such option: $1" ;;
+		esac
+		shift
+	done
+	arguments=("$@")
+}
+
 # find_kernel NAME: sets what the table says of it, and kernel_link, which leads
 # to it once it is here. A debug kernel is another one when what it is built by
 # has changed: two trees that differ there can share a cache.
