@@ -10,8 +10,8 @@
  *		the same, then mp3_adopt() for its present descendants, and
  *		mp3_on_fork() for each that one of them starts from then on
  *	every interval: mp3_tick()
- *		mp3_collect() reads what each process has done since,
- *		mp3_tell() makes a record of it and adds it to mp3_sum,
+ *		mp3_read_counts() reads what each process has done,
+ *		mp3_tell() makes a record of what is new and adds it to mp3_sum,
  *		mp3_emit() makes one sample of the sum,
  *		mp3_ring_publish() puts both into their rings
  *	mmap of /dev/mp3, /dev/mp3_procs -> mp3_mmap() -> mp3_fault()
@@ -92,9 +92,9 @@ MODULE_PARM_DESC(records, "entries of /dev/mp3_procs, 64..16777216 (default 6553
  * @rcu:    for its end: the probe may be looking at it
  * @task:   a thread of it, its leader when a record was last made, pinned:
  *	    holds the signal_struct after it is reaped
- * @last:   its counts when they were last collected
+ * @counts: as they were last collected
  * @switches: what mp3_switches() said before that, if @task is all of it
- * @due:    what was collected and is in no record yet
+ * @told:   what of @counts is in records, or came before it was registered
  * @signal: its identity, from the first thread to the last
  * @flags:  those of its next record. With MP3_LAST it is registered no more,
  *	    and waits here for that record
@@ -110,9 +110,9 @@ struct mp3_process {
 		struct rcu_head rcu;
 	};
 	struct task_struct *task;
-	struct mp3_counts last;
+	struct mp3_counts counts;
 	u64 switches;
-	struct mp3_counts due;
+	struct mp3_counts told;
 	struct signal_struct *signal;
 	u32 flags;
 	bool asked;
@@ -246,14 +246,13 @@ static void mp3_ring_free(struct mp3_ring *ring)
 }
 
 /*
- * Appends an entry of @nr words, in place of the oldest one where the ring is
- * full, and makes the first @nr_gap words of the slot behind it -1. Who polls is
- * told by mp3_ring_wake(), once for all that belongs together. Inline, so that
- * the numbers are known: each record of a tick comes by here.
+ * Returns the slot of the next entry, of @nr words, that of the oldest one where
+ * the ring is full, and makes the first @nr_gap words of the slot behind it -1.
+ * All but word 0 is the caller's to fill. Inline, so that the numbers are known:
+ * each record of a tick comes by here.
  */
-static __always_inline void mp3_ring_publish(struct mp3_ring *ring,
-					     const u64 *entry, size_t nr,
-					     size_t nr_gap)
+static __always_inline void *mp3_ring_begin(struct mp3_ring *ring, size_t nr,
+					    size_t nr_gap)
 {
 	size_t i;
 	u32 next = ring->slot + 1 == ring->capacity ? 0 : ring->slot + 1;
@@ -270,13 +269,24 @@ static __always_inline void mp3_ring_publish(struct mp3_ring *ring,
 	smp_wmb();
 	for (i = 0; i < nr_gap; i++)
 		WRITE_ONCE(gap[i], -1);
-	memcpy(slot + 1, entry + 1, (nr - 1) * sizeof(u64));
+	ring->slot = next;
+
+	return slot;
+}
+
+/*
+ * Stores @word0 of the slot at @slot, and so appends it. Who polls is told by
+ * mp3_ring_wake(), once for all that belongs together.
+ */
+static __always_inline void mp3_ring_publish(struct mp3_ring *ring, void *slot,
+					     u64 word0)
+{
+	lockdep_assert_held(&mp3_mutex);
 	/*
 	 * Pairs with the acquire load of word 0 by a reader that lives by the
 	 * words alone: it finds the entry whole, and the gap behind it.
 	 */
-	smp_store_release(&slot[0], entry[0]);
-	ring->slot = next;
+	smp_store_release((u64 *)slot, word0);
 	WRITE_ONCE(ring->head, ring->head + 1);
 	/* Pairs with a reader's first, acquire load of head. */
 	smp_store_release(&ring->header->head, ring->head);
@@ -508,24 +518,6 @@ static bool mp3_rests(struct mp3_process *process)
 }
 
 /*
- * Adds what a process has done since the last time to what is due. Returns true
- * when it is over, and was collected for the last time.
- */
-static inline bool mp3_collect(struct mp3_process *process)
-{
-	struct mp3_counts counts;
-	bool over = mp3_read_counts(process->task, &counts);
-
-	lockdep_assert_held(&mp3_mutex);
-	process->due.min_flt += counts.min_flt - process->last.min_flt;
-	process->due.maj_flt += counts.maj_flt - process->last.maj_flt;
-	process->due.cpu_ns += counts.cpu_ns - process->last.cpu_ns;
-	process->last = counts;
-
-	return over;
-}
-
-/*
  * The leader may have become another thread, by exec, and have its name. In an
  * RCU read section.
  */
@@ -564,40 +556,43 @@ static u64 mp3_rss_of_threads(struct task_struct *task)
 	return bytes;
 }
 
-/* Makes a record of what is due, if there is any. In an RCU read section. */
+/* Makes a record of what was collected, if that is news. In an RCU read section. */
 static void mp3_tell(struct mp3_process *process)
 {
-	struct mp3_counts *due = &process->due;
-	struct mp3_record record;
+	u64 min_flt = process->counts.min_flt - process->told.min_flt;
+	u64 maj_flt = process->counts.maj_flt - process->told.maj_flt;
+	u64 cpu_ns = process->counts.cpu_ns - process->told.cpu_ns;
+	struct mp3_record *record;
+	u64 rss_bytes;
 
 	lockdep_assert_held(&mp3_mutex);
-	if (!(due->min_flt | due->maj_flt | due->cpu_ns | process->flags))
+	if (!(min_flt | maj_flt | cpu_ns | process->flags))
 		return;
 
 	if (!thread_group_leader(process->task))
 		mp3_pin_leader(process);
-	record = (struct mp3_record){
-		.time_ns = mp3_moment_ns,
-		.pid = pid_nr(process->pid),
-		.flags = process->flags,
-		.min_flt = due->min_flt,
-		.maj_flt = due->maj_flt,
-		.cpu_ns = due->cpu_ns,
-	};
+	record = mp3_ring_begin(mp3_records, sizeof(*record) / 8, 1);
+	record->pid = pid_nr(process->pid);
+	record->flags = process->flags;
+	record->min_flt = min_flt;
+	record->maj_flt = maj_flt;
+	record->cpu_ns = cpu_ns;
 	task_lock(process->task);
-	record.rss_bytes = mp3_rss(process->task);
+	rss_bytes = mp3_rss(process->task);
 	/* It may hold more than the name, behind the end of that. */
-	memcpy(record.comm, process->task->comm, sizeof(record.comm));
+	memcpy(record->comm, process->task->comm, sizeof(record->comm));
 	task_unlock(process->task);
-	if (!record.rss_bytes && !(process->flags & MP3_LAST))
-		record.rss_bytes = mp3_rss_of_threads(process->task);
-	mp3_ring_publish(mp3_records, (u64 *)&record, sizeof(record) / 8, 1);
+	if (!rss_bytes && !(process->flags & MP3_LAST))
+		rss_bytes = mp3_rss_of_threads(process->task);
+	record->rss_bytes = rss_bytes;
+	mp3_ring_publish(mp3_records, record, mp3_moment_ns);
 
-	mp3_sum.min_flt += due->min_flt;
-	mp3_sum.maj_flt += due->maj_flt;
-	mp3_sum.cpu_ns += due->cpu_ns;
-	*due = (struct mp3_counts){};
-	WRITE_ONCE(process->flags, process->flags & ~MP3_FIRST);
+	mp3_sum.min_flt += min_flt;
+	mp3_sum.maj_flt += maj_flt;
+	mp3_sum.cpu_ns += cpu_ns;
+	process->told = process->counts;
+	if (process->flags & MP3_FIRST)
+		WRITE_ONCE(process->flags, process->flags & ~MP3_FIRST);
 }
 
 /* Makes a record of each process that has something to tell. */
@@ -617,7 +612,8 @@ static void mp3_tell_all(void)
 		/* Without a flag all that was collected is told already. */
 		if (!process->flags && mp3_rests(process))
 			continue;
-		if (!(process->flags & MP3_LAST) && mp3_collect(process)) {
+		if (!(process->flags & MP3_LAST) &&
+		    mp3_read_counts(process->task, &process->counts)) {
 			WRITE_ONCE(process->flags, process->flags | MP3_LAST);
 			mp3_nr_processes--;
 		}
@@ -634,20 +630,19 @@ static void mp3_tell_all(void)
 static void mp3_emit(u64 since_ns)
 {
 	u64 period = max(mp3_moment_ns - since_ns, mp3_interval_ns);
-	struct mp3_sample sample = {
-		.jiffies = mp3_moment_jiffies,
-		.min_flt = mp3_sum.min_flt,
-		.maj_flt = mp3_sum.maj_flt,
-		.cpu_percent = div64_u64(mp3_sum.cpu_ns * 100 + period / 2,
-					 period),
-	};
+	struct mp3_sample *sample;
 
 	lockdep_assert_held(&mp3_mutex);
-	mp3_sum = (struct mp3_counts){};
 	/* Who scans for the first word that is not -1 must not meet old ones. */
-	mp3_ring_publish(mp3_samples, (u64 *)&sample, sizeof(sample) / 8,
-			 sizeof(sample) / 8);
+	sample = mp3_ring_begin(mp3_samples, sizeof(*sample) / 8,
+				sizeof(*sample) / 8);
+	sample->min_flt = mp3_sum.min_flt;
+	sample->maj_flt = mp3_sum.maj_flt;
+	sample->cpu_percent = div64_u64(mp3_sum.cpu_ns * 100 + period / 2,
+					period);
+	mp3_ring_publish(mp3_samples, sample, mp3_moment_jiffies);
 	mp3_ring_wake(mp3_samples);
+	mp3_sum = (struct mp3_counts){};
 }
 
 /* Records and a sample of all that was done since the last ones. */
@@ -808,8 +803,13 @@ static struct mp3_process *mp3_new(struct task_struct *task)
 static void mp3_revive(struct mp3_process *process,
 		       const struct mp3_counts *base)
 {
+	struct mp3_counts *told = &process->told;
+
 	lockdep_assert_held(&mp3_mutex);
-	process->last = *base;
+	/* What was not told by then is still to be, with what comes. */
+	told->min_flt += base->min_flt - process->counts.min_flt;
+	told->maj_flt += base->maj_flt - process->counts.maj_flt;
+	told->cpu_ns += base->cpu_ns - process->counts.cpu_ns;
 	WRITE_ONCE(process->flags, MP3_FIRST);
 	mp3_nr_processes++;
 }
@@ -827,7 +827,7 @@ static int mp3_insert(struct mp3_process *new, u64 tree, bool *used)
 	lockdep_assert_held(&mp3_mutex);
 	*used = false;
 	rcu_read_lock();
-	over = mp3_read_counts(new->task, &new->last);
+	over = mp3_read_counts(new->task, &new->told);
 	rcu_read_unlock();
 	if (over)
 		return -ESRCH;
@@ -842,7 +842,7 @@ static int mp3_insert(struct mp3_process *new, u64 tree, bool *used)
 		mp3_link(new, tree, true);
 		*used = true;
 	} else if (found->flags & MP3_LAST) {
-		mp3_revive(found, &new->last);
+		mp3_revive(found, &new->told);
 		mp3_set_tree(found, tree);
 	} else if (tree && !found->tree) {
 		mp3_set_tree(found, tree);
@@ -888,7 +888,8 @@ static int mp3_unregister(struct task_struct *task)
 	process = mp3_find(task->signal);
 	rcu_read_lock();
 	/* One that is over is the next tick's to collect: it has ended. */
-	live = process && !(process->flags & MP3_LAST) && !mp3_collect(process);
+	live = process && !(process->flags & MP3_LAST) &&
+	       !mp3_read_counts(process->task, &process->counts);
 	rcu_read_unlock();
 	if (live) {
 		err = 0;
@@ -994,7 +995,7 @@ static int mp3_follow_child(const struct signal_struct *by,
 	list_del(&child->list);
 	WRITE_ONCE(mp3_nr_reserve, mp3_nr_reserve - 1);
 	mp3_pin(child, task);
-	child->last = *base;
+	child->told = *base;
 	mp3_link(child, parent->tree, asked && parent->asked);
 
 	return 0;
