@@ -611,96 +611,7 @@ static void against_exits(unsigned int seed)
 	account_free(&account);
 }
 
-/* ---- Below one who is not the caller's ---- */
-
-static void become_user(void)
-{
-	if (setresgid(1000, 1000, 1000) || setresuid(1000, 1000, 1000) ||
-	    prctl(PR_SET_DUMPABLE, 1))
-		err(1, "change of ids");
-}
-
-/* Forks on and on, as the user. */
-static void __attribute__((noreturn)) fork_as_user(void)
-{
-	become_user();
-	for (;;) {
-		pid_t pid = fork_child();
-
-		if (!pid) {
-			usleep(500);
-			_exit(0);
-		}
-		waitpid(pid, NULL, 0);
-	}
-}
-
-/* The user's, with a child that is root's, with children that are the user's. */
-static pid_t start_mixed(void)
-{
-	char byte;
-	int ready[2], i;
-	pid_t pid;
-
-	if (pipe(ready))
-		err(1, "pipe");
-	fflush(stdout);
-	pid = fork_child();
-	if (!pid) {
-		setpgid(0, 0);
-		if (!fork_child()) {
-			for (i = 0; i < 4; i++)
-				if (!fork_child())
-					fork_as_user();
-			for (;;)
-				pause();
-		}
-		become_user();
-		if (write(ready[1], "", 1) != 1)
-			_exit(1);
-		for (;;)
-			pause();
-	}
-	close(ready[1]);
-	if (read(ready[0], &byte, 1) != 1)
-		errx(1, "a child failed");
-	close(ready[0]);
-
-	return pid;
-}
-
-static void below_another(void)
-{
-	pid_t root = start_mixed(), pid;
-	unsigned int i, wrong = 0;
-	int status;
-
-	sleep_ms(20);
-	for (i = 0; i < 100; i++) {
-		char *text, *line;
-
-		pid = fork_child();
-		if (!pid) {
-			become_user();
-			_exit(-command('F', root));
-		}
-		waitpid(pid, &status, 0);
-		text = status_text();
-		for (line = text; *line; line = strchr(line, '\n') + 1)
-			wrong += atoi(line) != root;
-		wrong += status != 0;
-		free(text);
-		/* And those that were wrongly taken go with the others. */
-		if (command('U', root))
-			wrong++;
-	}
-	kill(-root, SIGKILL);
-	while (waitpid(-1, NULL, 0) > 0)
-		;
-	wait_idle(&ring);
-	if (!ok(!wrong, "what is below another's is left out, also if it forks just then"))
-		diag("%u were listed, or failed", wrong);
-}
+/* ---- Against commands ---- */
 
 static bool over(void)
 {
@@ -811,7 +722,6 @@ int main(int argc, char **argv)
 	for (i = 0; i < ARRAY_SIZE(kinds); i++)
 		storms(seed, &kinds[i]);
 	against_exits(seed);
-	below_another();
 	against_commands(seed);
 
 	return done();

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What is below a process that the caller of F may not profile is left out, also
+ * if it forks just then.
+ *
+ * The bug: the probe saw that an adoption was under way, and entered the child
+ * as one whose permission the adoption would ask; but that had asked for the
+ * last time before, and the child stayed.
+ */
+#include "../guest/tree.h"
+
+static void become_user(void)
+{
+	if (setresgid(1000, 1000, 1000) || setresuid(1000, 1000, 1000) ||
+	    prctl(PR_SET_DUMPABLE, 1))
+		err(1, "change of ids");
+}
+
+/* Forks on and on, as the user. */
+static void __attribute__((noreturn)) fork_as_user(void)
+{
+	become_user();
+	for (;;) {
+		pid_t pid = fork_child();
+
+		if (!pid) {
+			usleep(500);
+			_exit(0);
+		}
+		waitpid(pid, NULL, 0);
+	}
+}
+
+/* The user's, with a child that is root's, with children that are the user's. */
+static pid_t start_mixed(void)
+{
+	char byte;
+	int ready[2], i;
+	pid_t pid;
+
+	if (pipe(ready))
+		err(1, "pipe");
+	fflush(stdout);
+	pid = fork_child();
+	if (!pid) {
+		setpgid(0, 0);
+		if (!fork_child()) {
+			for (i = 0; i < 4; i++)
+				if (!fork_child())
+					fork_as_user();
+			for (;;)
+				pause();
+		}
+		become_user();
+		if (write(ready[1], "", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	close(ready[1]);
+	if (read(ready[0], &byte, 1) != 1)
+		errx(1, "a child failed");
+	close(ready[0]);
+
+	return pid;
+}
+
+static void below_another(void)
+{
+	pid_t root = start_mixed(), pid;
+	unsigned int i, wrong = 0;
+	int status;
+
+	sleep_ms(20);
+	for (i = 0; i < 100; i++) {
+		char *text, *line;
+
+		pid = fork_child();
+		if (!pid) {
+			become_user();
+			_exit(-command('F', root));
+		}
+		waitpid(pid, &status, 0);
+		text = status_text();
+		for (line = text; *line; line = strchr(line, '\n') + 1)
+			wrong += atoi(line) != root;
+		wrong += status != 0;
+		free(text);
+		/* And those that were wrongly taken go with the others. */
+		if (command('U', root))
+			wrong++;
+	}
+	kill(-root, SIGKILL);
+	while (waitpid(-1, NULL, 0) > 0)
+		;
+	wait_idle(&ring);
+	if (!ok(!wrong, "what is below another's is left out, also if it forks just then"))
+		diag("%u were listed, or failed", wrong);
+}
+
+int main(void)
+{
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	open_rings();
+	below_another();
+
+	return done();
+}
