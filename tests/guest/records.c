@@ -176,6 +176,56 @@ static void test_fields(void)
 	munmap(memory, size);
 }
 
+/* What is run by the name of "renamed": it does something in several ticks. */
+static int renamed(void)
+{
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		touch(10);
+		sleep_ms(100);
+	}
+	return 0;
+}
+
+static void *exec_renamed(void *path)
+{
+	execl(path, path, NULL);
+	err(1, "exec");
+}
+
+/* Who execs in another thread than the leader becomes the leader. */
+static void test_exec(void)
+{
+	char path[] = "/tmp/renamed";
+	struct mp3_record records[64];
+	uint64_t from = procs_head();
+	unsigned int i, nr, good = 0;
+	pthread_t thread;
+	pid_t pid;
+
+	if (symlink("/proc/self/exe", path))
+		err(1, "%s", path);
+	set_interval("20");
+	pid = fork_child();
+	if (!pid) {
+		command('R', getpid());
+		wait_tick();
+		if (pthread_create(&thread, NULL, exec_renamed, path))
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	waitpid(pid, NULL, 0);
+	wait_idle(&ring);
+	nr = records_of(pid, from, records, 64);
+	for (i = 0; i < nr; i++)
+		good += records[i].rss_bytes && !strcmp(records[i].comm, "renamed");
+	ok(nr && !strcmp(records[0].comm, "records") && good,
+	   "who execs in another thread has its new name, and its new memory");
+	unlink(path);
+}
+
 /* Registered and unregistered between two ticks: it came and went. */
 static void test_unregister(void)
 {
@@ -825,6 +875,8 @@ int main(int argc, char **argv)
 {
 	unsigned int seed = time(NULL);
 
+	if (!strcmp(argv[0], "/tmp/renamed"))
+		return renamed();
 	if (argc > 1)
 		seed = strtoul(argv[1], NULL, 10);
 
@@ -836,7 +888,8 @@ int main(int argc, char **argv)
 	if (argc == 1) {
 		test_header();
 		test_fields();
-		test_unregister();
+		test_exec();
+	test_unregister();
 		test_poll();
 		test_percent();
 		test_readers();
