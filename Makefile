@@ -72,6 +72,10 @@ test-random:			## 1,000 random workloads: SEED=1 NR=100
 mutants:			## prove the tests by faults: MUTANTS=names
 	tests/mutants/run $(MUTANTS)
 
+.PHONY: coverage
+coverage:			## which lines of the module the tests run
+	tests/coverage $(TESTS)
+
 .PHONY: bench
 bench:				## measure mp3 beside others: FULL=1 for longer
 	bench/run $(if $(FULL),--full) -k $(KERNEL)

@@ -18,6 +18,7 @@ sid	amd64	sid		1	linux-image-cloud-amd64 linux-headers-cloud-amd64
 6.1-arm64	arm64	bookworm	2	linux-image-cloud-arm64:arm64 linux-headers-cloud-arm64:arm64
 kasan	amd64	bookworm	4	linux-source-6.1 base debug kasan
 kcsan	amd64	bookworm	4	linux-source-6.1 base debug kcsan
+gcov	amd64	bookworm	1	linux-source-6.1 base gcov
 '
 readonly DEFAULT_KERNEL=6.1
 
@@ -91,6 +92,8 @@ use_kernel() {
 	kernel_cc=(gcc)
 	# How to build a module for it, before the words for make
 	kernel_make=(make --no-print-directory -C "$kernel_kdir")
+	# It is there to count which lines of the module are run.
+	[[ $kernel_name != gcov ]] || kernel_make+=(GCOV_PROFILE=y)
 	case $kernel_arch,$kernel_suite in
 	arm64,*)
 		kernel_busybox=$kernel_dir/bin/busybox
