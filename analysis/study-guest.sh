@@ -4,7 +4,7 @@
 # Usage: study-guest.sh [--poll] COMMAND...
 #
 # What "make study" runs in the guest: the commands, all at the same time; with
-# --poll beside a loop that looks at all processes once a second, as top(1)
+# --poll beside a program that looks at all processes once a second, as top(1)
 # does. Leaves the samples, the records, and what was polled, in /out, and
 # prints notes of the run. Nothing reads the rings meanwhile, so that nothing
 # but the commands wants memory.
@@ -17,15 +17,6 @@ machine() {
 	set -- "$1" $(head -n 1 /proc/stat)
 	echo "$1 user_cs $3 system_cs $5 idle_cs $6 iowait_cs $7 $(
 		grep -E '^(pswpin|pswpout|pgmajfault) ' /proc/vmstat | xargs)"
-}
-
-poll() {
-	while :; do
-		echo "uptime $(cat /proc/uptime)"
-		# One that has just ended is no trouble.
-		cat /proc/[0-9]*/stat 2>/dev/null || true
-		sleep 1
-	done
 }
 
 polling=
