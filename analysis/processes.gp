@@ -27,6 +27,9 @@ while (strlen(names)) {
 	names = at ? names[at + 1:*] : ''
 }
 
+# The stack as corners of its steps: one area a group, not one for each sample.
+corners = stack.'.corners'
+system sprintf("awk '{ print; if (NF) { $1 = $2; print } }' '%s' >'%s'", stack, corners)
 color_of(g) = NAMES[g][1:8] eq 'others (' ? GROUP[8] : GROUP[g]
 set rmargin at screen 0.795
 set key off
@@ -40,9 +43,10 @@ do for [g = 1:groups] {
 set multiplot
 do for [panel = 1:3] {
 	load 'panel.gp'
-	# From the top of the stack down: each covers what is not its own.
-	plot for [g = groups:1:-1] stack index 2 * (g - 1) + block \
-			using 1:column with fillsteps linecolor rgb color_of(g), \
+	# Each from the top of those below it to its own.
+	plot for [g = groups:1:-1] corners index 2 * (g - 1) + block \
+			using 1:(column(column) - column(column + 3)):column \
+			with filledcurves linecolor rgb color_of(g), \
 		for [g = groups:1:-1] stack index 2 * (g - 1) + 1 using \
 			(format eq 'html' && $2 > $1 && column(column + 3) > 0 ? ($1 + $2) / 2 : NaN): \
 			column:(NAMES[g].', '.tip($1, $2, column(column + 3), panel)) \
