@@ -18,13 +18,19 @@ array WHERE[2] = ['by instructions', 'in time']
 set xlabel 'ms between two samples' textcolor rgb INK
 set yrange [0:100]
 set grid ytics linetype 1 linecolor rgb GRID
-set key top right textcolor rgb INK
 set multiplot layout 2,3
 do for [file = 1:2] {
 	do for [panel = 1:3] {
 		set title sprintf('%s, %s', STATE[panel], WHERE[file]) \
 			textcolor rgb INK
-		if (file == 1) { set xrange [45:55] } else { set xrange [0:250] }
+		# One key is enough: in the upper row it would cover the lines.
+		if (file == 1) {
+			set xrange [45:55]
+			unset key
+		} else {
+			set xrange [0:250]
+			set key top right textcolor rgb INK
+		}
 		set ylabel (panel == 1 ? '% of gaps that are longer' : '') \
 			textcolor rgb INK
 		plot for [i = 1:3] sprintf("< awk '$1 == \"%s\" && $2 == \"%s\" && NF == 4' %s.data", \
