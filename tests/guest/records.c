@@ -226,6 +226,50 @@ static void test_exec(void)
 	unlink(path);
 }
 
+#define CROWD		3	/* busy processes on one processor */
+#define CROWD_TICKS	8
+
+/* Who is off the CPU at a tick only because others want it has run before. */
+static void test_crowd(void)
+{
+	struct mp3_record records[4 * CROWD_TICKS];
+	unsigned int i, nr, least = -1;
+	uint64_t from, sample;
+	pid_t pids[CROWD];
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(0, &set);
+	set_interval("400");
+	from = procs_head();
+	sample = ring_head(&ring);
+	fflush(stdout);
+	for (i = 0; i < CROWD; i++) {
+		pids[i] = fork_child();
+		if (!pids[i]) {
+			sched_setaffinity(0, sizeof(set), &set);
+			command('R', getpid());
+			for (;;)
+				;
+		}
+	}
+	while (ring_head(&ring) < sample + CROWD_TICKS)
+		sleep_ms(20);
+	for (i = 0; i < CROWD; i++) {
+		nr = records_of(pids[i], from, records, ARRAY_SIZE(records));
+		if (nr < least)
+			least = nr;
+	}
+	for (i = 0; i < CROWD; i++)
+		kill_and_reap(pids[i]);
+	set_interval("20");
+	wait_idle(&ring);
+	/* The first tick may come before the last of them is registered. */
+	if (!ok(least + 1 >= CROWD_TICKS,
+		"who runs in each interval has a record of each"))
+		diag("%u records in %d ticks", least, CROWD_TICKS);
+}
+
 /* Registered and unregistered between two ticks: it came and went. */
 static void test_unregister(void)
 {
@@ -889,6 +933,7 @@ int main(int argc, char **argv)
 		test_header();
 		test_fields();
 		test_exec();
+	test_crowd();
 	test_unregister();
 		test_poll();
 		test_percent();
