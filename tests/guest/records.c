@@ -270,6 +270,41 @@ static void test_crowd(void)
 		diag("%u records in %d ticks", least, CROWD_TICKS);
 }
 
+/*
+ * A tick begins while the last process is unregistered, and comes too late. One
+ * that a slow machine makes before is no matter: it is not there each time.
+ */
+static void test_late_tick(void)
+{
+	const char *name = "a tick that is under way at the last U makes no sample";
+	uint64_t head, nr = 0;
+	unsigned int i;
+	pid_t pid;
+
+	set_interval("500");
+	pid = fork_child();
+	if (!pid)
+		for (;;)
+			pause();
+	for (i = 0; i < 5 && nr != 1; i++) {
+		must('R', pid);
+		wait_tick();
+		head = ring_head(&ring);
+		if (!delay_once(getpid(), "cancel_delayed_work", 1000)) {
+			skip(name, "no kprobes");
+			must('U', pid);
+			kill_and_reap(pid);
+			return;
+		}
+		must('U', pid);
+		delay_over();
+		sleep_ms(100);
+		nr = ring_head(&ring) - head;
+	}
+	ok_eq(nr, 1, name);
+	kill_and_reap(pid);
+}
+
 /* Registered and unregistered between two ticks: it came and went. */
 static void test_unregister(void)
 {
@@ -934,6 +969,7 @@ int main(int argc, char **argv)
 		test_fields();
 		test_exec();
 	test_crowd();
+	test_late_tick();
 	test_unregister();
 		test_poll();
 		test_percent();
