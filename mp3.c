@@ -369,7 +369,7 @@ static void mp3_free(struct mp3_process *process)
 {
 	put_task_struct(process->task);
 	put_pid(process->pid);
-	/* A probe may have found it, and be about to take mp3_lock. */
+	/* A probe may have found it, and be looking at it. */
 	kfree_rcu(process, rcu);
 }
 

@@ -10,8 +10,8 @@
 
 #include "tree.h"
 
-#define ROUNDS		25	/* of each kind of storm, */
-#define SECONDS		60	/* or what a slow machine does in this time */
+#define ROUNDS		25	/* of each kind of storm, at most */
+#define SECONDS		60	/* after which no other round begins */
 #define MAX_ALIVE	80	/* processes of a storm */
 #define AT_END		10	/* pages that each of them touches at its end */
 
@@ -311,16 +311,6 @@ static pid_t some_child(pid_t root)
 		}
 		sleep_ms(1);
 	}
-}
-
-static void pin_to(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	/* Where there is but one, this is it. */
-	sched_setaffinity(0, sizeof(set), &set);
 }
 
 /* F of the first and, from another CPU, of one of its children. */

@@ -236,10 +236,7 @@ static void test_crowd(void)
 	unsigned int i, nr, least = -1;
 	uint64_t from, sample;
 	pid_t pids[CROWD];
-	cpu_set_t set;
 
-	CPU_ZERO(&set);
-	CPU_SET(0, &set);
 	set_interval("400");
 	from = procs_head();
 	sample = ring_head(&ring);
@@ -247,7 +244,7 @@ static void test_crowd(void)
 	for (i = 0; i < CROWD; i++) {
 		pids[i] = fork_child();
 		if (!pids[i]) {
-			sched_setaffinity(0, sizeof(set), &set);
+			pin_to(0);
 			command('R', getpid());
 			for (;;)
 				;
@@ -968,9 +965,9 @@ int main(int argc, char **argv)
 		test_header();
 		test_fields();
 		test_exec();
-	test_crowd();
-	test_late_tick();
-	test_unregister();
+		test_crowd();
+		test_late_tick();
+		test_unregister();
 		test_poll();
 		test_percent();
 		test_readers();

@@ -9,6 +9,9 @@
 #include "tree.h"
 
 #define SECONDS	20
+#define NR_ACTS	5
+
+static pid_t pids[NR_ACTS];	/* who does what, in the order of main() */
 
 /* Registered, it faults by two threads. */
 static void *touch_on(void *arg)
@@ -18,11 +21,10 @@ static void *touch_on(void *arg)
 	return arg;
 }
 
-static void fault(pid_t other)
+static void fault(void)
 {
 	pthread_t thread;
 
-	(void)other;
 	command('R', getpid());
 	if (pthread_create(&thread, NULL, touch_on, NULL))
 		errx(1, "pthread_create");
@@ -30,9 +32,8 @@ static void fault(pid_t other)
 }
 
 /* Followed, it forks. */
-static void fork_on(pid_t other)
+static void fork_on(void)
 {
-	(void)other;
 	command('F', getpid());
 	for (;;) {
 		if (!fork_child()) {
@@ -44,22 +45,23 @@ static void fork_on(pid_t other)
 }
 
 /* What it asks for may be the case already, or not yet. */
-static void give_commands(pid_t other)
+static void give_commands(void)
 {
-	for (;;) {
-		command('F', other);
+	unsigned int i;
+
+	for (i = 0;; i = !i) {
+		command('F', pids[i]);
 		command('R', getpid());
 		free(status_text());
-		command('U', other);
+		command('U', pids[i]);
 		command('U', getpid());
 	}
 }
 
-static void poll_on(pid_t other)
+static void poll_on(void)
 {
 	struct pollfd fd = { .events = POLLIN };
 
-	(void)other;
 	fd.fd = open(MP3_PROCS_PATH, O_RDONLY);
 	if (fd.fd < 0)
 		err(1, MP3_PROCS_PATH);
@@ -67,9 +69,8 @@ static void poll_on(pid_t other)
 		poll(&fd, 1, 0);
 }
 
-static void change_interval(pid_t other)
+static void change_interval(void)
 {
-	(void)other;
 	for (;;) {
 		set_interval("1");
 		sleep_ms(40);
@@ -80,24 +81,26 @@ static void change_interval(pid_t other)
 
 int main(void)
 {
-	static void (*const acts[])(pid_t) = {
+	static void (*const acts[NR_ACTS])(void) = {
 		fault, fork_on, give_commands, poll_on, change_interval,
 	};
-	pid_t pids[ARRAY_SIZE(acts)];
 	uint64_t i, min_flt = 0;
 	struct totals sum;
 
 	open_rings();
+	/* With nothing registered each U would make a sample of its own. */
+	must('R', getpid());
 	fflush(stdout);
-	for (i = 0; i < ARRAY_SIZE(acts); i++) {
+	for (i = 0; i < NR_ACTS; i++) {
 		pids[i] = fork_child();
 		if (!pids[i])
-			acts[i](pids[0]);
+			acts[i]();
 	}
 	sleep(SECONDS);
-	for (i = ARRAY_SIZE(acts); i--;)
+	for (i = NR_ACTS; i--;)
 		kill_and_reap(pids[i]);
 	set_interval("50");
+	must('U', getpid());
 	wait_idle(&ring);
 
 	sum = ring_sum(&ring, 0);

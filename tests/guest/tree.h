@@ -251,6 +251,16 @@ static inline void *shared_memory(size_t size)
 	return memory;
 }
 
+static inline void pin_to(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	/* Where there is but one, this is it. */
+	sched_setaffinity(0, sizeof(set), &set);
+}
+
 static inline void kill_and_reap(pid_t pid)
 {
 	kill(pid, SIGKILL);
