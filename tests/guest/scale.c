@@ -6,7 +6,6 @@
  *
  * vm: -m 2048
  */
-#include <limits.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
@@ -28,7 +27,9 @@ static struct ring ring;
 static pid_t pids[PROCESSES];
 static char *memory;		/* FAULTS pages for each */
 static size_t page;
-static int arrived, go;
+/* One futex each: debug kernels walk all who wait for one, for each more. */
+static int go[PROCESSES];
+static int arrived;
 
 static void write_file(const char *path, const char *text)
 {
@@ -56,11 +57,11 @@ static void must(char letter, pid_t pid)
 static int process(void *arg)
 {
 	char *pages = memory + (uintptr_t)arg * FAULTS * page;
-	int i;
+	int *mine = &go[(uintptr_t)arg], i;
 
 	__atomic_add_fetch(&arrived, 1, __ATOMIC_SEQ_CST);
-	while (!__atomic_load_n(&go, __ATOMIC_SEQ_CST))
-		syscall(SYS_futex, &go, FUTEX_WAIT, 0, NULL);
+	while (!__atomic_load_n(mine, __ATOMIC_SEQ_CST))
+		syscall(SYS_futex, mine, FUTEX_WAIT, 0, NULL);
 	for (i = 0; i < FAULTS; i++)
 		((volatile char *)pages)[i * page] = 1;
 	syscall(SYS_exit_group, 0);
@@ -75,7 +76,7 @@ static void start_processes(void)
 	uintptr_t i;
 
 	/* The first call of a function links it, on more stack than they have. */
-	syscall(SYS_futex, &go, FUTEX_WAKE, 0);
+	syscall(SYS_futex, go, FUTEX_WAKE, 0);
 	/* The kernel's own limit follows from the memory there is. */
 	write_file(THREADS_PATH, "20000");
 	memory = mmap(NULL, PROCESSES * FAULTS * page, PROT_READ | PROT_WRITE,
@@ -102,8 +103,10 @@ static void end_processes(long *min_flt, long *maj_flt)
 	struct rusage usage;
 	int i, status;
 
-	__atomic_store_n(&go, 1, __ATOMIC_SEQ_CST);
-	syscall(SYS_futex, &go, FUTEX_WAKE, INT_MAX);
+	for (i = 0; i < PROCESSES; i++) {
+		__atomic_store_n(&go[i], 1, __ATOMIC_SEQ_CST);
+		syscall(SYS_futex, &go[i], FUTEX_WAKE, 1);
+	}
 	for (i = 0; i < PROCESSES; i++) {
 		if (wait4(pids[i], &status, 0, &usage) < 0)
 			err(1, "wait4");

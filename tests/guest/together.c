@@ -44,7 +44,10 @@ static void fork_on(void)
 	}
 }
 
-/* What it asks for may be the case already, or not yet. */
+/*
+ * To the first two, whose pids are there when it starts, in turn. What it asks
+ * for may be the case already, or not yet.
+ */
 static void give_commands(void)
 {
 	unsigned int i;
