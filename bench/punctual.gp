@@ -28,8 +28,8 @@ do for [file = 1:2] {
 			set xrange [45:55]
 			unset key
 		} else {
-			set xrange [0:250]
-			set key top right textcolor rgb INK
+			set xrange [0:*]
+			set key bottom left samplen 2 textcolor rgb INK
 		}
 		set ylabel (panel == 1 ? '% of gaps that are longer' : '') \
 			textcolor rgb INK

@@ -27,7 +27,8 @@ do for [panel = 1:3] {
 	plot sprintf("< awk '$1 == \"#\" && $2 == \"%s\" { print $3, $5 }' slowdown.data", \
 			LOAD[panel]) \
 		using 0:2:xtic(1) with boxes linecolor rgb COLOR[panel], \
-		'' using 0:($2 * 1.06):(sprintf('%.3f', $2)) with labels textcolor rgb INK
+		'' using 0:($2 * 1.06):(sprintf('%.3f', $2)) with labels \
+			font ',11' textcolor rgb INK
 	unset ylabel
 }
 unset multiplot
