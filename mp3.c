@@ -262,9 +262,9 @@ static __always_inline void *mp3_ring_begin(struct mp3_ring *ring, size_t nr,
 	lockdep_assert_held(&mp3_mutex);
 
 	/*
-	 * The head that gave these two slots up is seen before they change.
-	 * Pairs with a reader's acquire fence between its copy and its second
-	 * load of head.
+	 * Who sees a word of these two slots change sees the head that gave
+	 * them up as well. Pairs with a reader's acquire fence between its copy
+	 * and its second load of head.
 	 */
 	smp_wmb();
 	for (i = 0; i < nr_gap; i++)
@@ -356,13 +356,22 @@ static void mp3_set_tree(struct mp3_process *process, u64 tree)
 	WRITE_ONCE(process->tree, tree);
 }
 
-/* Gives an empty entry its process; references that mp3_free() puts. */
-static void mp3_pin(struct mp3_process *process, struct task_struct *task)
+/*
+ * Gives an empty entry its process; references that mp3_free() puts. False when
+ * it has been reaped: then it has no number any more.
+ */
+static bool mp3_pin(struct mp3_process *process, struct task_struct *task)
 {
+	/* By RCU: a reference on the task does not keep its number. */
+	process->pid = get_task_pid(task, PIDTYPE_TGID);
+	if (!process->pid)
+		return false;
+
 	process->task = get_task_struct(task);
 	process->signal = task->signal;
-	process->pid = get_pid(task_tgid(task));
 	process->flags = MP3_FIRST;
+
+	return true;
 }
 
 static void mp3_free(struct mp3_process *process)
@@ -385,9 +394,9 @@ static void mp3_link(struct mp3_process *process, u64 tree, bool asked)
 }
 
 /*
- * Takes what was born into the list. Only a registered process has children
- * that are born here; so who has taken out the last one and calls this finds
- * either a child of it, or that nothing is left.
+ * Takes those into the list that were born since the last call. Births need a
+ * registered parent: after the last one was taken out, this finds its last
+ * children, and no more come.
  */
 static void mp3_admit(void)
 {
@@ -784,18 +793,25 @@ static int mp3_may_profile(const struct file *file, struct task_struct *task)
 	if (same_thread_group(task, current))
 		return 0;
 	err = mp3_entitled(current_cred(), NULL, task);
-	if (err)
+	/* Mostly both are the same. */
+	if (err || file->f_cred == current_cred())
 		return err;
 	return mp3_entitled(file->f_cred, file, task);
 }
 
+/* Returns an error pointer when it fails. */
 static struct mp3_process *mp3_new(struct task_struct *task)
 {
 	struct mp3_process *process;
 
 	process = kzalloc(sizeof(*process), GFP_KERNEL_ACCOUNT);
-	if (process)
-		mp3_pin(process, task);
+	if (!process)
+		return ERR_PTR(-ENOMEM);
+	if (!mp3_pin(process, task)) {
+		kfree(process);
+		return ERR_PTR(-ESRCH);
+	}
+
 	return process;
 }
 
@@ -863,8 +879,8 @@ static int mp3_register(struct task_struct *task)
 	bool used;
 	int err;
 
-	if (!process)
-		return -ENOMEM;
+	if (IS_ERR(process))
+		return PTR_ERR(process);
 
 	mutex_lock(&mp3_mutex);
 	err = mp3_insert(process, 0, &used);
@@ -929,7 +945,7 @@ static void mp3_stop(void)
 /*
  * Forks are watched by a probe on the tracepoint sched_process_fork. The child
  * is in the kernel's list of processes by then, has not run yet and has done
- * nothing: its base is zero. The probe runs with preemption off, so that it
+ * nothing: its base is zero. The probe may run with preemption off, so that it
  * neither allocates nor takes a lock that sleeps: its entries come from a
  * reserve, which a work fills up.
  */
@@ -940,14 +956,17 @@ static struct tracepoint *mp3_fork_tracepoint;
 static bool mp3_watching;	/* the probe is attached (mp3_follow_mutex) */
 static u64 mp3_adopting;	/* the tree that is being adopted (mp3_mutex) */
 
-/* Fills the reserve. */
+/*
+ * Fills the reserve. It is everybody's, so that nobody is charged for it: at
+ * the limit of his memory cgroup one would wait in here, and all others for him.
+ */
 static int mp3_fill_reserve(void)
 {
 	struct mp3_process *process;
 
 	lockdep_assert_held(&mp3_follow_mutex);
 	while (READ_ONCE(mp3_nr_reserve) < MP3_RESERVE) {
-		process = kzalloc(sizeof(*process), GFP_KERNEL_ACCOUNT);
+		process = kzalloc(sizeof(*process), GFP_KERNEL);
 		if (!process)
 			return -ENOMEM;
 		raw_spin_lock(&mp3_lock);
@@ -969,7 +988,7 @@ static void mp3_refill(struct work_struct *work)
 /*
  * Follows @task, a child of a process of the tree of @by, from its counts @base
  * on. Returns -ENOMEM when the reserve is empty, -ESRCH when @by is followed no
- * more.
+ * more, or @task was reaped.
  */
 static int mp3_follow_child(const struct signal_struct *by,
 			    struct task_struct *task,
@@ -992,9 +1011,10 @@ static int mp3_follow_child(const struct signal_struct *by,
 	if (list_empty(&mp3_reserve))
 		return -ENOMEM;
 	child = list_first_entry(&mp3_reserve, struct mp3_process, list);
+	if (!mp3_pin(child, task))
+		return -ESRCH;
 	list_del(&child->list);
 	WRITE_ONCE(mp3_nr_reserve, mp3_nr_reserve - 1);
-	mp3_pin(child, task);
 	child->told = *base;
 	mp3_link(child, parent->tree, asked && parent->asked);
 
@@ -1193,7 +1213,7 @@ static void mp3_adopt(const struct file *file, u64 tree)
 		mutex_unlock(&mp3_mutex);
 		if (!err)
 			return;
-		must = mp3_fill_reserve();
+		must = mp3_fill_reserve() < 0;
 	}
 }
 
@@ -1212,10 +1232,11 @@ static int mp3_watch(void)
 		return err;
 	mp3_watching = true;
 	/*
-	 * A fork that has passed by the probe before it was there has put its
-	 * child into the list of processes by now.
+	 * A fork that has passed by before the probe was there has put its
+	 * child into the list of processes, and is seen to have done so once
+	 * the tracepoint's callers of that time are through.
 	 */
-	synchronize_rcu();
+	tracepoint_synchronize_unregister();
 
 	return 0;
 }
@@ -1256,8 +1277,8 @@ static int mp3_follow(const struct file *file, struct task_struct *task)
 	u64 tree = 0;
 	int err;
 
-	if (!process)
-		return -ENOMEM;
+	if (IS_ERR(process))
+		return PTR_ERR(process);
 
 	mutex_lock(&mp3_follow_mutex);
 	err = mp3_watch();
@@ -1349,6 +1370,10 @@ static ssize_t mp3_status_write(struct file *file, const char __user *buffer,
 		size_t size = min(count - done, sizeof(line) - 1);
 		size_t len;
 
+		/* A page has room for hundreds of F, each a look at all. */
+		err = -EINTR;
+		if (fatal_signal_pending(current))
+			break;
 		err = -EFAULT;
 		if (copy_from_user(line, buffer + done, size))
 			break;

@@ -61,7 +61,7 @@ static inline bool mp3_is_on_cpu(const struct task_struct *task)
  *
  * Returns the user namespace in which CAP_SYS_PTRACE lets everyone else look,
  * for put_user_ns(); NULL if the process has no memory any more. Linux 7.2 keeps
- * it by task, and has another name for the value.
+ * it by task, to the end of that, and has another name for the value.
  */
 #ifndef SUID_DUMP_USER
 #include <linux/sched/exec_state.h>
