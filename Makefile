@@ -3,10 +3,9 @@
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 PREFIX ?= /usr/local
-# The guest's kernel: tests/vm/setup --help lists them.
+# The guest's kernel, of the table in tests/vm/lib.sh
 KERNEL ?= 6.1
 
-CC ?= gcc
 CFLAGS ?= -O2 -g
 TOOL_CFLAGS := -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror $(CFLAGS)
 TOOLS := userapp monitor work
@@ -17,7 +16,7 @@ all: tools module		## build the tools, and the module for this kernel
 .PHONY: tools
 tools: $(TOOLS)
 
-$(TOOLS): %: %.c mp3_client.h mp3_uapi.h
+$(TOOLS): %: %.c mp3_tools.h mp3_client.h mp3_uapi.h
 	$(CC) $(TOOL_CFLAGS) $(LDFLAGS) -o $@ $< $(LIBS)
 
 # Without ncurses' headers monitor --top has no screen, only lines.
@@ -66,11 +65,11 @@ test-all:			## the same on every kernel: KERNELS="5.10 6.12"
 
 .PHONY: test-random
 test-random:			## 1,000 random workloads: SEED=1 NR=100
-	tests/random $(or $(SEED),$(shell date +%s)) $(NR)
+	tests/random -k $(KERNEL) $(or $(SEED),$(shell date +%s)) $(NR)
 
 .PHONY: mutants
 mutants:			## prove the tests by faults: MUTANTS=names
-	tests/mutants/run $(MUTANTS)
+	tests/mutants/run -k $(KERNEL) $(MUTANTS)
 
 .PHONY: coverage
 coverage:			## which lines of the module the tests run
@@ -81,18 +80,32 @@ bench:				## measure mp3 beside others: FULL=1 for longer
 	bench/run $(if $(FULL),--full) -k $(KERNEL)
 
 .PHONY: check
-check:				## checkpatch, sparse, W=1, clang-tidy, ...
+check:				## checkpatch, sparse, W=1, cppcheck, ...
 	tests/check
+
+# kbuild runs no depmod where there is no System.map.
+RELEASE = $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' \
+	$(KDIR)/include/generated/utsrelease.h)
 
 .PHONY: install
 install: all			## install module, tools, man pages, udev rule
-	$(MAKE) -C $(KDIR) M=$(CURDIR) modules_install
-	depmod -a
+	$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_PATH=$(DESTDIR) modules_install
+	$(if $(DESTDIR),,depmod -a $(RELEASE))
 	install -D -t $(DESTDIR)$(PREFIX)/bin $(TOOLS)
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 man/*.1
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man4 man/*.4
 	install -D -m 644 -t $(DESTDIR)/etc/udev/rules.d packaging/60-mp3.rules
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include mp3_uapi.h mp3_client.h
+
+.PHONY: uninstall
+uninstall:			## remove what install has installed
+	rm -f $(DESTDIR)/lib/modules/$(RELEASE)/*/mp3.ko*
+	$(if $(DESTDIR),,depmod -a $(RELEASE))
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(TOOLS))
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/man/man1/,$(notdir $(wildcard man/*.1)))
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/man/man4/,$(notdir $(wildcard man/*.4)))
+	rm -f $(DESTDIR)/etc/udev/rules.d/60-mp3.rules
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/include/,mp3_uapi.h mp3_client.h)
 
 .PHONY: clean
 clean:				## remove what was built
@@ -101,4 +114,4 @@ clean:				## remove what was built
 
 .PHONY: help
 help:				## this list
-	@sed -n 's/^\([a-z][a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20

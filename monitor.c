@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "mp3_client.h"
+#include "mp3_tools.h"
 #include "monitor_top.h"
 
 /* Entries that are written before they are consumed. */
@@ -148,6 +149,7 @@ struct format;
  * @count:	entries printed
  * @older:	entries before @start, if all of these may be lost
  * @told:	lost entries that were told of
+ * @missed:	ticks that do not count as missed: those from before a live one
  */
 struct monitor {
 	const char *device;
@@ -175,6 +177,7 @@ struct monitor {
 	__u64 count;
 	__u64 older;
 	__u64 told;
+	__u64 missed;
 };
 
 static __u64 clock_ns(clockid_t clock)
@@ -677,6 +680,8 @@ static void summarize(const struct monitor *monitor)
 {
 	const struct mp3_reader *reader = &monitor->reader;
 	__u64 passed = reader->next - monitor->start - reader->lost;
+	__u64 missed = __atomic_load_n(&reader->header->missed,
+				       __ATOMIC_RELAXED) - monitor->missed;
 
 	fprintf(stderr, "monitor: %llu %s read, %s%llu lost",
 		(unsigned long long)monitor->count, entries_name(monitor),
@@ -685,6 +690,9 @@ static void summarize(const struct monitor *monitor)
 	if (!monitor->consume && passed > monitor->seen)
 		fprintf(stderr, ", %llu consumed by others",
 			(unsigned long long)(passed - monitor->seen));
+	if (missed)
+		fprintf(stderr, ", %llu ticks missed",
+			(unsigned long long)missed);
 	fputs("\n", stderr);
 }
 
@@ -700,17 +708,13 @@ static void catch_signals(struct monitor *monitor)
 {
 	struct sigaction action = { .sa_handler = SIG_DFL,
 				    .sa_flags = SA_NOCLDWAIT };
-	struct sigaction hangup;
 	sigset_t signals;
 
 	sigaction(SIGCHLD, &action, NULL);
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGTERM);
-	/* Under nohup(1) it stays. */
-	sigaction(SIGHUP, NULL, &hangup);
-	if (hangup.sa_handler != SIG_IGN)
-		sigaddset(&signals, SIGHUP);
+	ending_signals(&signals);
+	/* It would leave the terminal without an echo. */
+	if (monitor->top)
+		sigaddset(&signals, SIGQUIT);
 	sigprocmask(SIG_BLOCK, &signals, &monitor->mask);
 	monitor->signals = signalfd(-1, &signals, SFD_CLOEXEC);
 	if (monitor->signals < 0)
@@ -1071,11 +1075,18 @@ int main(int argc, char **argv)
 {
 	static struct monitor monitor = { .format = formats, .signals = -1 };
 
+	atexit(flush_output);
 	parse_options(&monitor, argc, argv);
+	/* The ring must not be opened in its place. */
+	if (fcntl(STDOUT_FILENO, F_GETFD) < 0)
+		err(1, "standard output");
 	/* A closed pipe is an error of writing like any other. */
 	signal(SIGPIPE, SIG_IGN);
 	open_ring(&monitor);
 	monitor.start = monitor.reader.next;
+	if (is_live(&monitor))
+		monitor.missed = __atomic_load_n(&monitor.reader.header->missed,
+						 __ATOMIC_RELAXED);
 	if (monitor.format->header && prints_entries(&monitor)) {
 		put_header(&monitor);
 		flush(&monitor);

@@ -20,6 +20,7 @@
 #endif
 
 #include "mp3_client.h"
+#include "mp3_tools.h"
 
 #define NSEC_PER_SEC 1000000000ULL
 
@@ -221,18 +222,16 @@ static void top_look_up(struct top_process *process)
 /*
  * Goes by the status file, at the start and where records were lost: who came
  * and who went is not known from these then. That file has other numbers than
- * the records in a pid namespace but the first, whose inode is the kernel's
- * PROC_PID_INIT_INO.
+ * the records in a pid namespace but the first.
  */
 static void top_synchronize(struct top *top)
 {
 	struct top_process *process;
-	struct stat stat_ns;
 	FILE *status;
 	__u32 pid;
 	size_t i;
 
-	if (stat("/proc/self/ns/pid", &stat_ns) || stat_ns.st_ino != 0xeffffffc)
+	if (!in_initial_pid_namespace())
 		return;
 	status = fopen(MP3_STATUS_PATH, "re");
 	if (!status)

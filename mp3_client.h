@@ -38,8 +38,6 @@
 
 #include "mp3_uapi.h"
 
-#define MP3_TOOLS_VERSION "0.1.0"
-
 #define MP3_WORDS (sizeof(struct mp3_sample) / sizeof(unsigned long))
 #define MP3_RECORD_WORDS (sizeof(struct mp3_record) / sizeof(unsigned long))
 
@@ -68,7 +66,7 @@ static inline const char *mp3_strerror(int err)
 	case EACCES:
 		return "Permission denied (root may, and whom a udev rule lets)";
 	case EPERM:
-		return "Operation not permitted (not your process)";
+		return "Operation not permitted (not your process, or one not to be traced)";
 	case EEXIST:
 		return "Already registered";
 	case EPROTO:
@@ -187,6 +185,7 @@ static inline __u64 mp3_reader_oldest(const struct mp3_reader *reader,
 	return head + 2 > reader->capacity ? head + 2 - reader->capacity : 0;
 }
 
+/* A second time, or after an open that failed, it does nothing. */
 static inline void mp3_reader_close(struct mp3_reader *reader)
 {
 	if (reader->data)
@@ -195,6 +194,9 @@ static inline void mp3_reader_close(struct mp3_reader *reader)
 		munmap((void *)reader->header, (size_t)getpagesize());
 	if (reader->fd >= 0)
 		close(reader->fd);
+	reader->data = NULL;
+	reader->header = NULL;
+	reader->fd = -1;
 }
 
 /*
@@ -310,7 +312,7 @@ static inline int mp3_reader_copy(struct mp3_reader *reader,
 		 * Pairs with the release fence in mp3_reader_consume(): if a
 		 * word was cleared already, so is word 0. And, as the acquire
 		 * of word 0 does for itself, with the write barrier before an
-		 * overwrite in mp3.c's publish: if one is the writer's, the
+		 * overwrite in mp3.c's mp3_ring_begin(): if one is the writer's, the
 		 * head loaded behind them says that the entry was given up.
 		 */
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
@@ -392,7 +394,7 @@ static inline bool mp3_reader_consume(struct mp3_reader *reader, __u64 number,
 	if (!__atomic_load_n(&reader->header->processes, __ATOMIC_RELAXED) ||
 	    mp3_reader_head(reader) + MP3_CLEAR_DISTANCE <
 	    number + reader->capacity) {
-		/* Pairs with the acquire fence in mp3_reader_next(). */
+		/* Pairs with the acquire fence in mp3_reader_copy(). */
 		__atomic_thread_fence(__ATOMIC_RELEASE);
 		for (unsigned int i = 1; i < MP3_WORDS; i++)
 			__atomic_store_n(&slot[i], MP3_EMPTY, __ATOMIC_RELAXED);

@@ -16,12 +16,10 @@
 #include <time.h>
 
 #include "mp3_client.h"
+#include "mp3_tools.h"
 
 /* More than any process id: the kernel's PID_MAX_LIMIT on 64 bits. */
 #define PID_LIMIT (4 << 20)
-
-/* Inode of the initial pid namespace: the kernel's PROC_PID_INIT_INO. */
-#define INITIAL_PID_NAMESPACE 0xeffffffc
 
 /* Milliseconds between two looks when nothing wakes us before. */
 #define LOOK_MS 100
@@ -30,7 +28,7 @@
 #define DETACH_ROUNDS 100
 
 static const char help[] =
-	"usage: userapp [-f] [-n ROWS] command [argument...]\n"
+	"usage: userapp [-f [-n ROWS]] command [argument...]\n"
 	"       userapp [-f] [-n ROWS] -p PID\n"
 	"       userapp\n"
 	"Runs a command while mp3 profiles it, and says what it cost. With -p,\n"
@@ -547,11 +545,9 @@ struct watch {
 
 static const char *open_records(struct mp3_reader *reader)
 {
-	struct stat stat_buf;
 	int error;
 
-	if (!stat("/proc/self/ns/pid", &stat_buf) &&
-	    stat_buf.st_ino != INITIAL_PID_NAMESPACE)
+	if (!in_initial_pid_namespace())
 		return "Its process ids are not those of this pid namespace";
 
 	error = mp3_reader_open_records(reader, MP3_PROCS_PATH);
@@ -841,10 +837,37 @@ static bool reap(pid_t command, siginfo_t *info)
 	}
 }
 
+/* The command's process, while a signal can be passed on to it, or 0. */
+static volatile pid_t command_pid;
+
+static void pass_on(int number)
+{
+	int error = errno;
+
+	if (command_pid)
+		kill(command_pid, number);
+	errno = error;
+}
+
+/*
+ * What is to end us is for the command, and its end for us. The keyboard's
+ * signals it has got already.
+ */
+static void pass_signals(void)
+{
+	struct sigaction pass = { .sa_handler = pass_on, .sa_flags = SA_RESTART };
+
+	signal(SIGINT, SIG_IGN);
+	signal(SIGQUIT, SIG_IGN);
+	sigaction(SIGTERM, &pass, NULL);
+	if (!ignores_hangup())
+		sigaction(SIGHUP, &pass, NULL);
+}
+
 static int run_command(char **command, bool follow, __u32 rows)
 {
-	struct sigaction ignore = { .sa_handler = SIG_IGN }, sigint, sigquit;
 	struct watch watch = {};
+	sigset_t all, mask;
 	struct shared *shared;
 	siginfo_t info;
 	struct ring ring = {};
@@ -867,20 +890,21 @@ static int run_command(char **command, bool follow, __u32 rows)
 		watch_init(&watch, true, getpid());
 	}
 
-	/* The keyboard's signals are for the command; its end is for us. */
-	sigaction(SIGINT, &ignore, &sigint);
-	sigaction(SIGQUIT, &ignore, &sigquit);
 	signal(SIGCHLD, SIG_DFL);
-
+	/* One that comes meanwhile waits until it is known whom to pass it to. */
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, &mask);
 	pid = fork();
 	if (pid < 0)
 		err(1, "fork");
 	if (!pid) {
-		sigaction(SIGINT, &sigint, NULL);
-		sigaction(SIGQUIT, &sigquit, NULL);
+		sigprocmask(SIG_SETMASK, &mask, NULL);
 		run(shared, command, follow);
 		_exit(1);
 	}
+	command_pid = pid;
+	pass_signals();
+	sigprocmask(SIG_SETMASK, &mask, NULL);
 
 	/* Not reaped yet: it keeps its counts, and its number. */
 	if (follow) {
@@ -901,6 +925,7 @@ static int run_command(char **command, bool follow, __u32 rows)
 		report(shared, &ring, pid);
 	if (follow && !shared->error && shared->stage == STAGE_EXEC)
 		watch_finish(&watch, rows);
+	command_pid = 0;
 	waitpid(pid, NULL, 0);
 
 	return status;
@@ -925,16 +950,10 @@ static long parse_number(const char *what, const char *text, long min, long max)
 /* Blocked signals wait to be read, also those that a shell has us ignore. */
 static int open_signals(void)
 {
-	struct sigaction hangup;
 	sigset_t set;
 	int fd;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	/* nohup(1) means what it says. */
-	if (!sigaction(SIGHUP, NULL, &hangup) && hangup.sa_handler != SIG_IGN)
-		sigaddset(&set, SIGHUP);
+	ending_signals(&set);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0)
@@ -1066,6 +1085,7 @@ int main(int argc, char **argv)
 	pid_t pid = 0;
 	int option;
 
+	atexit(flush_output);
 	/* +: the options behind the command are the command's. */
 	while ((option = getopt_long(argc, argv, "+fn:p:hV", options, NULL)) != -1) {
 		switch (option) {

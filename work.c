@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "mp3_client.h"
+#include "mp3_tools.h"
 
 /* With locality: one access in JUMP jumps, the others go at most STEP on. */
 #define JUMP 10
@@ -145,6 +146,7 @@ int main(int argc, char **argv)
 	const char *mode;
 	int option, error;
 
+	atexit(flush_output);
 	while ((option = getopt_long(argc, argv, "hV", options, NULL)) != -1) {
 		switch (option) {
 		case 'i':

@@ -5,43 +5,14 @@
 # numbers are the module's. Run with work, userapp, monitor and the README's
 # two programs in PATH.
 
-nr=0
-failed=0
-
-# ok NAME: a result, by the status of the command before
-ok() {
-	# shellcheck disable=SC2181	# that is the point of it
-	[ $? = 0 ] && word=ok || word="not ok"
-	nr=$((nr + 1))
-	[ "$word" = ok ] || failed=1
-	echo "$word $nr $1"
-}
-
-# ends STATUS COMMAND...: it does, and its output is in "out" and "errors"
-ends() {
-	want=$1
-	shift
-	status=0
-	"$@" >out 2>errors || status=$?
-	[ "$status" = "$want" ] || {
-		echo "# status $status, wanted $want, of: $*"
-		sed 's/^/# /' errors
-		return 1
-	}
-}
-
-# refuses STATUS COMMAND...: it ends so, with one line on stderr and no other
-refuses() {
-	ends "$@" && [ "$(wc -l <errors)" = 1 ] && [ ! -s out ]
-}
+# shellcheck source-path=SCRIPTDIR source=results
+. /mp3/results
 
 # column N FILE: its sum
 column() { awk -v n="$1" '{ sum += $n } END { print sum + 0 }' "$2"; }
 
 # said NAME: a number of userapp's report
 said() { sed -n "s/^$1 *//p" errors; }
-
-listed() { grep -qx "$1" /proc/mp3/status; }
 
 once() { work --iterations 1 --pause 0 "$@"; }
 
@@ -84,8 +55,14 @@ ok "work: it registers itself"
 kill $pid
 wait $pid
 idle
-ends 0 once 4 R 10 && ! listed "$(sed -n 's/^\[\([0-9]*\)\].*/\1/p' out | head -1)"
+# Who has ended has no memory any more in its last record.
+ends 0 once 4 R 10 && pid=$(sed -n 's/^\[\([0-9]*\)\].*/\1/p' out | head -1) && idle &&
+	monitor --processes --pid "$pid" 2>errors | awk '$3 ~ /L/ && $7 { found = 1 } END { exit !found }'
 ok "work: it unregisters itself"
+once 4 R 10 2>errors >/dev/full
+[ $? = 1 ] && [ "$(wc -l <errors)" = 1 ]
+ok "work: what it cannot print is one line and status 1"
+idle
 
 refuses 2 userapp -x && refuses 2 userapp -p && refuses 2 userapp -p 1x
 ok "userapp: bad usage is one line and status 2"
@@ -94,6 +71,25 @@ refuses 1 userapp -p 999999 && refuses 127 userapp ./no-such-command &&
 ok "userapp: no process, no command: one line, and the status says which"
 ends 7 userapp sh -c 'exit 7' && ends 143 userapp sh -c 'kill $$'
 ok "userapp: it ends as its command did"
+for signal in TERM HUP; do
+	rm -f ready
+	userapp sh -c "trap 'exit 7' $signal; echo >ready; while :; do usleep 10000; done" 2>errors &
+	tool=$!
+	until_true test -e ready
+	kill -$signal $tool
+	wait $tool
+	[ $? = 7 ] && grep -q '^minor faults  *[1-9]' errors
+	ok "userapp: SIG$signal is passed on to the command, whose report follows"
+done
+rm ready
+userapp -f sh -c 'sleep 1000 & echo >ready; wait' 2>errors &
+tool=$!
+until_true test -e ready
+kill $tool
+wait $tool
+[ $? = 143 ] && grep -q '^total (2 processes)' errors && grep -q 'no more: 1$' errors && idle
+ok "userapp: and with -f, what the command has started is unregistered"
+killall sleep
 ends 0 userapp sh -c 'grep -x $$ /proc/mp3/status; echo $$' &&
 	[ "$(wc -l <out)" = 2 ] && [ "$(uniq out | wc -l)" = 1 ]
 ok "userapp: the command's own process is the registered one"
@@ -128,6 +124,9 @@ ok "monitor: what it has read is consumed"
 once 4 R 10 >/dev/null
 ! monitor >/dev/full 2>errors && [ "$(wc -l <errors)" = 1 ] && ends 0 monitor && [ -s out ]
 ok "monitor: what it cannot write stays in the ring"
+monitor >&- 2>errors
+[ $? = 1 ] && [ "$(wc -l <errors)" = 1 ]
+ok "monitor: without a standard output it says so"
 refuses 2 monitor extra && refuses 1 monitor -d /dev/null &&
 	refuses 1 monitor -d /no/such && grep -q 'is the module loaded' errors
 ok "monitor: a wrong device is one line and status 1"
@@ -157,7 +156,8 @@ for tool in work userapp monitor; do
 	ends 0 $tool --help && grep -q "^usage: $tool" out &&
 		ends 0 $tool --version && grep -q "^$tool.*[0-9]\.[0-9]" out
 	ok "$tool: --help and --version"
+	! $tool --help 2>errors >/dev/full && [ "$(wc -l <errors)" = 1 ]
+	ok "$tool: --help that cannot be printed is one line and a failure"
 done
 
-echo "1..$nr"
-exit $failed
+finish

@@ -7,33 +7,12 @@
 # vm: -f /usr/bin/tmux -f /lib/terminfo:/lib/terminfo -f /usr/lib/locale/C.utf8:/usr/lib/locale/C.utf8
 
 export LC_ALL=C.UTF-8
-nr=0
-failed=0
+# shellcheck source-path=SCRIPTDIR source=results
+. /mp3/results
 
-# ok NAME: a result, by the status of the command before
-ok() {
-	# shellcheck disable=SC2181	# that is the point of it
-	[ $? = 0 ] && word=ok || word="not ok"
-	nr=$((nr + 1))
-	[ "$word" = ok ] || {
-		failed=1
-		screen | sed 's/^/# |/'
-	}
-	echo "$word $nr $1"
-}
-
+failure() { screen | sed 's/^/# |/'; }
 screen() { tmux capture-pane -p 2>/dev/null; }
 key() { tmux send-keys "$1"; }
-
-# until_true COMMAND...: waits until it succeeds; only a hang makes it give up
-until_true() {
-	tries=0
-	while ! "$@"; do
-		tries=$((tries + 1))
-		[ $tries -lt 300 ] || { echo "# waited in vain for: $*"; return 1; }
-		usleep 50000
-	done
-}
 
 # shellcheck disable=SC2317	# these are called through until_true
 {
@@ -52,13 +31,13 @@ start() {
 	name=$name sh -c 'printf %s "$name" >/proc/$$/comm
 		echo "R $$" >/proc/mp3/status; '"$*" &
 	pid=$!
-	until_true grep -qx $pid /proc/mp3/status
+	until_true listed $pid
 }
 
-# run_top: in the terminal, whose shell, not hurt by Ctrl-C, says how it ended
+# run_top: in the terminal, whose shell, not hurt by Ctrl-C and Ctrl-\, says how it ended
 run_top() {
 	tmux respawn-pane -k \
-		'trap : INT; monitor --top 2>errors; echo "ended $?"; cat errors; exec sleep 1000'
+		'trap : INT QUIT; monitor --top 2>errors; echo "ended $?"; cat errors; exec sleep 1000'
 }
 
 # Sizes and rates of these differ by more than any machine is slow.
@@ -108,7 +87,7 @@ ok "one that ended leaves"
 key q && until_true row "^ended 0\$" && no_row "PID|error" && [ ! -s errors ]
 ok "q: ends well, and gives the terminal back"
 
-for signal in C-c TERM; do
+for signal in C-c "C-\\" TERM; do
 	run_top
 	until_true row "^ *$idle "
 	if [ $signal = TERM ]; then
@@ -126,5 +105,4 @@ tmux kill-server
 until_true no_monitor
 ok "ends when the terminal goes away"
 
-echo "1..$nr"
-exit $failed
+finish

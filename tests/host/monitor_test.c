@@ -399,6 +399,32 @@ static void test_alarms(void)
 	ok_eq(alarm.fired, 1, "alert: the same of samples");
 }
 
+/* ---- The last line ---- */
+
+static void test_summary(void)
+{
+	struct monitor monitor = new_monitor();
+	char text[200] = "";
+	int fd = memfd_create("errors", MFD_CLOEXEC);
+	int errors = dup(STDERR_FILENO);
+
+	if (fd < 0 || errors < 0 || dup2(fd, STDERR_FILENO) < 0)
+		err(1, "standard error");
+	header.missed = 7;
+	summarize(&monitor);
+	monitor.missed = 5;
+	summarize(&monitor);
+	monitor.missed = 7;
+	summarize(&monitor);
+	dup2(errors, STDERR_FILENO);
+	if (pread(fd, text, sizeof(text) - 1, 0) < 0)
+		err(1, "read");
+	ok(!strcmp(text, "monitor: 0 records read, 0 lost, 7 ticks missed\n"
+		   "monitor: 0 records read, 0 lost, 2 ticks missed\n"
+		   "monitor: 0 records read, 0 lost\n"),
+	   "missed ticks are told of, while following those since the start");
+}
+
 int main(void)
 {
 	struct sigaction reap = { .sa_handler = SIG_DFL,
@@ -409,6 +435,7 @@ int main(void)
 	test_times();
 	test_top();
 	test_alarms();
+	test_summary();
 
 	return done();
 }
