@@ -140,21 +140,6 @@ static void leave(void)
 	self->registered = false;
 }
 
-/* Exactly as many minor faults as pages: transparent huge pages are off. */
-static void touch(size_t pages)
-{
-	long page = sysconf(_SC_PAGESIZE);
-	char *area = mmap(NULL, pages * page, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	size_t i;
-
-	if (area == MAP_FAILED)
-		err(1, "mmap");
-	for (i = 0; i < pages; i++)
-		((volatile char *)area)[i * page] = 1;
-	munmap(area, pages * page);
-}
-
 static void touch_for_samples(unsigned int samples)
 {
 	uint64_t head = ring_head(&ring);
@@ -371,7 +356,7 @@ static void all_kinds(int nr)
 	kinds[nr](nr);
 }
 
-static pid_t fork_child(size_t pages)
+static pid_t fork_touching(size_t pages)
 {
 	pid_t pid = fork();
 
@@ -392,7 +377,7 @@ static void forking(int nr)
 	(void)nr;
 	enter();
 	touch(100);
-	wait4(fork_child(CHILD_PAGES), NULL, 0, &usage);
+	wait4(fork_touching(CHILD_PAGES), NULL, 0, &usage);
 	touch(100);
 	add(&self->due, counts_of(&usage), -1);
 }
@@ -448,7 +433,7 @@ static void *mix_thread(void *arg)
 	for (i = rand_r(&state) % 3; i >= 0; i--) {
 		switch (rand_r(&state) % 8) {
 		case 0:
-			fork_child(20);
+			fork_touching(20);
 			break;
 		case 1:
 			if (!pthread_create(&thread, NULL, touch_a_little, NULL))

@@ -394,20 +394,6 @@ static struct usage own_usage(void)
 	};
 }
 
-static void touch(size_t pages)
-{
-	long page = sysconf(_SC_PAGESIZE);
-	char *area = mmap(NULL, pages * page, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	size_t i;
-
-	if (area == MAP_FAILED)
-		err(1, "mmap");
-	for (i = 0; i < pages; i++)
-		((volatile char *)area)[i * page] = 1;
-	munmap(area, pages * page);
-}
-
 /*
  * With an interval of ten seconds no tick comes between the two commands, but
  * where the machine stands still: then the next round is as good. The first

@@ -208,20 +208,6 @@ static volatile void *shared(void)
 	return memory;
 }
 
-/* A child that sleeps; it dies with its parent. */
-static pid_t sleeper(void)
-{
-	pid_t pid = fork();
-
-	if (pid < 0)
-		err(1, "fork");
-	if (pid)
-		return pid;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	for (;;)
-		pause();
-}
-
 /* Ends a child; true when it was alive until then. */
 static bool end(pid_t pid)
 {

@@ -36,19 +36,6 @@ static void set_interval(int ms)
 
 /* ---- Processes ---- */
 
-static pid_t sleeper(void)
-{
-	pid_t pid = fork();
-
-	if (pid < 0)
-		err(1, "fork");
-	if (pid)
-		return pid;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	for (;;)
-		pause();
-}
-
 static void reap(pid_t pid)
 {
 	kill(pid, SIGKILL);
@@ -671,10 +658,8 @@ static bool listing_is_sane(void)
 /* A child that comes for a while, or just goes. */
 static pid_t visitor(bool stays)
 {
-	pid_t pid = fork();
+	pid_t pid = fork_child();
 
-	if (pid < 0)
-		err(1, "fork");
 	if (pid)
 		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -346,33 +346,9 @@ static bool total_is_the_rings(void)
 
 /* ---- What is profiled ---- */
 
-static void touch(size_t pages)
-{
-	long page = sysconf(_SC_PAGESIZE);
-	char *area = mmap(NULL, pages * page, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	size_t i;
-
-	if (area == MAP_FAILED)
-		err(1, "mmap");
-	madvise(area, pages * page, MADV_NOHUGEPAGE);
-	for (i = 0; i < pages; i++)
-		((volatile char *)area)[i * page] = 1;
-	munmap(area, pages * page);
-}
-
-static pid_t fork_or_die(void)
-{
-	pid_t pid = fork();
-
-	if (pid < 0)
-		err(1, "fork");
-	return pid;
-}
-
 static pid_t toucher(size_t pages)
 {
-	pid_t pid = fork_or_die();
+	pid_t pid = fork_child();
 
 	if (!pid) {
 		touch(pages);
@@ -384,18 +360,6 @@ static pid_t toucher(size_t pages)
 static void touch_in_child(size_t pages)
 {
 	waitpid(toucher(pages), NULL, 0);
-}
-
-static pid_t sleeper(void)
-{
-	pid_t pid = fork_or_die();
-
-	if (!pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		for (;;)
-			pause();
-	}
-	return pid;
 }
 
 static int role_tree(void)
@@ -422,7 +386,7 @@ static int role_daemons(void)
 	int i;
 
 	for (i = 0; i < 3; i++) {
-		pid_t pid = fork_or_die();
+		pid_t pid = fork_child();
 
 		if (!pid) {
 			setsid();
@@ -442,7 +406,7 @@ static int role_names(void)
 	int i;
 
 	for (i = 0; i < 2; i++) {
-		pid_t pid = fork_or_die();
+		pid_t pid = fork_child();
 
 		if (!pid) {
 			prctl(PR_SET_NAME, names[i]);
@@ -457,7 +421,7 @@ static int role_names(void)
 /* Two processes of one id, each in more than one interval; 1 if there are. */
 static int role_reuse(void)
 {
-	pid_t first = fork_or_die(), second;
+	pid_t first = fork_child(), second;
 	FILE *file;
 
 	if (!first) {
@@ -472,7 +436,7 @@ static int role_reuse(void)
 		fprintf(file, "%d", first - 1);
 		fclose(file);
 	}
-	second = fork_or_die();
+	second = fork_child();
 	if (!second) {
 		prctl(PR_SET_NAME, "second");
 		touch(2000);
@@ -543,7 +507,7 @@ static struct target launch(void (*play)(struct target *target), int how)
 	memset((void *)seen, 0, SEEN * sizeof(*seen));
 	if (pipe2(target.ready, O_CLOEXEC) || pipe2(target.go, O_CLOEXEC))
 		err(1, "pipe");
-	target.pid = fork_or_die();
+	target.pid = fork_child();
 	if (!target.pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		close(target.ready[0]);
@@ -632,7 +596,7 @@ static void play_other(void)
 
 static void play_forks(struct target *target)
 {
-	pid_t other = fork_or_die();
+	pid_t other = fork_child();
 	int i;
 
 	if (!other)
@@ -641,7 +605,7 @@ static void play_forks(struct target *target)
 	while (!seen[OTHER_READY])
 		sleep_ms(5);
 	for (i = FORKS; i < FORKS + 2; i++) {
-		pid_t pid = fork_or_die();
+		pid_t pid = fork_child();
 
 		if (!pid) {
 			prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -12,6 +12,7 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/types.h>
 #include <sys/wait.h>
@@ -211,6 +213,49 @@ static inline void wait_idle(const struct ring *ring)
 	}
 	errx(1, "still registered after a minute: %u processes",
 	     ring->header->processes);
+}
+
+/* ---- What processes do ---- */
+
+/* Exactly as many minor faults as pages. */
+static inline void touch(size_t pages)
+{
+	long page = sysconf(_SC_PAGESIZE);
+	char *area;
+	size_t i;
+
+	if (!pages)
+		return;
+	area = mmap(NULL, pages * page, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (area == MAP_FAILED)
+		err(1, "mmap");
+	/* A kernel without huge pages refuses. */
+	madvise(area, pages * page, MADV_NOHUGEPAGE);
+	for (i = 0; i < pages; i++)
+		((volatile char *)area)[i * page] = 1;
+	munmap(area, pages * page);
+}
+
+static inline pid_t fork_child(void)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		err(1, "fork");
+	return pid;
+}
+
+/* A child that sleeps; it dies with its parent. */
+static inline pid_t sleeper(void)
+{
+	pid_t pid = fork_child();
+
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;)
+		pause();
 }
 
 #endif /* MP3_TEST_H */

@@ -214,33 +214,6 @@ static inline void wait_tick(void)
 
 /* ---- What processes do ---- */
 
-/* Exactly as many minor faults as pages: transparent huge pages are off. */
-static inline void touch(size_t pages)
-{
-	long page = sysconf(_SC_PAGESIZE);
-	char *area;
-	size_t i;
-
-	if (!pages)
-		return;
-	area = mmap(NULL, pages * page, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (area == MAP_FAILED)
-		err(1, "mmap");
-	for (i = 0; i < pages; i++)
-		((volatile char *)area)[i * page] = 1;
-	munmap(area, pages * page);
-}
-
-static inline pid_t fork_child(void)
-{
-	pid_t pid = fork();
-
-	if (pid < 0)
-		err(1, "fork");
-	return pid;
-}
-
 static inline void *shared_memory(size_t size)
 {
 	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
