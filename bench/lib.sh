@@ -8,21 +8,13 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../tests/vm/lib.sh"
 cd "$top"
 
-kernel=$DEFAULT_KERNEL
 full=
-while [[ $# -gt 0 ]]; do
-	case $1 in
-	--help) help ;;
-	--full) full=1 ;;
-	-k)
-		[[ ${2-} ]] || usage_error "-k needs a kernel"
-		kernel=$2
-		shift
-		;;
-	*) usage_error "not expected: $1" ;;
-	esac
-	shift
+options=()
+for argument; do
+	[[ $argument = --full ]] && full=1 || options+=("$argument")
 done
+parse_options "${options[@]}"
+[[ ! ${arguments[*]} ]] || usage_error "not expected: ${arguments[0]}"
 
 # choose SHORT FULL: what the short and the full run take
 choose() { [[ $full ]] && echo "$2" || echo "$1"; }
