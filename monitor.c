@@ -149,7 +149,7 @@ struct format;
  * @count:	entries printed
  * @older:	entries before @start, if all of these may be lost
  * @told:	lost entries that were told of
- * @missed:	ticks that do not count as missed: those from before a live one
+ * @missed:	ticks that the module had missed before a live one began
  */
 struct monitor {
 	const char *device;

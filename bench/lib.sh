@@ -6,7 +6,7 @@
 
 # shellcheck source-path=SCRIPTDIR source=../tests/vm/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../tests/vm/lib.sh"
-cd "$top"
+cd "$top" || exit
 
 full=
 options=()
