@@ -4,15 +4,20 @@
  * others, what it lists, and that all this holds while many use it at once.
  */
 #include <linux/sched.h>
+#include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "test.h"
 
 #define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
 #define INTERVAL		"/sys/module/mp3/parameters/interval_ms"
+#define CGROUPS			"/sys/fs/cgroup"
+#define CGROUP			CGROUPS "/mp3"
 #define PID_LIMIT		4194304	/* no pid is ever as high */
 
 static long page_size;
@@ -25,12 +30,13 @@ static bool expect(long got, long want, const char *what)
 	return got == want;
 }
 
-static void set_interval(int ms)
+/* The whole of a small file of sysfs or cgroupfs. */
+static void write_file(const char *path, const char *text)
 {
-	int fd = open(INTERVAL, O_WRONLY | O_CLOEXEC);
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
 
-	if (fd < 0 || dprintf(fd, "%d", ms) < 0)
-		err(1, INTERVAL);
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		err(1, "%s", path);
 	close(fd);
 }
 
@@ -275,12 +281,12 @@ static void test_ended(void)
 
 	/* No tick may take it away meanwhile. */
 	pid = sleeper();
-	set_interval(10000);
+	write_file(INTERVAL, "10000");
 	good = command('R', pid) == 0;
 	make_zombie(pid);
 	ok(good && command('U', pid) == -ESRCH && listed(pid) == 1,
 	   "U of a registered zombie is ESRCH");
-	set_interval(50);
+	write_file(INTERVAL, "50");
 	/* Only a hang gets to the end of this. */
 	for (i = 0; i < 6000 && listed(pid); i++)
 		sleep_ms(10);
@@ -339,7 +345,7 @@ static void test_pid_reuse(const struct ring *ring)
 	pid_t pid = sleeper();
 	bool good = true;
 
-	set_interval(10000);
+	write_file(INTERVAL, "10000");
 	good &= expect(command('R', pid), 0, "R");
 	reap(pid);
 	good &= expect(listed(pid), 0, "the dead one");
@@ -353,7 +359,7 @@ static void test_pid_reuse(const struct ring *ring)
 	good &= expect(listed(pid), 0, "the new one");
 	ok(good, "a pid used again is another process");
 	reap(pid);
-	set_interval(50);
+	write_file(INTERVAL, "50");
 	wait_idle(ring);
 }
 
@@ -413,23 +419,76 @@ static void test_split(void)
 	close(fd);
 }
 
+/* Fills @text, a page, with R and U of this process; returns how often. */
+static int fill_with_moves(char *text)
+{
+	long size = 0;
+	int nr;
+
+	for (nr = 0; size < page_size - 40; nr++)
+		size += sprintf(text + size, "R,%d\nU %d\n", getpid(),
+				getpid());
+	memset(text + size, '\n', page_size - size);
+
+	return nr;
+}
+
 static void test_page(void)
 {
 	char *text = malloc(page_size + 1);
-	long size = 0;
+	long size;
 
 	if (!text)
 		err(1, "malloc");
-	while (size < page_size - 40)
-		size += sprintf(text + size, "R,%d\nU %d\n", getpid(),
-				getpid());
-	memset(text + size, '\n', page_size + 1 - size);
+	fill_with_moves(text);
 	ok_eq(status_write(text, page_size), page_size, "a page of commands is taken");
 
 	size = sprintf(text, "R,%d", getpid());
 	memset(text + size, '\n', page_size + 1 - size);
 	ok(status_write(text, page_size + 1) == -EINVAL && !listed(getpid()),
 	   "one byte more is EINVAL, and changes nothing");
+	free(text);
+}
+
+/*
+ * Each U makes a sample, of which the first wakes this process: it takes the CPU
+ * from the writer, and kills it in the middle of its page.
+ */
+static void test_killed(const struct ring *ring)
+{
+	static const struct sched_param first = { .sched_priority = 1 }, normal;
+	struct pollfd pollfd = { .fd = ring->fd, .events = POLLIN };
+	char *text = malloc(page_size);
+	cpu_set_t one, all;
+	unsigned long nr, moves;
+	uint64_t head;
+	pid_t pid;
+
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	if (!text || sched_getaffinity(0, sizeof(all), &all) ||
+	    sched_setaffinity(0, sizeof(one), &one) ||
+	    sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &first))
+		err(1, "a CPU for two");
+	wait_idle(ring);
+	head = ring_head(ring);
+	pid = fork_child();
+	if (!pid) {
+		fill_with_moves(text);
+		status_write(text, page_size);
+		_exit(0);
+	}
+	nr = fill_with_moves(text);
+	while (ring_head(ring) == head)
+		if (poll(&pollfd, 1, 60000) <= 0)
+			errx(1, "no sample for a minute");
+	reap(pid);
+	wait_idle(ring);
+	moves = ring_head(ring) - head;
+	if (!ok(moves < nr, "a writer that is killed stops in mid-page"))
+		diag("%lu of %lu times registered", moves, nr);
+	sched_setscheduler(0, SCHED_OTHER, &normal);
+	sched_setaffinity(0, sizeof(all), &all);
 	free(text);
 }
 
@@ -517,6 +576,29 @@ static long slab_kb(void)
 	fclose(file);
 
 	return kb;
+}
+
+/*
+ * F has half a megabyte set aside for the forks to come, which is everybody's:
+ * it takes nothing from the memory cgroup of the first who uses it.
+ */
+static void test_uncharged(void)
+{
+	int status;
+	pid_t pid;
+
+	write_file(CGROUPS "/cgroup.subtree_control", "+memory");
+	if (mkdir(CGROUP, 0755))
+		err(1, CGROUP);
+	write_file(CGROUP "/memory.max", "256K");
+	pid = fork_child();
+	if (!pid) {
+		write_file(CGROUP "/cgroup.procs", "0");
+		_exit(command('F', getpid()) != 0);
+	}
+	waitpid(pid, &status, 0);
+	ok_eq(status, 0, "F takes no memory from its caller's cgroup for others");
+	rmdir(CGROUP);
 }
 
 /* Others allocate too, and some kernels free late; a leak never stops. */
@@ -713,7 +795,7 @@ static void test_stress(const struct ring *ring)
 
 	if (crowd == MAP_FAILED)
 		err(1, "mmap");
-	set_interval(1);
+	write_file(INTERVAL, "1");
 	for (i = 0; i < OTHERS; i++)
 		crowd->others[i] = sleeper();
 	/* After these, who would hold its writing end open. */
@@ -753,7 +835,7 @@ static void test_stress(const struct ring *ring)
 	text = status_text();
 	ok(!*text, "nothing is registered in the end");
 	free(text);
-	set_interval(50);
+	write_file(INTERVAL, "50");
 }
 
 int main(void)
@@ -762,6 +844,9 @@ int main(void)
 	pid_t a = sleeper(), b = sleeper(), c = sleeper();
 
 	page_size = sysconf(_SC_PAGESIZE);
+	/* Before any other F. */
+	test_uncharged();
+	wait_idle(&ring);
 	test_well_formed(a);
 	test_malformed(a);
 	test_follow(a);
@@ -773,6 +858,7 @@ int main(void)
 	test_lines(a, b, c);
 	test_split();
 	test_page();
+	test_killed(&ring);
 	test_fault();
 	test_log();
 	test_memory(a);
