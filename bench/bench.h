@@ -13,14 +13,6 @@
 
 #include "../tests/guest/test.h"
 
-static inline uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
-}
-
 /* The CPU time that a process has used so far, with all its threads. */
 static inline uint64_t cpu_ns(pid_t pid)
 {
@@ -90,14 +82,6 @@ static inline double number_by(const char *command)
 }
 
 /* ---- Processes ---- */
-
-static inline void must(char letter, pid_t pid)
-{
-	int ret = command(letter, pid);
-
-	if (ret)
-		errx(1, "%c,%d: %s", letter, pid, strerror(-ret));
-}
 
 /* Starts a process that does what @body does until it is killed. */
 static inline pid_t start(void (*body)(void))

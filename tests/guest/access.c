@@ -289,15 +289,6 @@ static void test_dumpable(void)
 	ok_eq(WEXITSTATUS(code), 0, "and its own");
 }
 
-static void set(const char *path, const char *value)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0 || write(fd, value, strlen(value)) < 0)
-		err(1, "%s", path);
-	close(fd);
-}
-
 static void test_suid_dumpable(void)
 {
 	static const char pattern[] = "/proc/sys/kernel/core_pattern";
@@ -306,16 +297,16 @@ static void test_suid_dumpable(void)
 	pid_t pid;
 
 	/* The kernel warns of such dumps where their place is not fixed. */
-	set(pattern, "/core");
-	set(dumpable, "2");
+	write_file(pattern, "/core");
+	write_file(dumpable, "2");
 	pid = child(ready);
 	if (!pid) {
 		become(&user);
 		tell_and_wait(ready[1]);
 	}
 	wait_ready(ready);
-	set(dumpable, "0");
-	set(pattern, "core");
+	write_file(dumpable, "0");
+	write_file(pattern, "core");
 	ok(may_not(&user, pid), "nor is one whose dumps only root may read");
 	end(pid);
 }
@@ -570,7 +561,7 @@ static void write_map(pid_t pid, const char *name)
 	char path[40];
 
 	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
-	set(path, "0 1001 1\n1 1002 1\n");
+	write_file(path, "0 1001 1\n1 1002 1\n");
 }
 
 /* What root of a user namespace sees; user 1 in it is 1002 outside. */

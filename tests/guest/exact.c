@@ -15,7 +15,6 @@
 
 #include "test.h"
 
-#define INTERVAL_PATH	"/sys/module/mp3/parameters/interval_ms"
 #define MAX_PROCESSES	8
 #define MAX_THREADS	1000
 #define ROW		200	/* threads behind which another one ends */
@@ -55,23 +54,6 @@ static pthread_barrier_t barrier;
 static pid_t spinners[64];
 static int cpus;
 static unsigned int seed;
-
-static void set_interval(const char *ms)
-{
-	int fd = open(INTERVAL_PATH, O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0 || write(fd, ms, strlen(ms)) < 0)
-		err(1, "%s", INTERVAL_PATH);
-	close(fd);
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
-}
 
 static struct counts counts_of(const struct rusage *usage)
 {

@@ -14,7 +14,6 @@
 
 #include "test.h"
 
-#define INTERVAL_PATH	"/sys/module/mp3/parameters/interval_ms"
 #define RT_RUNTIME_PATH	"/proc/sys/kernel/sched_rt_runtime_us"
 #define MAX_CPUS	64
 
@@ -23,20 +22,6 @@ static pid_t self;
 static int cpus;
 
 /* The whole of a small file of sysfs or procfs. */
-static int write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	int ret = 0;
-
-	if (fd < 0)
-		err(1, "%s", path);
-	if (write(fd, text, strlen(text)) < 0)
-		ret = -errno;
-	close(fd);
-
-	return ret;
-}
-
 static void read_file(const char *path, char *text, size_t size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -46,30 +31,6 @@ static void read_file(const char *path, char *text, size_t size)
 		err(1, "%s", path);
 	text[got] = '\0';
 	close(fd);
-}
-
-static void set_interval(const char *ms)
-{
-	int ret = write_file(INTERVAL_PATH, ms);
-
-	if (ret)
-		errx(1, "%s: %s", INTERVAL_PATH, strerror(-ret));
-}
-
-static void must(char letter, pid_t pid)
-{
-	int ret = command(letter, pid);
-
-	if (ret)
-		errx(1, "%c,%d: %s", letter, pid, strerror(-ret));
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
 }
 
 static volatile struct mp3_sample *sample(uint64_t number)
@@ -518,7 +479,7 @@ static void interval_bounds(void)
 	size_t i;
 
 	for (i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
-		int ret = write_file(INTERVAL_PATH, wrong[i]);
+		int ret = try_write(INTERVAL_PATH, wrong[i]);
 
 		read_file(INTERVAL_PATH, text, sizeof(text));
 		if (ret == -EINVAL && atoi(text) == 50 &&
@@ -640,8 +601,7 @@ static void stop_the_world(long ms)
 	if (arrived == MAP_FAILED || pipe(ready))
 		err(1, "mmap or pipe");
 	read_file(RT_RUNTIME_PATH, throttle, sizeof(throttle));
-	if (write_file(RT_RUNTIME_PATH, "-1"))
-		errx(1, "%s", RT_RUNTIME_PATH);
+	write_file(RT_RUNTIME_PATH, "-1");
 	for (i = 0; i < cpus; i++) {
 		pids[i] = fork();
 		if (pids[i] < 0)

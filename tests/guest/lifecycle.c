@@ -17,7 +17,6 @@
 #include "test.h"
 
 #define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
-#define INTERVAL		"/sys/module/mp3/parameters/interval_ms"
 #define MAJOR			"/sys/module/mp3/parameters/major"
 
 static const char *mp3_ko = "/mp3/mp3.ko";
@@ -292,7 +291,7 @@ static pid_t interval_writer(volatile long *taken)
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (ms = 1;; ms = ms % 20 + 1) {
-		int fd = open(INTERVAL, O_WRONLY | O_CLOEXEC);
+		int fd = open(INTERVAL_PATH, O_WRONLY | O_CLOEXEC);
 
 		usleep(100);
 		if (fd < 0)
@@ -611,7 +610,7 @@ static void test_intervals(void)
 		must_load(params[i]);
 		seen = header();
 		tick = 1000000000 / seen.hz;
-		good &= parameter(INTERVAL) == ms[i];
+		good &= parameter(INTERVAL_PATH) == ms[i];
 		good &= seen.interval_ns == (want > tick ? want : tick);
 		must_unload();
 	}

@@ -44,15 +44,6 @@ static char *scratch;
 static struct ring mp3;
 static int status_fd;
 
-static void set_interval(const char *ms)
-{
-	int fd = open("/sys/module/mp3/parameters/interval_ms", O_WRONLY);
-
-	if (fd < 0 || write(fd, ms, strlen(ms)) < 0)
-		err(1, "interval_ms");
-	close(fd);
-}
-
 /* What is there when nothing is registered stays until the next publication. */
 static void record(uint64_t from)
 {

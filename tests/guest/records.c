@@ -66,14 +66,6 @@ static void test_header(void)
 
 /* ---- A record ---- */
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
-}
-
 static long rss_of(pid_t pid)
 {
 	char path[32];

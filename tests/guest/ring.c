@@ -46,15 +46,6 @@ static struct ring mp3;
 static int status_fd = -1;
 static unsigned int wrong_heads, wrong_gaps, wrong_entries;
 
-static void set_interval(const char *ms)
-{
-	int fd = open("/sys/module/mp3/parameters/interval_ms", O_WRONLY);
-
-	if (fd < 0 || write(fd, ms, strlen(ms)) < 0)
-		err(1, "interval_ms");
-	close(fd);
-}
-
 static void ring_close(struct ring *ring)
 {
 	munmap((void *)ring->samples, ring->data_size);

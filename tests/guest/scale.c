@@ -14,7 +14,6 @@
 
 #include "test.h"
 
-#define INTERVAL_PATH	"/sys/module/mp3/parameters/interval_ms"
 #define THREADS_PATH	"/proc/sys/kernel/threads-max"
 #define LAST_PID_PATH	"/proc/sys/kernel/ns_last_pid"
 #define PROCESSES	10000
@@ -30,23 +29,6 @@ static size_t page;
 /* One futex each: debug kernels walk all who wait for one, for each more. */
 static int go[PROCESSES];
 static int arrived;
-
-static void write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0 || write(fd, text, strlen(text)) < 0)
-		err(1, "%s", path);
-	close(fd);
-}
-
-static void must(char letter, pid_t pid)
-{
-	int ret = command(letter, pid);
-
-	if (ret)
-		errx(1, "%c,%d: %s", letter, pid, strerror(-ret));
-}
 
 /* ---- Ten thousand processes ---- */
 

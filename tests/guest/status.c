@@ -15,7 +15,6 @@
 #include "test.h"
 
 #define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
-#define INTERVAL		"/sys/module/mp3/parameters/interval_ms"
 #define CGROUPS			"/sys/fs/cgroup"
 #define CGROUP			CGROUPS "/mp3"
 #define PID_LIMIT		4194304	/* no pid is ever as high */
@@ -28,16 +27,6 @@ static bool expect(long got, long want, const char *what)
 	if (got != want)
 		diag("%s: got %ld, want %ld", what, got, want);
 	return got == want;
-}
-
-/* The whole of a small file of sysfs or cgroupfs. */
-static void write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0 || write(fd, text, strlen(text)) < 0)
-		err(1, "%s", path);
-	close(fd);
 }
 
 /* ---- Processes ---- */
@@ -281,12 +270,12 @@ static void test_ended(void)
 
 	/* No tick may take it away meanwhile. */
 	pid = sleeper();
-	write_file(INTERVAL, "10000");
+	set_interval("10000");
 	good = command('R', pid) == 0;
 	make_zombie(pid);
 	ok(good && command('U', pid) == -ESRCH && listed(pid) == 1,
 	   "U of a registered zombie is ESRCH");
-	write_file(INTERVAL, "50");
+	set_interval("50");
 	/* Only a hang gets to the end of this. */
 	for (i = 0; i < 6000 && listed(pid); i++)
 		sleep_ms(10);
@@ -345,7 +334,7 @@ static void test_pid_reuse(const struct ring *ring)
 	pid_t pid = sleeper();
 	bool good = true;
 
-	write_file(INTERVAL, "10000");
+	set_interval("10000");
 	good &= expect(command('R', pid), 0, "R");
 	reap(pid);
 	good &= expect(listed(pid), 0, "the dead one");
@@ -359,7 +348,7 @@ static void test_pid_reuse(const struct ring *ring)
 	good &= expect(listed(pid), 0, "the new one");
 	ok(good, "a pid used again is another process");
 	reap(pid);
-	write_file(INTERVAL, "50");
+	set_interval("50");
 	wait_idle(ring);
 }
 
@@ -795,7 +784,7 @@ static void test_stress(const struct ring *ring)
 
 	if (crowd == MAP_FAILED)
 		err(1, "mmap");
-	write_file(INTERVAL, "1");
+	set_interval("1");
 	for (i = 0; i < OTHERS; i++)
 		crowd->others[i] = sleeper();
 	/* After these, who would hold its writing end open. */
@@ -835,7 +824,7 @@ static void test_stress(const struct ring *ring)
 	text = status_text();
 	ok(!*text, "nothing is registered in the end");
 	free(text);
-	write_file(INTERVAL, "50");
+	set_interval("50");
 }
 
 int main(void)

@@ -22,7 +22,6 @@
 #define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
 #define PROGRAM		"/mp3/table"
 #define REPORT		"/tmp/report"
-#define INTERVAL_PATH	"/sys/module/mp3/parameters/interval_ms"
 #define LAST_PID_PATH	"/proc/sys/kernel/ns_last_pid"
 #define MAX_ROWS	64
 #define ARGS(...)	((const char *const[]){ "userapp", __VA_ARGS__, NULL })
@@ -678,15 +677,6 @@ static bool after_ticks(unsigned int nr)
 
 	return UNTIL(records_header->ticks >= ticks + nr ||
 		     !records_header->processes);
-}
-
-static void set_interval(const char *ms)
-{
-	int fd = open(INTERVAL_PATH, O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0 || write(fd, ms, strlen(ms)) < 0)
-		err(1, "%s", INTERVAL_PATH);
-	close(fd);
 }
 
 static bool alive(pid_t pid)

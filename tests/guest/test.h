@@ -29,6 +29,8 @@
 
 #include "../../mp3_uapi.h"
 
+#define INTERVAL_PATH	"/sys/module/mp3/parameters/interval_ms"
+
 static int test_nr, test_failed;
 
 #define diag(fmt, ...) (printf("# " fmt "\n", ##__VA_ARGS__), fflush(stdout))
@@ -72,6 +74,33 @@ static inline int done(void)
 	return test_failed ? 1 : 0;
 }
 
+/* One write(2) of the whole of a small file of the kernel's: 0 or -errno. */
+static inline int try_write(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int ret = 0;
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		ret = -errno;
+	if (fd >= 0)
+		close(fd);
+
+	return ret;
+}
+
+static inline void write_file(const char *path, const char *text)
+{
+	int ret = try_write(path, text);
+
+	if (ret)
+		errx(1, "%s: %s", path, strerror(-ret));
+}
+
+static inline void set_interval(const char *ms)
+{
+	write_file(INTERVAL_PATH, ms);
+}
+
 /* One write(2) to the status file: the bytes taken, or -errno. */
 static inline int status_write(const void *text, size_t size)
 {
@@ -96,6 +125,14 @@ static inline int command(char letter, pid_t pid)
 	int ret = status_write(line, len);
 
 	return ret < 0 ? ret : 0;
+}
+
+static inline void must(char letter, pid_t pid)
+{
+	int ret = command(letter, pid);
+
+	if (ret)
+		errx(1, "%c,%d: %s", letter, pid, strerror(-ret));
 }
 
 /* The status file's text, whole; to be freed. */
@@ -190,6 +227,14 @@ static inline struct totals ring_sum(const struct ring *ring, uint64_t from)
 		sum.cpu_percent += s->cpu_percent;
 	}
 	return sum;
+}
+
+static inline uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
 }
 
 static inline void sleep_ms(long ms)

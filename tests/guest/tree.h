@@ -18,7 +18,6 @@
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 #define MODULE_PATH	"/mp3/mp3.ko"
-#define INTERVAL_PATH	"/sys/module/mp3/parameters/interval_ms"
 #define PID_MAX_PATH	"/proc/sys/kernel/pid_max"
 
 /* ---- The module and its two rings ---- */
@@ -128,28 +127,6 @@ static inline void delay_over(void)
 {
 	if (syscall(SYS_delete_module, "fail", O_NONBLOCK))
 		err(1, "unload fail");
-}
-
-static inline void write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0 || write(fd, text, strlen(text)) < 0)
-		err(1, "%s", path);
-	close(fd);
-}
-
-static inline void set_interval(const char *ms)
-{
-	write_file(INTERVAL_PATH, ms);
-}
-
-static inline void must(char letter, pid_t pid)
-{
-	int ret = command(letter, pid);
-
-	if (ret)
-		errx(1, "%c,%d: %s", letter, pid, strerror(-ret));
 }
 
 static inline uint32_t nr_registered(void)
