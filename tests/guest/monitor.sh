@@ -4,7 +4,7 @@
 # What monitor can beyond printing what is there: following, formats, records,
 # times, alarms; the table's plain form, too. The screen is top.sh's.
 #
-# vm: -t 600
+# vm: -t 1200
 
 # shellcheck disable=SC2317	# functions are called through until_true
 
