@@ -16,12 +16,9 @@ said() { sed -n "s/^$1 *//p" errors; }
 
 once() { work --iterations 1 --pause 0 "$@"; }
 
-# idle: waits until nothing is registered
-idle() {
-	while [ -s /proc/mp3/status ] && [ "$(cat /proc/mp3/status)" ]; do
-		usleep 10000
-	done
-}
+# idle: waits until nothing is registered; who has been reaped may still be, up to
+# the next tick, and is not listed
+idle() { monitor --until-idle >/dev/null; }
 
 refuses 2 work && refuses 2 work 0 R 10 && refuses 2 work 1025 R 10 &&
 	refuses 2 work 10 X 10 && refuses 2 work 10 R -1 &&
