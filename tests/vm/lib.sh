@@ -37,6 +37,16 @@ help() { sed -n '4,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0; }
 
 kernel_names() { awk 'NF { print $1 }' <<<"$KERNELS"; }
 
+# qemu_amd64: which QEMU to run: the one in the cache, or else Debian 12's own.
+# That is older than 8.1, and translates a guest's code without a lock on the
+# page: what another processor patches just then it may go on to run as it was.
+# One that traces forks then meets the int3 of a patch that is over: "Oops: int3".
+qemu_amd64() {
+	local qemu=$CACHE/qemu/usr/bin/qemu-system-x86_64
+
+	[[ -x $qemu ]] && echo "$qemu" || echo qemu-system-x86_64
+}
+
 # parse_options ARGUMENT...: sets kernel by "-k KERNEL", and arguments to what
 # comes behind the options
 parse_options() {
