@@ -93,7 +93,7 @@ static const struct metric {
  * @surplus:  what was counted beyond that rate
  * @count:    what was counted since it holds
  * @since_ns: since when it holds
- * @last_ns:  the entry before
+ * @last_ns:  the tick of the entry before
  * @quiet_ns: until when nothing is run
  */
 struct alert {
@@ -519,35 +519,50 @@ static double alert_count(const struct monitor *monitor,
 }
 
 /*
- * A rate holds as long as what was counted since then keeps up with it: faults
- * come in bursts, and many an interval of them has none. What a burst is ahead
- * makes up for a pause of a second, or half of what the rate has to hold if
- * that is less, and not for a longer one.
+ * All of the last tick is known: a rate holds as long as what was counted since
+ * then keeps up with it, for faults come in bursts, and many an interval of them
+ * has none. What a burst is ahead makes up for a pause of a second, or half of
+ * what the rate has to hold if that is less, and not for a longer one.
  */
-static void check_alert(struct monitor *monitor, const struct entry *entry)
+static void end_tick(struct alert *alert)
 {
-	struct alert *alert = &monitor->alert;
-	__u64 ns = entry->time_ns - alert->last_ns;
-	double count, seconds, pause = alert->seconds / 2;
+	double pause = alert->seconds / 2, most;
 
-	/* Before the first one time does not count, nor does what was then. */
-	if (!alert->last_ns) {
-		alert->last_ns = entry->time_ns;
-		alert->since_ns = entry->time_ns;
-		return;
-	}
-	alert->last_ns = entry->time_ns;
-	count = alert_count(monitor, entry, ns);
-	alert->count += count;
-	alert->surplus += count - alert->rate * (double)ns / 1e9;
-	if (alert->surplus > alert->rate * (pause < 1 ? pause : 1))
-		alert->surplus = alert->rate * (pause < 1 ? pause : 1);
+	most = alert->rate * (pause < 1 ? pause : 1);
+	if (alert->surplus > most)
+		alert->surplus = most;
 	if (alert->surplus < 0) {
 		alert->surplus = 0;
 		alert->count = 0;
-		alert->since_ns = entry->time_ns;
-		return;
+		alert->since_ns = alert->last_ns;
 	}
+}
+
+/* Of the entries of one tick the first takes the time, and all are counted. */
+static void check_alert(struct monitor *monitor, const struct entry *entry)
+{
+	struct alert *alert = &monitor->alert;
+	double count, seconds;
+	__u64 ns;
+
+	if (!alert->last_ns) {
+		alert->last_ns = entry->time_ns;
+		alert->since_ns = entry->time_ns;
+	}
+	/* Before the first tick time does not count, nor does what was then. */
+	if (entry->time_ns == alert->since_ns)
+		return;
+	ns = entry->time_ns - alert->last_ns;
+	if (ns) {
+		end_tick(alert);
+		alert->surplus -= alert->rate * (double)ns / 1e9;
+		alert->last_ns = entry->time_ns;
+	}
+	count = alert_count(monitor, entry, ns);
+	alert->count += count;
+	alert->surplus += count;
+	if (alert->surplus < 0)
+		return;
 
 	seconds = (double)(entry->time_ns - alert->since_ns) / 1e9;
 	if (seconds < alert->seconds || entry->time_ns < alert->quiet_ns)

@@ -319,6 +319,15 @@ static void feed(struct alarm *alarm, double seconds, __u64 count)
 		alarm->first = (double)(alarm->now - BEGIN_NS) / 1e9;
 }
 
+/* Ticks so far apart, with a record of each of ten processes. */
+static void feed_ten(struct alarm *alarm, unsigned int ticks, double seconds,
+		     __u64 count)
+{
+	while (ticks--)
+		for (int i = 0; i < 10; i++)
+			feed(alarm, i ? 0 : seconds, count);
+}
+
 /* Entries each tick for so long, of which every @nth has a count. */
 static void feed_for(struct alarm *alarm, double seconds, unsigned int nth,
 		     __u64 count)
@@ -378,6 +387,21 @@ static void test_alarms(void)
 	feed(&alarm, 0, 1000000);
 	feed_for(&alarm, 3, 1, 4);
 	ok_eq(alarm.fired, 0, "alert: what was before the first tick is no rate");
+
+	alarm = new_alarm("major=500/s:1s");
+	feed_ten(&alarm, 60, 1, 49);
+	ok_eq(alarm.fired, 0, "alert: ten processes, below the rate in sum");
+	feed_ten(&alarm, 3, 1, 60);
+	ok_eq(alarm.fired, 1, "alert: and above it, at a tick each second");
+	alarm = new_alarm("major=500/s:10s");
+	feed_ten(&alarm, 6, 2, 120);
+	ok(alarm.fired == 1 && about(alarm.first, 12),
+	   "alert: and with long ticks, for a long time");
+	alarm = new_alarm("major=500/s:0.08s");
+	feed_ten(&alarm, 2, 0.05, 3);
+	ok_eq(alarm.fired, 0, "alert: not at the first tick");
+	feed_ten(&alarm, 1, 0.05, 3);
+	ok_eq(alarm.fired, 1, "alert: for less time than two ticks");
 
 	alarm = new_alarm("cpu=90%:10s");
 	feed_for(&alarm, 20, 1, 44);
