@@ -83,7 +83,8 @@
  * @min_flt:	 minor faults since the sample before, in all
  * @maj_flt:	 major faults since the sample before, in all
  * @cpu_percent: CPU time spent since the sample before, in percent of one
- *		 CPU, rounded: two busy processes on two CPUs make 200
+ *		 CPU, rounded: two busy processes on two CPUs make 200; of the
+ *		 time since then, or of the interval if that is longer
  */
 struct mp3_sample {
 	unsigned long jiffies;

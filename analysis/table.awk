@@ -3,7 +3,9 @@
 # Makes the table that gnuplot draws out of the samples that monitor prints.
 # Follows lines.awk. Variables: hz (clock ticks a second), columns (of the chart in the terminal),
 # cut (whether the last line lacks its newline). Samples that processes.awk has
-# made have the interval, in seconds, and what they are called.
+# made have the interval, in seconds, and what they are called; the CPU percent
+# of these are of the time since the sample before, and those of monitor of the
+# interval of sampling, if that is longer.
 #
 # The first line is a comment, the totals. Three blocks follow, two blank lines
 # apart: the samples themselves, the averages of each second, and those of each
@@ -78,13 +80,15 @@ function most(a, b) { return a > b ? a : b }
 
 function clear() { sum_min = sum_maj = sum_cpu = sum_time = 0 }
 
-# Adds what row @i did in @time seconds of it.
-function add(i, time,    share)
+# Adds what row @i did in @time seconds of it. Its CPU percent are of @period: in
+# sum they are right by that alone. By itself a row has those of the sample, since
+# what the scheduler noted just before a short one could be more than its time.
+function add(i, time, period,    share)
 {
 	share = time / (to[i] - from[i])
 	sum_min += min_flt[i] * share
 	sum_maj += maj_flt[i] * share
-	sum_cpu += cpu[i] * time
+	sum_cpu += cpu[i] * period * share
 	sum_time += time
 }
 
@@ -102,7 +106,7 @@ function averages(seconds,    i, begin)
 	for (i = 1; i <= rows; i++) {
 		if (!sum_time)
 			begin = from[i]
-		add(i, to[i] - from[i])
+		add(i, to[i] - from[i], seconds ? period[i] : to[i] - from[i])
 		if (to[i] < end[i] && (sum_time < seconds - usual / 2 ||
 				       end[i] - to[i] < seconds / 2))
 			continue
@@ -130,11 +134,22 @@ function resampled(parts,    i, j, k, begin, stop, width, overlap)
 		for (j = i; j <= rows && from[j] < stop; j++) {
 			overlap = least(to[j], stop) - most(from[j], begin)
 			if (overlap > 0)
-				add(j, overlap)
+				add(j, overlap, period[j])
 		}
 		if (sum_time)
 			write(begin, stop)
 	}
+}
+
+# The interval of sampling, in clock ticks: it need not be a whole number of them.
+# Where a sample is late, the next one comes the sooner.
+function usual_interval(    delta, count, sum)
+{
+	for (delta = int(usual / 2) + 1; delta < 1.5 * usual; delta++) {
+		count += seen[delta]
+		sum += delta * seen[delta]
+	}
+	return sum / count
 }
 
 END {
@@ -143,7 +158,7 @@ END {
 
 	# The first sample of a stretch has none before it: it covers the usual
 	# time. A stretch ends where nothing was sampled for more than a second.
-	usual = interval ? interval : usual ? usual / hz : 0.05
+	usual = interval ? interval : usual ? usual_interval() / hz : 0.05
 	longest = most(1, 3 * usual)
 	start = to[1]
 	for (i = 1; i <= rows; i++) {
@@ -151,8 +166,11 @@ END {
 		begins[i] = i == 1 || to[i] - to[i - 1] > longest
 		gaps += begins[i]
 		from[i] = begins[i] ? to[i] - usual : to[i - 1]
-		cpu_time += cpu[i] * (to[i] - from[i])
-		time += to[i] - from[i]
+		period[i] = to[i] - from[i]
+		time += period[i]
+		if (!interval)
+			period[i] = most(period[i], usual)
+		cpu_time += cpu[i] * period[i]
 	}
 	gaps--
 	for (i = rows; i >= 1; i--)

@@ -33,7 +33,9 @@ file == 3 && /^[0-9]/ {
 	}
 	minor += $2
 	major += $3
-	busy[major > 0] += $4 * ($1 - tick)
+	# Percent of the interval of 12.5 clock ticks, or of what took longer.
+	if (samples++)
+		busy[major > 0] += $4 * ($1 - tick > 12.5 ? $1 - tick : 12.5)
 	ticks[major > 0] += $1 - tick
 	tick = $1
 }
