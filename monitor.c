@@ -1051,6 +1051,7 @@ static void parse_options(struct monitor *monitor, int argc, char **argv)
 			break;
 		case OPT_PROCESSES:
 			monitor->records = true;
+			arguments.printing = true;
 			break;
 		case OPT_TOP:
 			monitor->top = &top;

@@ -34,6 +34,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "mp3_uapi.h"
@@ -66,7 +67,7 @@ static inline const char *mp3_strerror(int err)
 	case EACCES:
 		return "Permission denied (root may, and whom a udev rule lets)";
 	case EPERM:
-		return "Operation not permitted (not your process, or one not to be traced)";
+		return "Operation not permitted (not your process, one not to be traced, or a device that is refused here)";
 	case EEXIST:
 		return "Already registered";
 	case EPROTO:
@@ -218,8 +219,16 @@ static inline int mp3_reader_map(struct mp3_reader *reader, const char *path,
 	if (reader->fd < 0)
 		goto fail_errno;
 
-	/* Reading a mapping behind a file's end is a SIGBUS, not an error. */
-	if (!fstat(reader->fd, &stat) && S_ISREG(stat.st_mode)) {
+	/*
+	 * Reading a mapping behind a file's end is a SIGBUS, not an error; and
+	 * so it is with block devices and /dev/zero (major number 1).
+	 */
+	if (fstat(reader->fd, &stat))
+		goto fail_errno;
+	if (!S_ISREG(stat.st_mode) &&
+	    (!S_ISCHR(stat.st_mode) || major(stat.st_rdev) == 1))
+		goto fail;
+	if (S_ISREG(stat.st_mode)) {
 		if (stat.st_size < (off_t)(MP3_OFF_HEADER + page))
 			goto fail;
 		if (max > MP3_OFF_HEADER / size)

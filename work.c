@@ -198,8 +198,9 @@ int main(int argc, char **argv)
 	printf("[%d] ends (checksum of the accesses: %016llx)\n", pid,
 	       load.checksum);
 
+	/* Whoever started this may have unregistered it. */
 	error = mp3_unregister(pid);
-	if (error)
+	if (error && error != -ESRCH)
 		errx(1, MP3_STATUS_PATH ": %s", mp3_strerror(error));
 
 	return 0;

@@ -23,13 +23,16 @@ do for [file = 1:2] {
 	do for [panel = 1:3] {
 		set title sprintf('%s, %s', STATE[panel], WHERE[file]) \
 			textcolor rgb INK
-		# One key is enough: in the upper row it would cover the lines.
+		# One key is enough, where it covers no line.
+		if (file == 2 && panel == 3) {
+			set key top right samplen 2 textcolor rgb INK
+		} else {
+			unset key
+		}
 		if (file == 1) {
 			set xrange [45:55]
-			unset key
 		} else {
 			set xrange [0:*]
-			set key bottom left samplen 2 textcolor rgb INK
 		}
 		set ylabel (panel == 1 ? '% of gaps that are longer' : '') \
 			textcolor rgb INK

@@ -69,7 +69,8 @@ refuses 2 monitor --format xml && refuses 2 monitor --time never &&
 	refuses 2 monitor --since x && refuses 2 monitor --since -1 &&
 	refuses 2 monitor --for 3 && refuses 2 monitor --pid 0 &&
 	refuses 2 monitor --pid 1x && refuses 2 monitor --top --follow &&
-	refuses 2 monitor --top --format csv && refuses 2 monitor --what
+	refuses 2 monitor --top --format csv && refuses 2 monitor --top --processes &&
+	refuses 2 monitor --what
 ok "bad usage is one line and status 2"
 taken=
 for condition in major major=100 major=100/s major=100/s:2 major=100/s:2sx \

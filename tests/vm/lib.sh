@@ -33,7 +33,10 @@ die() { say "$@"; exit 1; }
 usage_error() { say "$* (see --help)"; exit 2; }
 
 # The comment at the top of a script, from its fourth line on, is its --help.
-help() { sed -n '4,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0; }
+# Where the script is has to be known before it goes elsewhere.
+self=$(realpath "$0")
+readonly self
+help() { sed -n '4,/^[^#]/s/^# \{0,1\}//p' "$self"; exit 0; }
 
 kernel_names() { awk 'NF { print $1 }' <<<"$KERNELS"; }
 
