@@ -69,7 +69,7 @@ static void become(const struct who *who)
 	if (setgroups(0, NULL) || prctl(PR_SET_KEEPCAPS, 1) ||
 	    setresgid(who->gid[0], who->gid[1], who->gid[2]) ||
 	    setresuid(who->uid[0], who->uid[1], who->uid[2]))
-		err(1, "change of ids");
+		err(255, "change of ids");
 	set_caps(who->caps | who->idle, who->caps);
 }
 
@@ -619,7 +619,7 @@ static void test_user_namespace(void)
 	pid_t users = target(&user, DUMPABLE);
 	pid_t own = target(&stranger, DUMPABLE);
 	pid_t own_undumpable = target(&stranger, !DUMPABLE);
-	int ready[2], go[2], i;
+	int ready[2], go[2], status, i;
 	pid_t pid;
 	char byte;
 
@@ -639,10 +639,11 @@ static void test_user_namespace(void)
 	wait_ready(ready);
 	write_map(pid, "uid_map");
 	write_map(pid, "gid_map");
-	memset((void *)seen, 0xff, NS_RESULTS * sizeof(*seen));
+	memset((void *)seen, 0x55, NS_RESULTS * sizeof(*seen));
 	if (write(go[1], "", 1) != 1)
 		err(1, "write");
-	waitpid(pid, NULL, 0);
+	if (waitpid(pid, &status, 0) != pid || status)
+		errx(1, "root of a user namespace: status %d", status);
 	for (i = 0; i < NS_RESULTS; i++)
 		ok_eq(seen[i], results[i].want, results[i].name);
 	unlink(PROGRAM);

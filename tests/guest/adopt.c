@@ -361,13 +361,15 @@ static long done_by(const bool *is_listed, bool at_end)
 	return sum;
 }
 
+static unsigned int born_late;	/* processes, of whom all has to be told */
+
 /*
  * Whoever has a record has a first and a last one, and no more faults than it
  * made. Whoever was born of such a parent when F had returned has all of them.
  */
 static bool tallies_are_right(const struct account *account, bool no_escape)
 {
-	unsigned int i, wrong = account->unknown, late = 0;
+	unsigned int i, wrong = account->unknown;
 	struct tally *tally, *parent;
 
 	for (i = 0; i < account->nr; i++) {
@@ -389,7 +391,7 @@ static bool tallies_are_right(const struct account *account, bool no_escape)
 		parent = account_find(account, entry->waiter);
 		if (!no_escape && (!parent || !parent->records))
 			continue;
-		late++;
+		born_late++;
 		if (!tally_is_right(tally) && wrong++ < 5) {
 			diag("born late, of %d:", entry->waiter);
 			tally_diag(tally);
@@ -452,31 +454,19 @@ static void storms(unsigned int first, const struct kind *kind)
 	bool all = true;
 
 	counted = 0;
-	for (i = 0; i < ROUNDS && (!i || time(NULL) < end); i++) {
+	born_late = 0;
+	for (i = 0; i < ROUNDS && (!born_late || time(NULL) < end); i++) {
 		if (storm_round(first + i, kind))
 			continue;
 		diag("seed %u", first + i);
 		all = false;
 	}
-	ok(all, "F amid rounds of a storm: %s", kind->name);
-	diag("%u rounds, %u processes in them", i, counted);
+	ok(all && born_late, "F amid rounds of a storm: %s", kind->name);
+	diag("%u rounds, %u processes in them, %u born when F had returned", i,
+	     counted, born_late);
 }
 
 /* ---- One moment at a time ---- */
-
-/* Waits until a process sleeps where it was told to. */
-static void await_delay(pid_t pid)
-{
-	struct stat_line stat;
-	int i;
-
-	for (i = 0; i < 60000; i++) {
-		if (stat_of(pid, &stat) && stat.state == 'D')
-			return;
-		sleep_ms(1);
-	}
-	errx(1, "%d does not get there", pid);
-}
 
 /*
  * Its memory is gone, and its child is still its own: nobody's, if who ends is
@@ -497,13 +487,13 @@ static void amid_exit(void)
 		skip(name, "no kprobes");
 	} else {
 		tell(1, 'x', 0);
-		await_delay(who[1]);
+		await_state(who[1], 'D');
 		must('F', who[0]);
 		taken = listed(who[2]) == 1 && listed(who[3]) == 1;
 		tell(0, 'w', who[1]);
 		wait_tick();
 		ok(taken & LISTS(who[0], who[2], who[3]), "%s", name);
-		delay_over();
+		fail_unload();
 	}
 	close_stage(who, 4);
 	wait_idle(&ring);
@@ -530,12 +520,12 @@ static void amid_fork(const char *symbol, const char *name)
 	}
 	if (write(stage[1][0], &order, sizeof(order)) < 0)
 		err(1, "write");
-	await_delay(who[1]);
+	await_state(who[1], 'D');
 	must('F', who[0]);
 	if (read(stage[1][0], &answer, sizeof(answer)) != sizeof(answer))
 		err(1, "read");
 	who[2] = answer;
-	delay_over();
+	fail_unload();
 	taken = LISTS(who[0], who[1], who[2]);
 	who[3] = tell(2, 'f', 3);
 	tell(3, 'm', 50);

@@ -515,8 +515,11 @@ static void until_unregistered(void)
 	must('F', who[0]);
 	ok(LISTS(who[0], who[1]), "F after R follows, and takes the child");
 	who[2] = tell(1, 'f', 2);
+	/* Before a tick takes it out: it is followed no more from U on. */
+	set_interval("10000");
 	must('U', who[0]);
 	who[3] = tell(0, 'f', 3);
+	set_interval("50");
 	ok(LISTS(who[1], who[2]), "an unregistered one has no followed child");
 	who[4] = tell(1, 'f', 4);
 	ok(LISTS(who[1], who[2], who[4]), "but its children go on, and have");
@@ -533,6 +536,55 @@ static void until_unregistered(void)
 	must('F', who[0]);
 	ok(lists(who, 7), "F of the first takes all of those who had left");
 	close_stage(who, 7);
+	wait_idle(&ring);
+}
+
+static int probe_calls(void)
+{
+	FILE *file = fopen("/sys/module/fail/parameters/calls", "re");
+	int calls;
+
+	if (!file || fscanf(file, "%d", &calls) != 1)
+		err(1, "calls of the probe");
+	fclose(file);
+
+	return calls;
+}
+
+/* Has the actor fork: whether the probe was called. */
+static bool fork_is_watched(void)
+{
+	int before = probe_calls();
+	pid_t pid = tell(0, 'f', 1);
+
+	tell(1, 'x', 0);
+	tell(0, 'w', pid);
+	return probe_calls() != before;
+}
+
+static void watched_while_followed(void)
+{
+	static const char name[] = "forks are watched while one is followed, and not for long after";
+	pid_t pid = open_stage();
+	bool watched, again;
+	int i;
+
+	must('F', pid);
+	if (!fail_load(pid, "mp3_on_fork", 0, 0)) {
+		no_kprobes("mp3_on_fork");
+		skip(name, "no kprobes");
+	} else {
+		watched = fork_is_watched();
+		must('U', pid);
+		/* Only a probe that stays is there after a minute. */
+		for (i = 0; i < 600 && fork_is_watched(); i++)
+			sleep_ms(100);
+		must('F', pid);
+		again = fork_is_watched();
+		ok(watched && i < 600 && again, "%s", name);
+		fail_unload();
+	}
+	close_stage(&pid, 1);
 	wait_idle(&ring);
 }
 
@@ -673,10 +725,8 @@ static void base_of_descendants(void)
 		tell(i, 'm', 100 + i);
 	for (i = 0; i < 4; i++) {
 		/* It sleeps once it reads, and does nothing any more. */
-		do {
-			sleep_ms(1);
-			stat_of(who[i], &stat);
-		} while (stat.state != 'S');
+		await_state(who[i], 'S');
+		stat_of(who[i], &stat);
 		usage.ru_minflt = stat.flt[0];
 		usage.ru_majflt = stat.flt[2];
 		note(AT_BASE, who[i], 0, &usage, false);
@@ -781,6 +831,7 @@ int main(int argc, char **argv)
 
 	children_to_come();
 	until_unregistered();
+	watched_while_followed();
 	present_descendants();
 	of_a_user();
 	in_a_pid_namespace();

@@ -374,7 +374,8 @@ static void test_interval_writer(void)
 	} else {
 		for (i = 0; i < 5; i++) {
 			must_load("");
-			fail_load(getpid(), last_step, "delay_ms=100");
+			if (fail_load(getpid(), last_step, "delay_ms=100"))
+				errx(1, "no kprobe at %s", last_step[0]);
 			good &= unload() == 0;
 			fail_unload();
 		}

@@ -5,7 +5,8 @@
  */
 #include "tree.h"
 
-#define SECONDS	3
+#define SECONDS	3	/* at least */
+#define REFILL	6000	/* forks that take more than the reserve's 4096 entries */
 #define FORKERS	4
 
 static bool *over;
@@ -36,37 +37,33 @@ static void by_fork(void)
 	waitpid(pid, NULL, 0);
 }
 
+static unsigned long *nr_forks;	/* of all forkers */
+
+static unsigned long forks_so_far(void)
+{
+	return __atomic_load_n(nr_forks, __ATOMIC_RELAXED);
+}
+
 static void *fork_on(void *arg)
 {
 	void (*fork_one)(void) = arg;
-	uintptr_t nr = 0;
 
-	for (; !is_over(); nr++)
+	while (!is_over()) {
 		fork_one();
-	return (void *)nr;
+		__atomic_add_fetch(nr_forks, 1, __ATOMIC_RELAXED);
+	}
+	return NULL;
 }
 
-/**
- * struct load - what the forkers share with the test
- * @forks:   how many there were
- * @min_flt: faults of all of them
- */
-static struct load {
-	unsigned long forks;
-	long min_flt;
-} *loads;
-
 /* Half of them are threads of one process, for whom one lock is not enough. */
-static void fork_with_thread(struct load *load, void (*fork_one)(void))
+static void fork_with_thread(void (*fork_one)(void))
 {
 	pthread_t thread;
-	void *forks;
 
 	if (pthread_create(&thread, NULL, fork_on, fork_one))
 		errx(1, "pthread_create");
-	load->forks = (uintptr_t)fork_on(fork_one);
-	pthread_join(thread, &forks);
-	load->forks += (uintptr_t)forks;
+	fork_on(fork_one);
+	pthread_join(thread, NULL);
 	_exit(0);
 }
 
@@ -88,33 +85,40 @@ static void count_records(unsigned long *first, unsigned long *last,
 	}
 }
 
-static void run(const char *name, const char *params, void (*fork_one)(void))
+/* For some seconds, and until there were so many or it has been two minutes. */
+static void run(const char *name, const char *params, void (*fork_one)(void),
+		unsigned long least)
 {
-	unsigned long forks = 0, first, last;
+	unsigned long forks, first, last;
 	struct rusage usage;
 	long due = 0, min_flt;
 	struct totals sum;
 	pid_t pids[FORKERS];
+	time_t begin;
 	int i;
 
 	reload(params);
 	*over = false;
+	*nr_forks = 0;
 	fflush(stdout);
 	for (i = 0; i < FORKERS; i++) {
 		pids[i] = fork_child();
 		if (!pids[i]) {
 			/* Its faults so far are no matter: it is all or none. */
 			command('F', getpid());
-			fork_with_thread(&loads[i], fork_one);
+			fork_with_thread(fork_one);
 		}
 	}
-	sleep(SECONDS);
+	begin = time(NULL);
+	do {
+		sleep(SECONDS);
+	} while (forks_so_far() < least && time(NULL) - begin < 120);
 	__atomic_store_n(over, true, __ATOMIC_RELEASE);
 	for (i = 0; i < FORKERS; i++) {
 		wait4(pids[i], NULL, 0, &usage);
 		due += usage.ru_minflt;
-		forks += loads[i].forks;
 	}
+	forks = forks_so_far();
 	/* Where ticks are rare, the last of them is still to come. */
 	set_interval("50");
 	wait_idle(&ring);
@@ -122,7 +126,7 @@ static void run(const char *name, const char *params, void (*fork_one)(void))
 		errx(1, "the ring of records has lapped");
 	count_records(&first, &last, &min_flt);
 	sum = ring_sum(&ring, 0);
-	diag("%s: %lu forks, %lu a second", name, forks, forks / SECONDS);
+	diag("%s: %lu forks", name, forks);
 	ok(!ring.header->dropped && !procs.header->dropped,
 	   "%s: nobody is dropped", name);
 	if (!ok(first == forks + FORKERS && last == first && forks,
@@ -138,22 +142,6 @@ static void run(const char *name, const char *params, void (*fork_one)(void))
 }
 
 /* ---- Faster than entries can be had ---- */
-
-/* Has the second small allocation of a process wait, and fail then. */
-static bool delay_allocation(pid_t pid, int delay_ms)
-{
-	/* By the names that different kernels have for it */
-	static const char *const calls[] = {
-		"__kmalloc_cache_noprof nth=2", "kmalloc_trace nth=2",
-		"kmem_cache_alloc_trace nth=2",
-	};
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(calls); i++)
-		if (delay_once(pid, calls[i], delay_ms))
-			return true;
-	return false;
-}
 
 /* Forks as many as it is told to, and says when that is done. */
 static void __attribute__((noreturn)) fork_when_told(int from, int to)
@@ -225,7 +213,7 @@ static void run_out(void)
 		follow_when_told(go[0]);
 	must('F', forker);
 	ms = fork_some(some, order[1], answer[0]);
-	delayed = delay_allocation(follower, 1000 + 2 * ms * many / some);
+	delayed = fail_allocation(follower, 2, 1000 + 2 * ms * many / some);
 	if (write(go[1], "", 1) != 1)
 		err(1, "pipe");
 	sleep_ms(300);
@@ -248,7 +236,7 @@ static void run_out(void)
 	 */
 	must('F', getpid());
 	must('U', getpid());
-	delay_over();
+	fail_unload();
 }
 
 int main(void)
@@ -257,12 +245,12 @@ int main(void)
 	write_file(PID_MAX_PATH, "4194304");
 	open_rings();
 	over = shared_memory(sizeof(*over));
-	loads = shared_memory(FORKERS * sizeof(*loads));
+	nr_forks = shared_memory(sizeof(*nr_forks));
 
-	run("vfork", "records=1000000", by_vfork);
-	run("fork", "records=1000000", by_fork);
+	run("vfork", "records=1000000", by_vfork, REFILL);
+	run("fork", "records=1000000", by_fork, 1);
 	run("vfork without ticks", "records=1000000 interval_ms=10000",
-	    by_vfork);
+	    by_vfork, REFILL);
 	run_out();
 	reload("");
 

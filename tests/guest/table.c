@@ -188,8 +188,6 @@ static pid_t start(int how, const char *const argv[])
 		return pid;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	/* The program behind it has it, too: who hangs is killed. */
-	alarm(120);
 	fd = open(REPORT, O_WRONLY | O_CREAT | O_TRUNC, 0666);
 	if (fd < 0 || dup2(fd, 2) < 0)
 		err(1, "%s", REPORT);

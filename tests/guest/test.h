@@ -22,6 +22,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -301,6 +302,23 @@ static inline pid_t sleeper(void)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (;;)
 		pause();
+}
+
+/* ---- A memory cgroup ---- */
+
+#define CGROUPS	"/sys/fs/cgroup"
+#define CGROUP	CGROUPS "/mp3"
+
+static inline void make_cgroup(void)
+{
+	write_file(CGROUPS "/cgroup.subtree_control", "+memory");
+	if (mkdir(CGROUP, 0755))
+		err(1, CGROUP);
+}
+
+static inline void enter_cgroup(void)
+{
+	write_file(CGROUP "/cgroup.procs", "0");
 }
 
 #endif /* MP3_TEST_H */

@@ -57,6 +57,12 @@ idle
 ends 0 once 4 R 10000 && pid=$(sed -n 's/^\[\([0-9]*\)\].*/\1/p' out | head -1) && idle &&
 	monitor --processes --pid "$pid" 2>errors | awk '$3 ~ /L/ && $7 { found = 1 } END { exit !found }'
 ok "work: it unregisters itself"
+work --iterations 2 --pause 0.3 1 R 1 >out 2>errors &
+pid=$!
+until_true listed $pid
+echo "U $pid" >/proc/mp3/status
+wait $pid && [ "$(wc -l <out)" = 4 ] && [ ! -s errors ]
+ok "work: that somebody else has done so is no failure"
 once 4 R 10 2>errors >/dev/full
 [ $? = 1 ] && [ "$(wc -l <errors)" = 1 ]
 ok "work: what it cannot print is one line and status 1"
@@ -143,13 +149,18 @@ rmmod mp3
 refuses 1 work 4 R 10 && refuses 1 userapp true && refuses 1 userapp &&
 	refuses 1 monitor && refuses 1 readme-register && refuses 1 readme-read
 ok "without the module each says so in one line, and does nothing"
-insmod /mp3/mp3.ko records=64 interval_ms=5000
-ends 0 userapp -f sh -c 'seq 300 | while read -r _; do (:); done' &&
+insmod /mp3/mp3.ko records=64
+# It stands still while they come and go.
+ends 0 userapp -f sh -c 'kill -STOP $PPID; seq 300 | while read -r _; do (:); done
+		sleep 1; kill -CONT $PPID' &&
 	grep -q '^lost: [1-9]' errors && ! grep -q '^nothing was' errors
 ok "userapp: records that were lost are told of"
 rmmod mp3
 insmod /mp3/mp3.ko
 
+work 1 R 1 >iterations &
+pid=$!
+begin=$(cut -d . -f 1 /proc/uptime)
 for tool in work userapp monitor; do
 	ends 0 $tool --help && grep -q "^usage: $tool" out &&
 		ends 0 $tool --version && grep -q "^$tool.*[0-9]\.[0-9]" out
@@ -157,5 +168,8 @@ for tool in work userapp monitor; do
 	! $tool --help 2>errors >/dev/full && [ "$(wc -l <errors)" = 1 ]
 	ok "$tool: --help that cannot be printed is one line and a failure"
 done
+wait $pid && [ "$(grep -c iteration iterations)" = 20 ] &&
+	[ $(($(cut -d . -f 1 /proc/uptime) - begin)) -ge 18 ]
+ok "work: without options, 20 iterations a second apart"
 
 finish

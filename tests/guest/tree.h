@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
+#include "fail.h"
 #include "test.h"
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
@@ -104,29 +105,6 @@ static inline void reload(const char *params)
 	must_unload();
 	must_load(params);
 	open_rings();
-}
-
-/*
- * Has a kernel function do nothing, once, in that process: it sleeps for
- * @delay_ms instead. False where there are no kprobes.
- */
-static inline bool delay_once(pid_t pid, const char *symbol, int delay_ms)
-{
-	int fd = open("/mp3/fail.ko", O_RDONLY | O_CLOEXEC), ret;
-	char params[120];
-
-	snprintf(params, sizeof(params), "symbol=%s pid=%d delay_ms=%d",
-		 symbol, pid, delay_ms);
-	ret = fd < 0 ? -1 : syscall(SYS_finit_module, fd, params, 0);
-	close(fd);
-
-	return !ret;
-}
-
-static inline void delay_over(void)
-{
-	if (syscall(SYS_delete_module, "fail", O_NONBLOCK))
-		err(1, "unload fail");
 }
 
 static inline uint32_t nr_registered(void)
@@ -394,6 +372,20 @@ static inline bool stat_of(pid_t pid, struct stat_line *stat)
 			      &stat->flt[1], &stat->flt[2], &stat->flt[3]) != 7)
 		errx(1, "%s: %s", path, text);
 	return true;
+}
+
+/* Waits until a process sleeps: S, for something to come, or D, where it was told to. */
+static inline void await_state(pid_t pid, char state)
+{
+	struct stat_line stat;
+	int i;
+
+	for (i = 0; i < 60000; i++) {
+		if (stat_of(pid, &stat) && stat.state == state)
+			return;
+		sleep_ms(1);
+	}
+	errx(1, "%d is never in state %c", pid, state);
 }
 
 /* ---- The comparison ---- */

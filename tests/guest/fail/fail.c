@@ -24,7 +24,7 @@ MODULE_PARM_DESC(pid, "the process whose calls count");
 
 static int nth = 1;
 module_param(nth, int, 0444);
-MODULE_PARM_DESC(nth, "which of its calls (default 1: the first)");
+MODULE_PARM_DESC(nth, "which of its calls (default 1: the first; 0: none)");
 
 static long retval;
 module_param(retval, long, 0444);
@@ -35,6 +35,8 @@ module_param(delay_ms, uint, 0444);
 MODULE_PARM_DESC(delay_ms, "how long it sleeps before (default 0)");
 
 static atomic_t fail_calls = ATOMIC_INIT(0);
+module_param_named(calls, fail_calls.counter, int, 0444);
+MODULE_PARM_DESC(calls, "how many there were");
 
 /* Runs in the function's place, with its caller's stack: it may sleep. */
 static notrace long fail_instead(void)
