@@ -67,7 +67,7 @@ static inline const char *mp3_strerror(int err)
 	case EACCES:
 		return "Permission denied (root may, and whom a udev rule lets)";
 	case EPERM:
-		return "Operation not permitted (not your process, one not to be traced, or a device that is refused here)";
+		return "Operation not permitted (not yours, not to be traced, or refused here)";
 	case EEXIST:
 		return "Already registered";
 	case EPROTO:

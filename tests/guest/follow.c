@@ -564,7 +564,8 @@ static bool fork_is_watched(void)
 
 static void watched_while_followed(void)
 {
-	static const char name[] = "forks are watched while one is followed, and not for long after";
+	static const char name[] =
+		"forks are watched while one is followed, and not for long after";
 	pid_t pid = open_stage();
 	bool watched, again;
 	int i;

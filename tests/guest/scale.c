@@ -410,7 +410,7 @@ static pid_t child_with_pid(pid_t want, int *tell)
 /* False when a tick came in between: a machine that took ten seconds for it. */
 static bool pid_comes_again(void)
 {
-	long min_flt = 0, maj_flt = 0, ignore;
+	long min_flt = 0, maj_flt = 0, ignore = 0;
 	bool no_trace, registered, left, undisturbed;
 	struct totals sum;
 	uint64_t from;

@@ -151,6 +151,7 @@ refuses 1 work 4 R 10 && refuses 1 userapp true && refuses 1 userapp &&
 ok "without the module each says so in one line, and does nothing"
 insmod /mp3/mp3.ko records=64
 # It stands still while they come and go.
+# shellcheck disable=SC2016	# it is the other shell's parent
 ends 0 userapp -f sh -c 'kill -STOP $PPID; seq 300 | while read -r _; do (:); done
 		sleep 1; kill -CONT $PPID' &&
 	grep -q '^lost: [1-9]' errors && ! grep -q '^nothing was' errors
