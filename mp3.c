@@ -955,6 +955,7 @@ static void mp3_stop(void)
 static struct tracepoint *mp3_fork_tracepoint;
 static bool mp3_watching;	/* the probe is attached (mp3_follow_mutex) */
 static u64 mp3_adopting;	/* the tree that is being adopted (mp3_mutex) */
+static bool mp3_leaves_out;	/* somebody, for want of rights (mp3_follow_mutex) */
 
 /*
  * Fills the reserve. It is everybody's, so that nobody is charged for it: at
@@ -1086,6 +1087,22 @@ static void mp3_on_fork(void *data, struct task_struct *task,
 		queue_work(system_highpri_wq, &mp3_refill_work);
 }
 
+/* Whether F may take a process; that it may not is remembered. */
+static bool mp3_takes(const struct file *file, struct task_struct *task)
+{
+	int err = mp3_may_profile(file, task);
+
+	/*
+	 * -ESRCH: his, and on its way out. It has left its memory, and still is
+	 * the parent of its children.
+	 */
+	if (!err || err == -ESRCH)
+		return true;
+	mp3_leaves_out = true;
+
+	return false;
+}
+
 /*
  * One look at all processes for descendants of the tree. A parent is older than
  * its child, and so is whoever becomes its parent later: it comes before it in
@@ -1110,15 +1127,8 @@ static int mp3_adopt_present(const struct file *file, u64 tree, bool must)
 		process = mp3_find(task->signal);
 		if (process && READ_ONCE(process->tree) == tree)
 			continue;
-		/*
-		 * -ESRCH: his, and on its way out. It has left its memory, and
-		 * still is the parent of its children.
-		 */
-		err = mp3_may_profile(file, task);
-		if ((err && err != -ESRCH) || mp3_read_counts(task, &base)) {
-			err = 0;
+		if (!mp3_takes(file, task) || mp3_read_counts(task, &base))
 			continue;
-		}
 
 		raw_spin_lock(&mp3_lock);
 		if (process && process->flags & MP3_LAST)
@@ -1137,19 +1147,21 @@ static int mp3_adopt_present(const struct file *file, u64 tree, bool must)
 	return err == -ENOMEM ? err : 0;
 }
 
-/* Whether between @task and the tree there is one that F has left out. */
+/*
+ * Whether between @task and the tree there is one that F has left out. Of one
+ * that was reaped, and has no parent any more, and of an orphan nobody knows:
+ * where anybody is left out, they are.
+ */
 static bool mp3_left_out(struct task_struct *task, u64 tree)
 {
-	struct signal_struct *by;
-	bool left_out = false;
+	struct signal_struct *by = NULL;
+	bool left_out = mp3_leaves_out;
 
 	rcu_read_lock();
-	/* One that was reaped has no parent any more. */
-	if (pid_alive(task)) {
+	if (pid_alive(task))
 		by = mp3_ancestor(task, tree);
-		/* None: an orphan now, of one that was on its way out. */
-		left_out = by && by != rcu_dereference(task->real_parent)->signal;
-	}
+	if (by)
+		left_out = by != rcu_dereference(task->real_parent)->signal;
 	rcu_read_unlock();
 
 	return left_out;
@@ -1163,7 +1175,6 @@ static void mp3_ask(const struct file *file)
 {
 	struct mp3_process *process, *next;
 	bool again;
-	int err;
 
 	do {
 		again = false;
@@ -1173,9 +1184,7 @@ static void mp3_ask(const struct file *file)
 			if (process->asked)
 				continue;
 			again = true;
-			/* -ESRCH: his, and it has ended. */
-			err = mp3_may_profile(file, process->task);
-			if ((err && err != -ESRCH) ||
+			if (!mp3_takes(file, process->task) ||
 			    mp3_left_out(process->task, process->tree)) {
 				mp3_remove(process);
 				mp3_nr_processes--;
@@ -1194,6 +1203,7 @@ static void mp3_adopt(const struct file *file, u64 tree)
 	bool must = false;
 	int err;
 
+	mp3_leaves_out = false;
 	for (;;) {
 		mutex_lock(&mp3_mutex);
 		WRITE_ONCE(mp3_adopting, tree);

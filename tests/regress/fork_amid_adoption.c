@@ -5,11 +5,12 @@
  *
  * The bug: the probe saw that an adoption was under way, and entered the child
  * as one whose permission the adoption would ask; but that had asked for the
- * last time before, and the child stayed.
+ * last time before, and the child stayed. And one that was reaped by the time it
+ * was asked for stayed as well, since nobody knew any more below whom it was.
  */
 #include "../guest/tree.h"
 
-#define BYSTANDERS	300	/* that F has to look at, which takes a while */
+#define BYSTANDERS	1000	/* that F has to look at, which takes a while */
 
 static void become_user(void)
 {
@@ -18,15 +19,16 @@ static void become_user(void)
 		err(1, "change of ids");
 }
 
-/* Forks on and on, as the user. */
-static void __attribute__((noreturn)) fork_as_user(void)
+/* Forks on and on, as the user; the children live for a while, or end at once. */
+static void __attribute__((noreturn)) fork_as_user(bool lives)
 {
 	become_user();
 	for (;;) {
-		pid_t pid = fork_child();
+		pid_t pid = lives ? fork_child() : vfork();
 
 		if (!pid) {
-			usleep(500);
+			if (lives)
+				usleep(500);
 			_exit(0);
 		}
 		waitpid(pid, NULL, 0);
@@ -49,7 +51,7 @@ static pid_t start_mixed(void)
 		if (!fork_child()) {
 			for (i = 0; i < 4; i++)
 				if (!fork_child())
-					fork_as_user();
+					fork_as_user(i % 2);
 			for (;;)
 				pause();
 		}
