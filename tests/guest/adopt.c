@@ -297,6 +297,17 @@ static bool listing_is_right(pid_t root, bool *is_listed)
 
 /* ---- One round ---- */
 
+/* Waits until some have been born since, however slow the machine is. */
+static void await_births(void)
+{
+	unsigned int nr = __atomic_load_n(&table->nr, __ATOMIC_ACQUIRE);
+	int i;
+
+	for (i = 0; i < 5000 &&
+	     __atomic_load_n(&table->nr, __ATOMIC_ACQUIRE) < nr + 20; i++)
+		sleep_ms(1);
+}
+
 static pid_t some_child(pid_t root)
 {
 	unsigned int i;
@@ -418,6 +429,7 @@ static bool storm_round(unsigned int seed, const struct kind *kind)
 		usleep(500);
 	usleep(rand_r(&seed) % 5000);
 	good = follow_storm(root, kind);
+	await_births();
 	usleep(rand_r(&seed) % 10000);
 	__atomic_store_n(&storm->phase, STOPPED, __ATOMIC_RELEASE);
 	await_quiet(root);
