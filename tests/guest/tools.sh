@@ -132,6 +132,7 @@ monitor >&- 2>errors
 [ $? = 1 ] && [ "$(wc -l <errors)" = 1 ]
 ok "monitor: without a standard output it says so"
 refuses 2 monitor extra && refuses 1 monitor -d /dev/null &&
+	refuses 1 monitor -d /dev/zero &&
 	refuses 1 monitor -d /no/such && grep -q 'is the module loaded' errors
 ok "monitor: a wrong device is one line and status 1"
 chmod 755 /mp3
