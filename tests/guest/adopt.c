@@ -500,7 +500,7 @@ static void amid_exit(void)
 	} else {
 		tell(1, 'x', 0);
 		await_state(who[1], 'D');
-		must('F', who[0]);
+		command_or_die('F', who[0]);
 		taken = listed(who[2]) == 1 && listed(who[3]) == 1;
 		tell(0, 'w', who[1]);
 		wait_tick();
@@ -533,7 +533,7 @@ static void amid_fork(const char *symbol, const char *name)
 	if (write(stage[1][0], &order, sizeof(order)) < 0)
 		err(1, "write");
 	await_state(who[1], 'D');
-	must('F', who[0]);
+	command_or_die('F', who[0]);
 	if (read(stage[1][0], &answer, sizeof(answer)) != sizeof(answer))
 		err(1, "read");
 	who[2] = answer;

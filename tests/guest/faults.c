@@ -86,7 +86,7 @@ static void undo_register(void)
 	char *text = status_text(), *line;
 
 	for (line = text; *line; line = strchr(line, '\n') + 1)
-		must('U', atoi(line));
+		command_or_die('U', atoi(line));
 	free(text);
 }
 
@@ -97,7 +97,7 @@ static int do_unregister(void)
 
 static void undo_unregister(void)
 {
-	must('R', pid);
+	command_or_die('R', pid);
 }
 
 static int do_open(void)
@@ -268,11 +268,11 @@ int main(void)
 		ok(fail_each(&acts[i], 0) > 0,
 		   "%s: each of its allocations fails once, and nothing stays",
 		   acts[i].name);
-	must('R', pid);
+	command_or_die('R', pid);
 	ok(fail_each(&(struct act){ "U", do_unregister, undo_unregister, true },
 		     1) > 0,
 	   "U: allocates nothing");
-	must('U', pid);
+	command_or_die('U', pid);
 	kill(-pid, SIGKILL);
 
 	return done();

@@ -478,7 +478,7 @@ static void children_to_come(void)
 	pid_t who[9];
 
 	who[0] = open_stage();
-	must('F', who[0]);
+	command_or_die('F', who[0]);
 	who[1] = tell(0, 'f', 1);
 	ok(LISTS(who[0], who[1]), "a child of a followed process is registered");
 	who[2] = tell(1, 'f', 2);
@@ -509,31 +509,31 @@ static void until_unregistered(void)
 	pid_t who[9];
 
 	who[0] = open_stage();
-	must('R', who[0]);
+	command_or_die('R', who[0]);
 	who[1] = tell(0, 'f', 1);
 	ok(LISTS(who[0]), "a child of one that R registered is not");
-	must('F', who[0]);
+	command_or_die('F', who[0]);
 	ok(LISTS(who[0], who[1]), "F after R follows, and takes the child");
 	who[2] = tell(1, 'f', 2);
 	/* Before a tick takes it out: it is followed no more from U on. */
 	set_interval("10000");
-	must('U', who[0]);
+	command_or_die('U', who[0]);
 	who[3] = tell(0, 'f', 3);
 	set_interval("50");
 	ok(LISTS(who[1], who[2]), "an unregistered one has no followed child");
 	who[4] = tell(1, 'f', 4);
 	ok(LISTS(who[1], who[2], who[4]), "but its children go on, and have");
-	must('U', who[1]);
-	must('R', who[1]);
+	command_or_die('U', who[1]);
+	command_or_die('R', who[1]);
 	who[5] = tell(1, 'f', 5);
 	ok(LISTS(who[1], who[2], who[4]), "registered anew by R, it has none");
-	must('F', who[1]);
+	command_or_die('F', who[1]);
 	who[6] = tell(1, 'f', 6);
 	ok(LISTS(who[1], who[2], who[4], who[5], who[6]),
 	   "and by F it has, those of the time between, too");
-	must('U', who[6]);
+	command_or_die('U', who[6]);
 	ok(LISTS(who[1], who[2], who[4], who[5]), "a child can leave by itself");
-	must('F', who[0]);
+	command_or_die('F', who[0]);
 	ok(lists(who, 7), "F of the first takes all of those who had left");
 	close_stage(who, 7);
 	wait_idle(&ring);
@@ -570,17 +570,17 @@ static void watched_while_followed(void)
 	bool watched, again;
 	int i;
 
-	must('F', pid);
+	command_or_die('F', pid);
 	if (!fail_load(pid, "mp3_on_fork", 0, 0)) {
 		no_kprobes("mp3_on_fork");
 		skip(name, "no kprobes");
 	} else {
 		watched = fork_is_watched();
-		must('U', pid);
+		command_or_die('U', pid);
 		/* Only a probe that stays is there after a minute. */
 		for (i = 0; i < 600 && fork_is_watched(); i++)
 			sleep_ms(100);
-		must('F', pid);
+		command_or_die('F', pid);
 		again = fork_is_watched();
 		ok(watched && i < 600 && again, "%s", name);
 		fail_unload();
@@ -609,8 +609,8 @@ static void present_descendants(void)
 	tell(0, 'w', who[1]);
 	/* A sibling is no descendant. */
 	who[7] = tell(0, 'p', 7);
-	must('R', who[4]);
-	must('F', who[0]);
+	command_or_die('R', who[4]);
+	command_or_die('F', who[0]);
 	ok(LISTS(who[0], who[2], who[3], who[4], who[5], who[6]),
 	   "F takes all descendants, and no sibling");
 
@@ -682,7 +682,7 @@ static void of_a_user(void)
 	ok(LISTS(who[0], who[1], who[4], who[7], who[8]) &&
 	   tell(5, 'U', who[8]) == -EPERM,
 	   "what a followed one starts is followed, whatever its rights");
-	must('F', who[2]);
+	command_or_die('F', who[2]);
 	ok(LISTS(who[0], who[1], who[2], who[3], who[4], who[6], who[7], who[8]),
 	   "root may add the rest");
 	close_stage(who, 9);
@@ -702,7 +702,7 @@ static void in_a_pid_namespace(void)
 	ok(tell(1, 'F', who[0]) == -ESRCH, "outside's are none of them");
 	ok(listed(who[1]) == 1 && !listed(1) && !listed(3) &&
 	   becomes_registered(3), "outside they have other numbers");
-	must('F', who[0]);
+	command_or_die('F', who[0]);
 	ok(listed(who[0]) == 1 && becomes_registered(4) &&
 	   tell(3, 'l', who[0]) == 0, "F from outside takes them, too");
 	close_stage(who, 2);
@@ -732,7 +732,7 @@ static void base_of_descendants(void)
 		usage.ru_majflt = stat.flt[2];
 		note(AT_BASE, who[i], 0, &usage, false);
 	}
-	must('F', who[0]);
+	command_or_die('F', who[0]);
 	for (i = 0; i < 4; i++)
 		tell(i, 'm', 200);
 	for (i = 3; i >= 0; i--)
@@ -781,7 +781,7 @@ static void many_at_once(void)
 		for (i = 0; i < nr; i++)
 			while (!fork_child())
 				pause();
-		must('F', getpid());
+		command_or_die('F', getpid());
 		*registered = nr_registered();
 		kill(0, SIGKILL);
 	}

@@ -134,15 +134,15 @@ static struct grid start_grid(void)
 	struct grid grid;
 	int try = 0;
 
-	must('R', self);
+	command_or_die('R', self);
 	do {
-		must('U', self);
+		command_or_die('U', self);
 		grid.head = ring_head(&ring);
 		grid.ticks = ring.header->ticks;
 		grid.missed = ring.header->missed;
 		grid.begin = sample(grid.head - 1)->jiffies;
 		grid.step = ring.header->interval_ns / 1e9 * ring.header->hz;
-		must('R', self);
+		command_or_die('R', self);
 		grid.slack = jiffies_now() - grid.begin;
 	} while (grid.slack && ++try < 100);
 
@@ -252,7 +252,7 @@ static void grid_holds(unsigned int seconds, const char *when)
 		if (age >= ticks - window)
 			keep_least(&last, &seen);
 	} while (age < ticks);
-	must('U', self);
+	command_or_die('U', self);
 	if (!first.seen.ns || !last.seen.ns)
 		errx(1, "no sample for seconds");
 
@@ -300,7 +300,7 @@ static void long_intervals_hold(const char *ms, unsigned int samples)
 			seen[i] = see(&grid, i ? seen[i - 1].number + 1 : grid.head);
 			seen[i].late -= grid.slack;
 		}
-		must('U', self);
+		command_or_die('U', self);
 		qsort(seen, samples, sizeof(*seen), compare_late);
 		diag("late by %.0f, %.0f, %.0f clock ticks, less %ld of slack: least, median, most",
 		     seen[0].late, seen[samples / 2].late,
@@ -319,9 +319,9 @@ static void silence(void)
 	pid_t child = idle_child();
 	uint64_t head, ticks;
 
-	must('R', self);
-	must('U', self);
-	must('R', child);
+	command_or_die('R', self);
+	command_or_die('U', self);
+	command_or_die('R', child);
 	end_child(child);
 	wait_idle(&ring);
 	head = ring_head(&ring);
@@ -342,7 +342,7 @@ static void first_sample(void)
 		wait_sample(grid.head);
 		if (sample(grid.head)->jiffies - grid.begin < grid.step)
 			good = false;
-		must('U', self);
+		command_or_die('U', self);
 	}
 	ok(good, "the first sample comes an interval after registering, or later");
 }
@@ -380,12 +380,12 @@ static void last_sample(void)
 	set_interval("10000");
 	for (round = 0; round < 5 && (round < 2 || !one); round++) {
 		head = ring_head(&ring);
-		must('R', self);
+		command_or_die('R', self);
 		start = own_usage();
 		touch(100);
 		before = ring_head(&ring);
 		end = own_usage();
-		must('U', self);
+		command_or_die('U', self);
 		one = before == head && ring_head(&ring) == head + 1;
 		none = ring.header->processes == 0;
 		faults = sample(head)->min_flt;
@@ -411,20 +411,20 @@ static void one_of_two(void)
 	for (round = 0; round < 5 && (round < 2 || !silent); round++) {
 		set_interval("10000");
 		head = ring_head(&ring);
-		must('R', self);
+		command_or_die('R', self);
 		start = own_usage();
 		touch(100);
 		end = own_usage();
 		/* It has no fault from here on: it was at rest before. */
-		must('R', child);
-		must('U', self);
+		command_or_die('R', child);
+		command_or_die('U', self);
 		silent = ring_head(&ring) == head && ring.header->processes == 1;
 		set_interval("50");
 		wait_sample(head);
 		faults = sample(head)->min_flt;
 		counted = faults == (unsigned long)(end.min_flt - start.min_flt) &&
 			  faults >= 100;
-		must('U', child);
+		command_or_die('U', child);
 	}
 	end_child(child);
 	ok(silent, "U of one of two makes no sample");
@@ -449,11 +449,11 @@ static void early_last_sample(void)
 		/* Who has slept has no CPU time that is yet to be added. */
 		sleep_ms(1);
 		head = ring_head(&ring);
-		must('R', self);
+		command_or_die('R', self);
 		start = own_usage();
 		while (own_usage().cpu_us - start.cpu_us < 1000000)
 			;
-		must('U', self);
+		command_or_die('U', self);
 		want = (own_usage().cpu_us - start.cpu_us + 50000) / 100000;
 		if (ring_head(&ring) == head + 1)
 			break;
@@ -528,7 +528,7 @@ static void interval_changes(void)
 	head = ring_head(&ring);
 	sleep_ms(1000);
 	ok(ring_head(&ring) == head, "a longer interval takes effect at once");
-	must('U', self);
+	command_or_die('U', self);
 	set_interval("50");
 }
 
@@ -543,7 +543,7 @@ static void shortest_interval(void)
 	set_interval("1");
 	grid = start_grid();
 	wait_sample(grid.head + 300);
-	must('U', self);
+	command_or_die('U', self);
 	deadlines = ring.header->ticks + ring.header->missed - grid.ticks -
 		    grid.missed;
 	/* The last sample on the grid is the one before U's. */
@@ -572,7 +572,7 @@ static void hog(int cpu, int ready, int *arrived, long ms)
 	cpu_set_t set;
 	char byte;
 
-	must('R', getpid());
+	command_or_die('R', getpid());
 	CPU_ZERO(&set);
 	CPU_SET(cpu, &set);
 	if (sched_setaffinity(0, sizeof(set), &set) ||
@@ -631,7 +631,7 @@ static void missed_deadlines(void)
 	before = see(&grid, grid.head + 5);
 	stop_the_world(600);
 	after = see(&grid, ring_head(&ring) + 20);
-	must('U', self);
+	command_or_die('U', self);
 
 	missed = (after.deadline - before.deadline) -
 		 (after.number - before.number);

@@ -211,7 +211,7 @@ static void run_out(void)
 	follower = fork_child();
 	if (!follower)
 		follow_when_told(go[0]);
-	must('F', forker);
+	command_or_die('F', forker);
 	ms = fork_some(some, order[1], answer[0]);
 	delayed = fail_allocation(follower, 2, 1000 + 2 * ms * many / some);
 	if (write(go[1], "", 1) != 1)
@@ -234,8 +234,8 @@ static void run_out(void)
 	 * With the reserve full nothing passes by the probe when it is taken
 	 * out: what is patched meanwhile is not safe to run in an emulator.
 	 */
-	must('F', getpid());
-	must('U', getpid());
+	command_or_die('F', getpid());
+	command_or_die('U', getpid());
 	fail_unload();
 }
 

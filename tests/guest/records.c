@@ -53,13 +53,13 @@ static void test_header(void)
 
 	set_interval("7");
 	agree &= headers_agree() && procs.header->interval_ns >= 7000000;
-	must('R', getpid());
+	command_or_die('R', getpid());
 	touch(10);
 	wait_tick();
 	set_interval("10000");
 	agree &= headers_agree() && procs.header->ticks &&
 		 procs.header->processes == 1 && procs.header->cost_ns;
-	must('U', getpid());
+	command_or_die('U', getpid());
 	agree &= headers_agree() && !procs.header->processes;
 	ok(agree, "both headers say the same of the sampler");
 }
@@ -123,7 +123,7 @@ static void test_fields(void)
 	/* What it does on its way to sleep would be in a second record. */
 	await_state(pid, 'S');
 	before = now_ns();
-	must('R', pid);
+	command_or_die('R', pid);
 	wait_tick();
 	after = now_ns();
 	nr = records_of(pid, from, records, 8);
@@ -278,16 +278,16 @@ static void test_late_tick(void)
 		for (;;)
 			pause();
 	for (i = 0; i < 5 && nr != 1; i++) {
-		must('R', pid);
+		command_or_die('R', pid);
 		wait_tick();
 		if (!delay_once(getpid(), "cancel_delayed_work", 1000)) {
 			skip(name, "no kprobes");
-			must('U', pid);
+			command_or_die('U', pid);
 			kill_and_reap(pid);
 			return;
 		}
 		head = ring_head(&ring);
-		must('U', pid);
+		command_or_die('U', pid);
 		fail_unload();
 		sleep_ms(100);
 		nr = ring_head(&ring) - head;
@@ -307,9 +307,9 @@ static void test_unregister(void)
 	set_interval("10000");
 	from = procs_head();
 	sample = ring_head(&ring);
-	must('R', getpid());
+	command_or_die('R', getpid());
 	touch(100);
-	must('U', getpid());
+	command_or_die('U', getpid());
 	nr = records_of(getpid(), from, records, 4);
 	ok(nr == 1 && procs_head() == from + 1 &&
 	   records[0].flags == (MP3_FIRST | MP3_LAST) &&
@@ -323,15 +323,15 @@ static void test_unregister(void)
 	tell(0, 'm', 1);
 	from = procs_head();
 	sample = ring_head(&ring);
-	must('R', pid);
-	must('R', getpid());
+	command_or_die('R', pid);
+	command_or_die('R', getpid());
 	touch(100);
-	must('U', getpid());
+	command_or_die('U', getpid());
 	touch(1000);
 	ok(procs_head() == from, "with others registered it has none yet");
-	must('R', getpid());
+	command_or_die('R', getpid());
 	touch(100);
-	must('U', getpid());
+	command_or_die('U', getpid());
 	must_publish_nothing(sample);
 	set_interval("20");
 	wait_tick();
@@ -339,7 +339,7 @@ static void test_unregister(void)
 	ok(nr == 1 && records[0].flags == (MP3_FIRST | MP3_LAST) &&
 	   records[0].min_flt >= 200 && records[0].min_flt < 1000,
 	   "but one of both times in the next tick");
-	must('U', pid);
+	command_or_die('U', pid);
 	ok(ring_head(&ring) > sample && procs.header->processes == 0,
 	   "and so nothing is left");
 	kill_and_reap(pid);
@@ -371,8 +371,8 @@ static void test_poll(void)
 	ok(read(fd, &byte, 1) < 0 && errno == EINVAL, "read(2): EINVAL");
 	set_interval("10000");
 	first = readable(fd);
-	must('R', getpid());
-	must('U', getpid());
+	command_or_die('R', getpid());
+	command_or_die('U', getpid());
 	again = readable(fd);
 	ok(!first && again && !readable(fd),
 	   "poll: readable once after a record");
@@ -381,7 +381,7 @@ static void test_poll(void)
 	set_interval("20");
 	sleeper = open_stage();
 	tell(0, 'm', 1);
-	must('R', sleeper);
+	command_or_die('R', sleeper);
 	wait_tick();
 	readable(fd);
 	readable(ring.fd);
@@ -486,9 +486,9 @@ static void await_readers(uint64_t head)
 /* Each of its own faults; with the last one unregistered it is there. */
 static void publish_record(unsigned int nr)
 {
-	must('R', getpid());
+	command_or_die('R', getpid());
 	touch(nr % 7);
-	must('U', getpid());
+	command_or_die('U', getpid());
 	if (procs_head() != nr + 1)
 		errx(1, "record %u of %llu", nr,
 		     (unsigned long long)procs_head());
@@ -902,10 +902,10 @@ static void test_percent(void)
 	set_interval("50");
 	from = ring_head(&ring);
 	record = procs_head();
-	must('R', pid);
+	command_or_die('R', pid);
 	while (ring_head(&ring) < from + 100)
 		sleep_ms(10);
-	must('U', pid);
+	command_or_die('U', pid);
 	kill_and_reap(pid);
 	for (i = from; i < ring_head(&ring); i++) {
 		struct mp3_sample sample = sample_at(i);

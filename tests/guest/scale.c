@@ -181,8 +181,8 @@ static long pair_ns(void)
 
 	for (i = 0; i < PAIRS; i++) {
 		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &start);
-		must('R', getpid());
-		must('U', getpid());
+		command_or_die('R', getpid());
+		command_or_die('U', getpid());
 		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
 		took[i] = (end.tv_sec - start.tv_sec) * 1000000000 +
 			  end.tv_nsec - start.tv_nsec;
@@ -218,19 +218,19 @@ static void follow_all(void)
 		skip("followed or dropped, where there is no memory",
 		     "no kprobes");
 	} else {
-		must('F', getpid());
+		command_or_die('F', getpid());
 		left_out = dropped();
 		if (!ok(left_out && ring.header->processes + left_out ==
 			PROCESSES + 1,
 			"followed or dropped, where there is no memory"))
 			diag("%u are registered, %lu dropped",
 			     ring.header->processes, left_out);
-		must('U', getpid());
+		command_or_die('U', getpid());
 		fail_unload();
 	}
 	/* Those who were left out are found again. */
-	must('F', getpid());
-	must('U', getpid());
+	command_or_die('F', getpid());
+	command_or_die('U', getpid());
 	ok(lists(pids, PROCESSES), "F takes 10,000 children at once");
 }
 
@@ -278,9 +278,9 @@ static void ten_thousand(void)
 	start_processes();
 	/* No tick is to take the lock, and so CPU time, in between. */
 	write_file(INTERVAL_PATH, "10000");
-	must('R', pids[0]);
+	command_or_die('R', pids[0]);
 	alone = pair_ns();
-	must('U', pids[0]);
+	command_or_die('U', pids[0]);
 
 	from = ring_head(&ring);
 	register_charged();
@@ -294,9 +294,9 @@ static void ten_thousand(void)
 	ok(among < 4 * alone,
 	   "R and U take the same time beside 10,000 as beside one, but for a factor of 4");
 
-	must('U', pids[PROCESSES - 1]);
+	command_or_die('U', pids[PROCESSES - 1]);
 	ok(lists(pids, PROCESSES - 1), "one of 10,000 is unregistered, and no other");
-	must('R', pids[PROCESSES - 1]);
+	command_or_die('R', pids[PROCESSES - 1]);
 	ok(lists(pids, PROCESSES), "and it is listed when registered again");
 
 	give_all('U');
@@ -424,7 +424,7 @@ static bool pid_comes_again(void)
 	count_so_far(pid, &min_flt, &maj_flt);
 	min_flt = -min_flt;
 	maj_flt = -maj_flt;
-	must('R', pid);
+	command_or_die('R', pid);
 	end_child(pid, tell, &min_flt, &maj_flt);
 
 	child_with_pid(pid, &tell);

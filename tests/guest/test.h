@@ -128,7 +128,7 @@ static inline int command(char letter, pid_t pid)
 	return ret < 0 ? ret : 0;
 }
 
-static inline void must(char letter, pid_t pid)
+static inline void command_or_die(char letter, pid_t pid)
 {
 	int ret = command(letter, pid);
 

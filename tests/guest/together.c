@@ -97,7 +97,7 @@ int main(void)
 
 	open_rings();
 	/* With nothing registered each U would make a sample of its own. */
-	must('R', getpid());
+	command_or_die('R', getpid());
 	fflush(stdout);
 	for (i = 0; i < NR_ACTS; i++) {
 		pids[i] = fork_child();
@@ -108,7 +108,7 @@ int main(void)
 	for (i = NR_ACTS; i--;)
 		kill_and_reap(pids[i]);
 	set_interval("50");
-	must('U', getpid());
+	command_or_die('U', getpid());
 	wait_idle(&ring);
 
 	sum = ring_sum(&ring, 0);
