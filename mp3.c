@@ -11,31 +11,31 @@
  *		mp3_on_fork() for each that one of them starts from then on
  *	every interval: mp3_tick()
  *		mp3_read_counts() reads what each process has done,
- *		mp3_tell() makes a record of what is new and adds it to mp3_sum,
- *		mp3_emit() makes one sample of the sum,
+ *		mp3_emit_record() makes a record of what is new and adds it to mp3_sum,
+ *		mp3_emit_sample() makes one sample of the sum,
  *		mp3_ring_publish() puts both into their rings
- *	mmap of /dev/mp3, /dev/mp3_procs -> mp3_mmap() -> mp3_fault()
+ *	mmap of /dev/mp3, /dev/mp3_procs -> mp3_mmap() -> mp3_vm_fault()
  *		the ring's own pages, in user space: reading is no system call
  *
  * Locks, outer ones first:
  *
  *	mp3_follow_mutex
  *		whether forks are watched, and one F at a time
- *	mp3_mutex
+ *	mp3_sampler_mutex
  *		all state of the sampler and the registry, and who may publish.
  *		The tick sleeps on nothing else. Taken inside the kernel's lock
  *		of this module's parameters.
- *	mp3_lock
+ *	mp3_registry_lock
  *		what the probe in the fork path shares with the others: who is
  *		in the table, what was born, the reserve. It never sleeps; the
  *		table is read by RCU, too.
  *	sig->stats_lock, task->alloc_lock (the kernel's, of one process)
- *		taken inside mp3_mutex (counts, names) and outside of it
- *		(permission), never together, never inside mp3_lock
+ *		taken inside mp3_sampler_mutex (counts, names) and outside of it
+ *		(permission), never together, never inside mp3_registry_lock
  *	ring->wait.lock
- *		inside mp3_mutex, by the wake-up of poll
+ *		inside mp3_sampler_mutex, by the wake-up of poll
  *
- * Allocations are made outside of mp3_mutex, so that a tick never waits for
+ * Allocations are made outside of mp3_sampler_mutex, so that a tick never waits for
  * memory. Lifetimes: a registered process holds a reference on a task, and
  * through it the signal_struct with the totals, and one on its struct pid; so
  * neither can be reused before the last counts are read. An open file or a
@@ -81,27 +81,27 @@ static unsigned int mp3_major = MP3_MAJOR;
 module_param_named(major, mp3_major, uint, 0444);
 MODULE_PARM_DESC(major, "major number of the device, 0 for any (default 423)");
 
-static unsigned int mp3_nr_records = 65536;
-module_param_named(records, mp3_nr_records, uint, 0444);
+static unsigned int mp3_record_capacity = 65536;
+module_param_named(records, mp3_record_capacity, uint, 0444);
 MODULE_PARM_DESC(records, "entries of /dev/mp3_procs, 64..16777216 (default 65536)");
 
 /**
  * struct mp3_process - one registered process
- * @list:   in mp3_processes, what the sampler walks (mp3_mutex); before that
- *	    in mp3_born or, still without a process, in mp3_reserve (mp3_lock)
+ * @list:   in mp3_processes, what the sampler walks (mp3_sampler_mutex); before that
+ *	    in mp3_pending or, still without a process, in mp3_reserve (mp3_registry_lock)
  * @rcu:    for its end: the probe may be looking at it
  * @task:   a thread of it, its leader when a record was last made, pinned:
  *	    holds the signal_struct after it is reaped
  * @counts: as they were last collected
- * @switches: what mp3_switches() said before that, if @task is all of it
- * @told:   what of @counts is in records, or came before it was registered
+ * @switches: what mp3_read_switches() said before that, if @task is all of it
+ * @reported:   what of @counts is in records, or came before it was registered
  * @signal: its identity, from the first thread to the last
  * @flags:  those of its next record. With MP3_LAST it is registered no more,
  *	    and waits here for that record
- * @asked:  false while it is followed, but nobody has asked yet whether the
- *	    caller of F may (mp3_lock)
- * @tree:   number of the F that it is followed by, 0: not followed (mp3_lock)
- * @hash:   in mp3_table, by @signal (mp3_lock)
+ * @authorized:  false while it is followed, but nobody has asked yet whether the
+ *	    caller of F may (mp3_registry_lock)
+ * @follow_id:   number of the F that it is followed by, 0: not followed (mp3_registry_lock)
+ * @hash:   in mp3_table, by @signal (mp3_registry_lock)
  * @pid:    its tgid, pinned: the number that each pid namespace knows it by
  */
 struct mp3_process {
@@ -112,37 +112,37 @@ struct mp3_process {
 	struct task_struct *task;
 	struct mp3_counts counts;
 	u64 switches;
-	struct mp3_counts told;
+	struct mp3_counts reported;
 	struct signal_struct *signal;
 	u32 flags;
-	bool asked;
-	u64 tree;
+	bool authorized;
+	u64 follow_id;
 	struct hlist_node hash;
 	struct pid *pid;
 };
 
 static DEFINE_MUTEX(mp3_follow_mutex);	/* guards what section "Following" says */
 
-static DEFINE_MUTEX(mp3_mutex);	/* guards everything from here on ... */
+static DEFINE_MUTEX(mp3_sampler_mutex);	/* guards everything from here on ... */
 
 static unsigned int mp3_interval_ms = 50;
 static u64 mp3_interval_ns = 50 * NSEC_PER_MSEC;
-static u64 mp3_deadline;	/* of the next tick, on the clock of mp3_now() */
+static u64 mp3_deadline;	/* of the next tick, on the clock of mp3_grid_now() */
 static u64 mp3_ticks;		/* as in struct mp3_header */
 static u64 mp3_missed;
 static u64 mp3_cost_ns;
-static u64 mp3_moment_ns;	/* of the sample being made, or the last one */
-static u64 mp3_moment_jiffies;
+static u64 mp3_sample_ns;	/* of the sample being made, or the last one */
+static u64 mp3_sample_jiffies;
 static struct mp3_counts mp3_sum;	/* of the records since the last one */
 
 static LIST_HEAD(mp3_processes);
 static unsigned int mp3_nr_processes;	/* registered, of those in the list */
-static u64 mp3_nr_trees;	/* ... to here */
+static u64 mp3_last_follow_id;	/* ... to here */
 
-static DEFINE_RAW_SPINLOCK(mp3_lock);	/* guards everything from here on ... */
+static DEFINE_RAW_SPINLOCK(mp3_registry_lock);	/* guards everything from here on ... */
 
 static DEFINE_HASHTABLE(mp3_table, 14);
-static LIST_HEAD(mp3_born);	/* in the table, and not yet in the list */
+static LIST_HEAD(mp3_pending);	/* in the table, and not yet in the list */
 static LIST_HEAD(mp3_reserve);	/* entries for the probe, which has no time */
 static unsigned int mp3_nr_reserve;
 static unsigned int mp3_nr_followed;	/* in the table with a tree */
@@ -150,11 +150,11 @@ static u64 mp3_dropped;		/* ... to here */
 
 static struct workqueue_struct *mp3_wq;
 static void mp3_tick(struct work_struct *work);
-static DECLARE_DELAYED_WORK(mp3_work, mp3_tick);
+static DECLARE_DELAYED_WORK(mp3_tick_work, mp3_tick);
 static void mp3_refill(struct work_struct *work);
 static DECLARE_WORK(mp3_refill_work, mp3_refill);
-static void mp3_rest(struct work_struct *work);
-static DECLARE_DELAYED_WORK(mp3_rest_work, mp3_rest);
+static void mp3_detach(struct work_struct *work);
+static DECLARE_DELAYED_WORK(mp3_detach_work, mp3_detach);
 
 /* ---- The ring: the one place that knows slots and barriers ---- */
 
@@ -166,8 +166,8 @@ static DECLARE_DELAYED_WORK(mp3_rest_work, mp3_rest);
  * @writable:	whether user space may map @data for writing
  * @entry_size: bytes of one entry, a multiple of 8
  * @capacity:	slots
- * @slot:	where the next entry goes (mp3_mutex)
- * @head:	entries ever published (mp3_mutex; poll reads it without)
+ * @slot:	where the next entry goes (mp3_sampler_mutex)
+ * @head:	entries ever published (mp3_sampler_mutex; poll reads it without)
  * @wait:	who polls
  */
 struct mp3_ring {
@@ -196,8 +196,8 @@ static struct mp3_ring mp3_rings[] = {
 	},
 };
 
-static struct mp3_ring *const mp3_samples = &mp3_rings[0];
-static struct mp3_ring *const mp3_records = &mp3_rings[1];
+static struct mp3_ring *const mp3_sample_ring = &mp3_rings[0];
+static struct mp3_ring *const mp3_record_ring = &mp3_rings[1];
 
 /* Leaves nothing behind when it fails. */
 static int mp3_ring_alloc(struct mp3_ring *ring)
@@ -219,16 +219,16 @@ static int mp3_ring_alloc(struct mp3_ring *ring)
 	header->version = MP3_ABI_VERSION;
 	header->entry_size = ring->entry_size;
 	header->capacity = ring->capacity;
-	header->base_jiffies = mp3_moment_jiffies;
-	header->base_ns = mp3_moment_ns;
+	header->base_jiffies = mp3_sample_jiffies;
+	header->base_ns = mp3_sample_ns;
 	header->hz = HZ;
 	init_waitqueue_head(&ring->wait);
 
 	/* The interval may be set by now: parameters come before init. */
-	mutex_lock(&mp3_mutex);
+	mutex_lock(&mp3_sampler_mutex);
 	header->interval_ns = mp3_interval_ns;
 	ring->header = header;
-	mutex_unlock(&mp3_mutex);
+	mutex_unlock(&mp3_sampler_mutex);
 
 	return 0;
 }
@@ -238,28 +238,29 @@ static void mp3_ring_free(struct mp3_ring *ring)
 	struct mp3_header *header = ring->header;
 
 	/* And it may be set until after exit. */
-	mutex_lock(&mp3_mutex);
+	mutex_lock(&mp3_sampler_mutex);
 	ring->header = NULL;
-	mutex_unlock(&mp3_mutex);
+	mutex_unlock(&mp3_sampler_mutex);
 	vfree(header);
 	vfree(ring->data);
 }
 
 /*
- * Returns the slot of the next entry, of @nr words, that of the oldest one where
+ * Returns the slot of the next entry, of @nr_words words, that of the oldest one where
  * the ring is full, and makes the first @nr_gap words of the slot behind it -1.
  * All but word 0 is the caller's to fill. Inline, so that the numbers are known:
  * each record of a tick comes by here.
  */
-static __always_inline void *mp3_ring_begin(struct mp3_ring *ring, size_t nr,
+static __always_inline void *mp3_ring_begin(struct mp3_ring *ring,
+					    size_t nr_words,
 					    size_t nr_gap)
 {
 	size_t i;
 	u32 next = ring->slot + 1 == ring->capacity ? 0 : ring->slot + 1;
-	u64 *slot = ring->data + (size_t)ring->slot * nr;
-	u64 *gap = ring->data + (size_t)next * nr;
+	u64 *slot = ring->data + (size_t)ring->slot * nr_words;
+	u64 *gap = ring->data + (size_t)next * nr_words;
 
-	lockdep_assert_held(&mp3_mutex);
+	lockdep_assert_held(&mp3_sampler_mutex);
 
 	/*
 	 * Who sees a word of these two slots change sees the head that gave
@@ -281,7 +282,7 @@ static __always_inline void *mp3_ring_begin(struct mp3_ring *ring, size_t nr,
 static __always_inline void mp3_ring_publish(struct mp3_ring *ring, void *slot,
 					     u64 word0)
 {
-	lockdep_assert_held(&mp3_mutex);
+	lockdep_assert_held(&mp3_sampler_mutex);
 	/*
 	 * Pairs with the acquire load of word 0 by a reader that lives by the
 	 * words alone: it finds the entry whole, and the gap behind it.
@@ -302,7 +303,7 @@ static void mp3_update_headers(void)
 {
 	unsigned int i;
 
-	lockdep_assert_held(&mp3_mutex);
+	lockdep_assert_held(&mp3_sampler_mutex);
 	for (i = 0; i < ARRAY_SIZE(mp3_rings); i++) {
 		struct mp3_header *header = mp3_rings[i].header;
 
@@ -321,7 +322,7 @@ static void mp3_update_processes(void)
 {
 	unsigned int i;
 
-	lockdep_assert_held(&mp3_mutex);
+	lockdep_assert_held(&mp3_sampler_mutex);
 	for (i = 0; i < ARRAY_SIZE(mp3_rings); i++)
 		/*
 		 * After the heads, so that a reader who finds nothing
@@ -334,30 +335,30 @@ static void mp3_update_processes(void)
 
 /* ---- The table: who is registered, for the sampler and for forks ---- */
 
-/* By RCU, or with mp3_mutex held: nobody is removed without it. */
+/* By RCU, or with mp3_sampler_mutex held: nobody is removed without it. */
 static struct mp3_process *mp3_find(const struct signal_struct *signal)
 {
 	struct mp3_process *process;
 
 	hash_for_each_possible_rcu(mp3_table, process, hash,
 				   (unsigned long)signal,
-				   lockdep_is_held(&mp3_mutex) ||
-				   lockdep_is_held(&mp3_lock))
+				   lockdep_is_held(&mp3_sampler_mutex) ||
+				   lockdep_is_held(&mp3_registry_lock))
 		if (process->signal == signal)
 			return process;
 	return NULL;
 }
 
-static void mp3_set_tree(struct mp3_process *process, u64 tree)
+static void mp3_set_follow_id(struct mp3_process *process, u64 follow_id)
 {
-	lockdep_assert_held(&mp3_lock);
+	lockdep_assert_held(&mp3_registry_lock);
 	WRITE_ONCE(mp3_nr_followed,
-		   mp3_nr_followed + !!tree - !!process->tree);
-	WRITE_ONCE(process->tree, tree);
+		   mp3_nr_followed + !!follow_id - !!process->follow_id);
+	WRITE_ONCE(process->follow_id, follow_id);
 }
 
 /*
- * Gives an empty entry its process; references that mp3_free() puts. False when
+ * Gives an empty entry its process; references that mp3_process_free() puts. False when
  * it has been reaped: then it has no number any more.
  */
 static bool mp3_pin(struct mp3_process *process, struct task_struct *task)
@@ -374,7 +375,7 @@ static bool mp3_pin(struct mp3_process *process, struct task_struct *task)
 	return true;
 }
 
-static void mp3_free(struct mp3_process *process)
+static void mp3_process_free(struct mp3_process *process)
 {
 	put_task_struct(process->task);
 	put_pid(process->pid);
@@ -383,12 +384,13 @@ static void mp3_free(struct mp3_process *process)
 }
 
 /* Enters a process: from here on forks find it. */
-static void mp3_link(struct mp3_process *process, u64 tree, bool asked)
+static void mp3_hash_add(struct mp3_process *process, u64 follow_id,
+			 bool authorized)
 {
-	lockdep_assert_held(&mp3_lock);
-	process->asked = asked;
-	mp3_set_tree(process, tree);
-	list_add_tail(&process->list, &mp3_born);
+	lockdep_assert_held(&mp3_registry_lock);
+	process->authorized = authorized;
+	mp3_set_follow_id(process, follow_id);
+	list_add_tail(&process->list, &mp3_pending);
 	/* With release: a probe that finds it finds its fields. */
 	hash_add_rcu(mp3_table, &process->hash, (unsigned long)process->signal);
 }
@@ -398,18 +400,18 @@ static void mp3_link(struct mp3_process *process, u64 tree, bool asked)
  * registered parent: after the last one was taken out, this finds its last
  * children, and no more come.
  */
-static void mp3_admit(void)
+static void mp3_splice_pending(void)
 {
 	struct mp3_process *process;
-	LIST_HEAD(born);
+	LIST_HEAD(pending);
 
-	lockdep_assert_held(&mp3_mutex);
-	raw_spin_lock(&mp3_lock);
-	list_splice_init(&mp3_born, &born);
-	raw_spin_unlock(&mp3_lock);
-	list_for_each_entry(process, &born, list)
+	lockdep_assert_held(&mp3_sampler_mutex);
+	raw_spin_lock(&mp3_registry_lock);
+	list_splice_init(&mp3_pending, &pending);
+	raw_spin_unlock(&mp3_registry_lock);
+	list_for_each_entry(process, &pending, list)
 		mp3_nr_processes++;
-	list_splice_tail(&born, &mp3_processes);
+	list_splice_tail(&pending, &mp3_processes);
 }
 
 /* Follows a process no more; forks are watched as long as there is another. */
@@ -417,25 +419,25 @@ static void mp3_unfollow(struct mp3_process *process)
 {
 	bool last;
 
-	raw_spin_lock(&mp3_lock);
-	last = process->tree && mp3_nr_followed == 1;
-	mp3_set_tree(process, 0);
-	raw_spin_unlock(&mp3_lock);
+	raw_spin_lock(&mp3_registry_lock);
+	last = process->follow_id && mp3_nr_followed == 1;
+	mp3_set_follow_id(process, 0);
+	raw_spin_unlock(&mp3_registry_lock);
 	/* Not at once, or users could have the kernel patched all the time. */
 	if (last)
-		schedule_delayed_work(&mp3_rest_work, HZ);
+		schedule_delayed_work(&mp3_detach_work, HZ);
 }
 
 /* Takes a process out. */
 static void mp3_remove(struct mp3_process *process)
 {
-	lockdep_assert_held(&mp3_mutex);
+	lockdep_assert_held(&mp3_sampler_mutex);
 	mp3_unfollow(process);
-	raw_spin_lock(&mp3_lock);
+	raw_spin_lock(&mp3_registry_lock);
 	hash_del_rcu(&process->hash);
-	raw_spin_unlock(&mp3_lock);
+	raw_spin_unlock(&mp3_registry_lock);
 	list_del(&process->list);
-	mp3_free(process);
+	mp3_process_free(process);
 }
 
 /* ---- The sampler ---- */
@@ -444,7 +446,7 @@ static void mp3_remove(struct mp3_process *process)
  * The grid's clock: nanoseconds that pass by whole clock ticks, as the timer
  * behind the delayed work sees them. It keeps step with CLOCK_MONOTONIC.
  */
-static u64 mp3_now(void)
+static u64 mp3_grid_now(void)
 {
 	return get_jiffies_64() * TICK_NSEC;
 }
@@ -452,10 +454,10 @@ static u64 mp3_now(void)
 /* Has the tick run at the first clock tick that is not before the deadline. */
 static void mp3_arm(void)
 {
-	u64 now = mp3_now();
+	u64 now = mp3_grid_now();
 	unsigned long delay = 0;
 
-	lockdep_assert_held(&mp3_mutex);
+	lockdep_assert_held(&mp3_sampler_mutex);
 	if (mp3_deadline > now)
 		delay = div_u64(mp3_deadline - now + TICK_NSEC - 1, TICK_NSEC);
 	/*
@@ -470,21 +472,21 @@ static void mp3_arm(void)
 		delay--;
 	else if (delay == 1)
 		delay = -1;
-	mod_delayed_work(mp3_wq, &mp3_work, delay);
+	mod_delayed_work(mp3_wq, &mp3_tick_work, delay);
 }
 
 /* Starts the grid anew: the first deadline is one interval from now. */
 static void mp3_start_grid(void)
 {
-	mp3_deadline = mp3_now() + mp3_interval_ns;
+	mp3_deadline = mp3_grid_now() + mp3_interval_ns;
 	mp3_arm();
 }
 
 /* A new interval of what is sampled begins; the one before ends now. */
-static void mp3_take_moment(void)
+static void mp3_stamp(void)
 {
-	mp3_moment_ns = ktime_get_ns();
-	mp3_moment_jiffies = get_jiffies_64();
+	mp3_sample_ns = ktime_get_ns();
+	mp3_sample_jiffies = get_jiffies_64();
 }
 
 /*
@@ -493,7 +495,7 @@ static void mp3_take_moment(void)
  * has done nothing in between; and what is counted by the time of an answer is
  * seen after it.
  */
-static u64 mp3_switches(const struct task_struct *task)
+static u64 mp3_read_switches(const struct task_struct *task)
 {
 	u64 before = READ_ONCE(task->nvcsw) + READ_ONCE(task->nivcsw);
 	u64 after;
@@ -512,16 +514,16 @@ static u64 mp3_switches(const struct task_struct *task)
  * Whether a process has done nothing since its counts were last collected: two
  * cache lines tell. If it may have, they are to be collected now.
  */
-static bool mp3_rests(struct mp3_process *process)
+static bool mp3_is_unchanged(struct mp3_process *process)
 {
 	struct task_struct *task = process->task;
-	u64 switches = mp3_switches(task);
+	u64 switches = mp3_read_switches(task);
 
-	lockdep_assert_held(&mp3_mutex);
+	lockdep_assert_held(&mp3_sampler_mutex);
 	if (switches && switches == process->switches)
 		return true;
 	/* Who is alone and off the CPU stays alone until it runs. */
-	process->switches = mp3_is_alone(task) ? switches : 0;
+	process->switches = mp3_is_single_threaded(task) ? switches : 0;
 
 	return false;
 }
@@ -566,21 +568,21 @@ static u64 mp3_rss_of_threads(struct task_struct *task)
 }
 
 /* Makes a record of what was collected, if that is news. In an RCU read section. */
-static void mp3_tell(struct mp3_process *process)
+static void mp3_emit_record(struct mp3_process *process)
 {
-	u64 min_flt = process->counts.min_flt - process->told.min_flt;
-	u64 maj_flt = process->counts.maj_flt - process->told.maj_flt;
-	u64 cpu_ns = process->counts.cpu_ns - process->told.cpu_ns;
+	u64 min_flt = process->counts.min_flt - process->reported.min_flt;
+	u64 maj_flt = process->counts.maj_flt - process->reported.maj_flt;
+	u64 cpu_ns = process->counts.cpu_ns - process->reported.cpu_ns;
 	struct mp3_record *record;
 	u64 rss_bytes;
 
-	lockdep_assert_held(&mp3_mutex);
+	lockdep_assert_held(&mp3_sampler_mutex);
 	if (!(min_flt | maj_flt | cpu_ns | process->flags))
 		return;
 
 	if (!thread_group_leader(process->task))
 		mp3_pin_leader(process);
-	record = mp3_ring_begin(mp3_records, sizeof(*record) / 8, 1);
+	record = mp3_ring_begin(mp3_record_ring, sizeof(*record) / 8, 1);
 	record->pid = pid_nr(process->pid);
 	record->flags = process->flags;
 	record->min_flt = min_flt;
@@ -594,21 +596,21 @@ static void mp3_tell(struct mp3_process *process)
 	if (!rss_bytes && !(process->flags & MP3_LAST))
 		rss_bytes = mp3_rss_of_threads(process->task);
 	record->rss_bytes = rss_bytes;
-	mp3_ring_publish(mp3_records, record, mp3_moment_ns);
+	mp3_ring_publish(mp3_record_ring, record, mp3_sample_ns);
 
 	mp3_sum.min_flt += min_flt;
 	mp3_sum.maj_flt += maj_flt;
 	mp3_sum.cpu_ns += cpu_ns;
-	process->told = process->counts;
+	process->reported = process->counts;
 	if (process->flags & MP3_FIRST)
 		WRITE_ONCE(process->flags, process->flags & ~MP3_FIRST);
 }
 
 /* Makes a record of each process that has something to tell. */
-static void mp3_tell_all(void)
+static void mp3_collect_all(void)
 {
 	struct mp3_process *process, *next;
-	u64 head = mp3_records->head;
+	u64 head = mp3_record_ring->head;
 
 	/* One section for them all: for each it would be much of the cost. */
 	rcu_read_lock();
@@ -619,58 +621,58 @@ static void mp3_tell_all(void)
 			rcu_read_lock();
 		}
 		/* Without a flag all that was collected is told already. */
-		if (!process->flags && mp3_rests(process))
+		if (!process->flags && mp3_is_unchanged(process))
 			continue;
 		if (!(process->flags & MP3_LAST) &&
 		    mp3_read_counts(process->task, &process->counts)) {
 			WRITE_ONCE(process->flags, process->flags | MP3_LAST);
 			mp3_nr_processes--;
 		}
-		mp3_tell(process);
+		mp3_emit_record(process);
 		if (process->flags & MP3_LAST)
 			mp3_remove(process);
 	}
 	rcu_read_unlock();
-	if (mp3_records->head != head)
-		mp3_ring_wake(mp3_records);
+	if (mp3_record_ring->head != head)
+		mp3_ring_wake(mp3_record_ring);
 }
 
 /* Makes a sample of the sum, for the time since the moment @since_ns. */
-static void mp3_emit(u64 since_ns)
+static void mp3_emit_sample(u64 since_ns)
 {
-	u64 period = max(mp3_moment_ns - since_ns, mp3_interval_ns);
+	u64 period = max(mp3_sample_ns - since_ns, mp3_interval_ns);
 	struct mp3_sample *sample;
 
-	lockdep_assert_held(&mp3_mutex);
+	lockdep_assert_held(&mp3_sampler_mutex);
 	/* Who scans for the first word that is not -1 must not meet old ones. */
-	sample = mp3_ring_begin(mp3_samples, sizeof(*sample) / 8,
+	sample = mp3_ring_begin(mp3_sample_ring, sizeof(*sample) / 8,
 				sizeof(*sample) / 8);
 	sample->min_flt = mp3_sum.min_flt;
 	sample->maj_flt = mp3_sum.maj_flt;
 	sample->cpu_percent = div64_u64(mp3_sum.cpu_ns * 100 + period / 2,
 					period);
-	mp3_ring_publish(mp3_samples, sample, mp3_moment_jiffies);
-	mp3_ring_wake(mp3_samples);
+	mp3_ring_publish(mp3_sample_ring, sample, mp3_sample_jiffies);
+	mp3_ring_wake(mp3_sample_ring);
 	mp3_sum = (struct mp3_counts){};
 }
 
 /* Records and a sample of all that was done since the last ones. */
 static void mp3_sample_all(void)
 {
-	u64 since_ns = mp3_moment_ns;
+	u64 since_ns = mp3_sample_ns;
 
-	mp3_take_moment();
-	mp3_admit();
-	mp3_tell_all();
+	mp3_stamp();
+	mp3_splice_pending();
+	mp3_collect_all();
 	/* Children of those that have just left, maybe. */
-	mp3_admit();
+	mp3_splice_pending();
 	mp3_update_headers();
-	mp3_emit(since_ns);
+	mp3_emit_sample(since_ns);
 	mp3_update_processes();
 }
 
 /* Serves the last deadline up to @now; those before it were missed. */
-static void mp3_serve(u64 now)
+static void mp3_handle_deadline(u64 now)
 {
 	u64 start = ktime_get_ns();
 	u64 missed = div64_u64(now - mp3_deadline, mp3_interval_ns);
@@ -687,17 +689,17 @@ static void mp3_tick(struct work_struct *work)
 {
 	u64 now;
 
-	mutex_lock(&mp3_mutex);
+	mutex_lock(&mp3_sampler_mutex);
 	/*
 	 * Before the deadline this is a step on a long way, or was late for a
 	 * grid that has been started anew since.
 	 */
-	now = mp3_now();
+	now = mp3_grid_now();
 	if (mp3_nr_processes && now >= mp3_deadline)
-		mp3_serve(now);
+		mp3_handle_deadline(now);
 	if (mp3_nr_processes)
 		mp3_arm();
-	mutex_unlock(&mp3_mutex);
+	mutex_unlock(&mp3_sampler_mutex);
 }
 
 /* A new interval holds from now on; no finer than a clock tick. */
@@ -712,13 +714,13 @@ static int mp3_set_interval(const char *val, const struct kernel_param *kp)
 	if (ms < 1 || ms > 10000)
 		return -EINVAL;
 
-	mutex_lock(&mp3_mutex);
+	mutex_lock(&mp3_sampler_mutex);
 	mp3_interval_ms = ms;
 	mp3_interval_ns = max_t(u64, ms * NSEC_PER_MSEC, TICK_NSEC);
 	mp3_update_headers();
 	if (mp3_nr_processes)
 		mp3_start_grid();
-	mutex_unlock(&mp3_mutex);
+	mutex_unlock(&mp3_sampler_mutex);
 
 	return 0;
 }
@@ -733,10 +735,10 @@ MODULE_PARM_DESC(interval_ms, "sampling interval, 1..10000 ms (default 50)");
 /* ---- The registry ---- */
 
 /* Of who opened the file, or, without one, of who is calling. */
-static bool mp3_capable(const struct file *opened, struct user_namespace *ns,
+static bool mp3_capable(const struct file *file, struct user_namespace *ns,
 			int cap)
 {
-	return opened ? file_ns_capable(opened, ns, cap) :
+	return file ? file_ns_capable(file, ns, cap) :
 			ns_capable_noaudit(ns, cap);
 }
 
@@ -744,12 +746,12 @@ static bool mp3_capable(const struct file *opened, struct user_namespace *ns,
  * ptrace_may_access(task, PTRACE_MODE_READ_REALCREDS), which modules cannot
  * call, less the security modules' say; or CAP_PERFMON.
  */
-static int mp3_entitled(const struct cred *cred, const struct file *opened,
-			struct task_struct *task)
+static int mp3_ptrace_may_read(const struct cred *cred, const struct file *file,
+			       struct task_struct *task)
 {
 	const struct cred *tcred;
 	struct user_namespace *ns;
-	bool owner, able, dumpable;
+	bool owner, allowed, dumpable;
 	int err = 0;
 
 	rcu_read_lock();
@@ -760,11 +762,11 @@ static int mp3_entitled(const struct cred *cred, const struct file *opened,
 		gid_eq(cred->gid, tcred->gid) &&
 		gid_eq(cred->gid, tcred->egid) &&
 		gid_eq(cred->gid, tcred->sgid);
-	able = owner || mp3_capable(opened, tcred->user_ns, CAP_SYS_PTRACE);
+	allowed = owner || mp3_capable(file, tcred->user_ns, CAP_SYS_PTRACE);
 	rcu_read_unlock();
-	if (!owner && mp3_capable(opened, &init_user_ns, CAP_PERFMON))
+	if (!owner && mp3_capable(file, &init_user_ns, CAP_PERFMON))
 		return 0;
-	if (!able)
+	if (!allowed)
 		return -EPERM;
 
 	/*
@@ -774,11 +776,11 @@ static int mp3_entitled(const struct cred *cred, const struct file *opened,
 	 * commit_creds().
 	 */
 	smp_rmb();
-	ns = mp3_dump_rule(task, &dumpable);
+	ns = mp3_get_dumpable(task, &dumpable);
 	if (!ns)
 		return -ESRCH;
-	if (!dumpable && !mp3_capable(opened, ns, CAP_SYS_PTRACE) &&
-	    !mp3_capable(opened, &init_user_ns, CAP_PERFMON))
+	if (!dumpable && !mp3_capable(file, ns, CAP_SYS_PTRACE) &&
+	    !mp3_capable(file, &init_user_ns, CAP_PERFMON))
 		err = -EPERM;
 	put_user_ns(ns);
 
@@ -792,15 +794,15 @@ static int mp3_may_profile(const struct file *file, struct task_struct *task)
 
 	if (same_thread_group(task, current))
 		return 0;
-	err = mp3_entitled(current_cred(), NULL, task);
+	err = mp3_ptrace_may_read(current_cred(), NULL, task);
 	/* Mostly both are the same. */
 	if (err || file->f_cred == current_cred())
 		return err;
-	return mp3_entitled(file->f_cred, file, task);
+	return mp3_ptrace_may_read(file->f_cred, file, task);
 }
 
 /* Returns an error pointer when it fails. */
-static struct mp3_process *mp3_new(struct task_struct *task)
+static struct mp3_process *mp3_process_alloc(struct task_struct *task)
 {
 	struct mp3_process *process;
 
@@ -816,57 +818,57 @@ static struct mp3_process *mp3_new(struct task_struct *task)
 }
 
 /* Registers a process again whose last record is still to come. */
-static void mp3_revive(struct mp3_process *process,
-		       const struct mp3_counts *base)
+static void mp3_reregister(struct mp3_process *process,
+			   const struct mp3_counts *base)
 {
-	struct mp3_counts *told = &process->told;
+	struct mp3_counts *reported = &process->reported;
 
-	lockdep_assert_held(&mp3_mutex);
+	lockdep_assert_held(&mp3_sampler_mutex);
 	/* What was not told by then is still to be, with what comes. */
-	told->min_flt += base->min_flt - process->counts.min_flt;
-	told->maj_flt += base->maj_flt - process->counts.maj_flt;
-	told->cpu_ns += base->cpu_ns - process->counts.cpu_ns;
+	reported->min_flt += base->min_flt - process->counts.min_flt;
+	reported->maj_flt += base->maj_flt - process->counts.maj_flt;
+	reported->cpu_ns += base->cpu_ns - process->counts.cpu_ns;
 	WRITE_ONCE(process->flags, MP3_FIRST);
 	mp3_nr_processes++;
 }
 
 /*
- * Registers the process of @new, and has it followed where @tree is not 0.
- * Returns true in @used when @new itself is in the table.
+ * Registers the process of @new, and has it followed where @follow_id is not 0.
+ * Returns true in @inserted when @new itself is in the table.
  */
-static int mp3_insert(struct mp3_process *new, u64 tree, bool *used)
+static int mp3_insert(struct mp3_process *new, u64 follow_id, bool *inserted)
 {
 	struct mp3_process *found;
-	bool over;
+	bool exited;
 	int err = 0;
 
-	lockdep_assert_held(&mp3_mutex);
-	*used = false;
+	lockdep_assert_held(&mp3_sampler_mutex);
+	*inserted = false;
 	rcu_read_lock();
-	over = mp3_read_counts(new->task, &new->told);
+	exited = mp3_read_counts(new->task, &new->reported);
 	rcu_read_unlock();
-	if (over)
+	if (exited)
 		return -ESRCH;
 
 	if (!mp3_nr_processes) {
-		mp3_take_moment();
+		mp3_stamp();
 		mp3_start_grid();
 	}
-	raw_spin_lock(&mp3_lock);
+	raw_spin_lock(&mp3_registry_lock);
 	found = mp3_find(new->signal);
 	if (!found) {
-		mp3_link(new, tree, true);
-		*used = true;
+		mp3_hash_add(new, follow_id, true);
+		*inserted = true;
 	} else if (found->flags & MP3_LAST) {
-		mp3_revive(found, &new->told);
-		mp3_set_tree(found, tree);
-	} else if (tree && !found->tree) {
-		mp3_set_tree(found, tree);
+		mp3_reregister(found, &new->reported);
+		mp3_set_follow_id(found, follow_id);
+	} else if (follow_id && !found->follow_id) {
+		mp3_set_follow_id(found, follow_id);
 	} else {
 		err = -EEXIST;
 	}
-	raw_spin_unlock(&mp3_lock);
-	mp3_admit();
+	raw_spin_unlock(&mp3_registry_lock);
+	mp3_splice_pending();
 	mp3_update_processes();
 
 	return err;
@@ -875,18 +877,18 @@ static int mp3_insert(struct mp3_process *new, u64 tree, bool *used)
 /* Profiles the process of @task from now on. */
 static int mp3_register(struct task_struct *task)
 {
-	struct mp3_process *process = mp3_new(task);
-	bool used;
+	struct mp3_process *process = mp3_process_alloc(task);
+	bool inserted;
 	int err;
 
 	if (IS_ERR(process))
 		return PTR_ERR(process);
 
-	mutex_lock(&mp3_mutex);
-	err = mp3_insert(process, 0, &used);
-	mutex_unlock(&mp3_mutex);
-	if (!used)
-		mp3_free(process);
+	mutex_lock(&mp3_sampler_mutex);
+	err = mp3_insert(process, 0, &inserted);
+	mutex_unlock(&mp3_sampler_mutex);
+	if (!inserted)
+		mp3_process_free(process);
 
 	return err;
 }
@@ -898,9 +900,9 @@ static int mp3_unregister(struct task_struct *task)
 	int err = -ESRCH;
 	bool live;
 
-	mutex_lock(&mp3_mutex);
+	mutex_lock(&mp3_sampler_mutex);
 	/* Also a child that no tick has met yet. */
-	mp3_admit();
+	mp3_splice_pending();
 	process = mp3_find(task->signal);
 	rcu_read_lock();
 	/* One that is over is the next tick's to collect: it has ended. */
@@ -912,32 +914,32 @@ static int mp3_unregister(struct task_struct *task)
 		WRITE_ONCE(process->flags, process->flags | MP3_LAST);
 		mp3_nr_processes--;
 		mp3_unfollow(process);
-		mp3_admit();
+		mp3_splice_pending();
 		if (!mp3_nr_processes) {
-			cancel_delayed_work(&mp3_work);
+			cancel_delayed_work(&mp3_tick_work);
 			mp3_sample_all();
 		}
 		mp3_update_processes();
 	}
-	mutex_unlock(&mp3_mutex);
+	mutex_unlock(&mp3_sampler_mutex);
 
 	return err;
 }
 
 /* Lets go of everything; nobody can register any more, and nothing is born. */
-static void mp3_stop(void)
+static void mp3_unregister_all(void)
 {
 	struct mp3_process *process, *next;
 
-	mutex_lock(&mp3_mutex);
-	mp3_admit();
+	mutex_lock(&mp3_sampler_mutex);
+	mp3_splice_pending();
 	list_for_each_entry_safe(process, next, &mp3_processes, list)
 		mp3_remove(process);
 	mp3_nr_processes = 0;
-	mutex_unlock(&mp3_mutex);
+	mutex_unlock(&mp3_sampler_mutex);
 	/* With nothing registered neither tick nor parameter arms it again. */
-	cancel_delayed_work_sync(&mp3_work);
-	cancel_delayed_work_sync(&mp3_rest_work);
+	cancel_delayed_work_sync(&mp3_tick_work);
+	cancel_delayed_work_sync(&mp3_detach_work);
 }
 
 /* ---- Following: who is started by whom ---- */
@@ -949,13 +951,13 @@ static void mp3_stop(void)
  * neither allocates nor takes a lock that sleeps: its entries come from a
  * reserve, which a work fills up.
  */
-#define MP3_RESERVE	4096	/* entries; at half of it the work is called */
+#define MP3_RESERVE_SIZE	4096	/* entries; at half of it the work is called */
 #define MP3_MAX_DEPTH	256	/* generations that the probe looks back */
 
 static struct tracepoint *mp3_fork_tracepoint;
-static bool mp3_watching;	/* the probe is attached (mp3_follow_mutex) */
-static u64 mp3_adopting;	/* the tree that is being adopted (mp3_mutex) */
-static bool mp3_leaves_out;	/* somebody, for want of rights (mp3_follow_mutex) */
+static bool mp3_probe_attached;	/* the probe is attached (mp3_follow_mutex) */
+static u64 mp3_adopting_id;	/* the tree that is being adopted (mp3_sampler_mutex) */
+static bool mp3_adopt_denied;	/* somebody, for want of rights (mp3_follow_mutex) */
 
 /*
  * Fills the reserve. It is everybody's, so that nobody is charged for it: at
@@ -966,14 +968,14 @@ static int mp3_fill_reserve(void)
 	struct mp3_process *process;
 
 	lockdep_assert_held(&mp3_follow_mutex);
-	while (READ_ONCE(mp3_nr_reserve) < MP3_RESERVE) {
+	while (READ_ONCE(mp3_nr_reserve) < MP3_RESERVE_SIZE) {
 		process = kzalloc(sizeof(*process), GFP_KERNEL);
 		if (!process)
 			return -ENOMEM;
-		raw_spin_lock(&mp3_lock);
+		raw_spin_lock(&mp3_registry_lock);
 		list_add(&process->list, &mp3_reserve);
 		WRITE_ONCE(mp3_nr_reserve, mp3_nr_reserve + 1);
-		raw_spin_unlock(&mp3_lock);
+		raw_spin_unlock(&mp3_registry_lock);
 	}
 	return 0;
 }
@@ -981,32 +983,32 @@ static int mp3_fill_reserve(void)
 static void mp3_refill(struct work_struct *work)
 {
 	mutex_lock(&mp3_follow_mutex);
-	if (mp3_watching)
+	if (mp3_probe_attached)
 		mp3_fill_reserve();
 	mutex_unlock(&mp3_follow_mutex);
 }
 
 /*
- * Follows @task, a child of a process of the tree of @by, from its counts @base
- * on. Returns -ENOMEM when the reserve is empty, -ESRCH when @by is followed no
+ * Follows @task, a child of a process of the tree of @parent_sig, from its counts @base
+ * on. Returns -ENOMEM when the reserve is empty, -ESRCH when @parent_sig is followed no
  * more, or @task was reaped.
  */
-static int mp3_follow_child(const struct signal_struct *by,
+static int mp3_follow_child(const struct signal_struct *parent_sig,
 			    struct task_struct *task,
-			    const struct mp3_counts *base, bool asked)
+			    const struct mp3_counts *base, bool authorized)
 {
 	struct mp3_process *parent, *child;
 
-	lockdep_assert_held(&mp3_lock);
+	lockdep_assert_held(&mp3_registry_lock);
 	/* Asked again: only now it stays so. */
-	parent = mp3_find(by);
-	if (!parent || !parent->tree)
+	parent = mp3_find(parent_sig);
+	if (!parent || !parent->follow_id)
 		return -ESRCH;
 
 	child = mp3_find(task->signal);
 	if (child) {
 		if (!(READ_ONCE(child->flags) & MP3_LAST))
-			mp3_set_tree(child, parent->tree);
+			mp3_set_follow_id(child, parent->follow_id);
 		return 0;
 	}
 	if (list_empty(&mp3_reserve))
@@ -1016,14 +1018,15 @@ static int mp3_follow_child(const struct signal_struct *by,
 		return -ESRCH;
 	list_del(&child->list);
 	WRITE_ONCE(mp3_nr_reserve, mp3_nr_reserve - 1);
-	child->told = *base;
-	mp3_link(child, parent->tree, asked && parent->asked);
+	child->reported = *base;
+	mp3_hash_add(child, parent->follow_id, authorized && parent->authorized);
 
 	return 0;
 }
 
 /* The nearest ancestor of @task that is in the tree, or NULL. By RCU. */
-static struct signal_struct *mp3_ancestor(struct task_struct *task, u64 tree)
+static struct signal_struct *mp3_find_ancestor(struct task_struct *task,
+					       u64 follow_id)
 {
 	struct mp3_process *process;
 	unsigned int depth;
@@ -1035,7 +1038,7 @@ static struct signal_struct *mp3_ancestor(struct task_struct *task, u64 tree)
 	for (depth = 0; task->pid && depth < MP3_MAX_DEPTH; depth++) {
 		task = rcu_dereference(task->real_parent);
 		process = mp3_find(task->signal);
-		if (process && READ_ONCE(process->tree) == tree)
+		if (process && READ_ONCE(process->follow_id) == follow_id)
 			return task->signal;
 	}
 	return NULL;
@@ -1045,11 +1048,11 @@ static struct signal_struct *mp3_ancestor(struct task_struct *task, u64 tree)
 static void mp3_on_fork(void *data, struct task_struct *task,
 			struct task_struct *child)
 {
-	static const struct mp3_counts nothing;
-	struct signal_struct *by = NULL;
+	static const struct mp3_counts zero;
+	struct signal_struct *parent_sig = NULL;
 	struct mp3_process *process;
-	bool asked = true;
-	u64 adopting;
+	bool authorized = true;
+	u64 adopting_id;
 
 	if (child->signal == task->signal)
 		return;		/* a thread */
@@ -1061,34 +1064,34 @@ static void mp3_on_fork(void *data, struct task_struct *task,
 	smp_mb();
 	rcu_read_lock();
 	/* Pairs with the end of mp3_adopt(): without it, all it found is there. */
-	adopting = smp_load_acquire(&mp3_adopting);
+	adopting_id = smp_load_acquire(&mp3_adopting_id);
 	process = mp3_find(task->signal);
-	if (process && READ_ONCE(process->tree)) {
-		by = task->signal;
-	} else if (adopting) {
+	if (process && READ_ONCE(process->follow_id)) {
+		parent_sig = task->signal;
+	} else if (adopting_id) {
 		/* Its parent may be gone before mp3_adopt() comes to it. */
-		by = mp3_ancestor(task, adopting);
-		asked = false;
+		parent_sig = mp3_find_ancestor(task, adopting_id);
+		authorized = false;
 	}
 	rcu_read_unlock();
-	if (!by)
+	if (!parent_sig)
 		return;
 
-	raw_spin_lock(&mp3_lock);
+	raw_spin_lock(&mp3_registry_lock);
 	/* Over meanwhile, it has the parent, or has left it out for good. */
-	if (!asked && mp3_adopting != adopting) {
-		by = task->signal;
-		asked = true;
+	if (!authorized && mp3_adopting_id != adopting_id) {
+		parent_sig = task->signal;
+		authorized = true;
 	}
-	if (mp3_follow_child(by, child, &nothing, asked) == -ENOMEM)
+	if (mp3_follow_child(parent_sig, child, &zero, authorized) == -ENOMEM)
 		WRITE_ONCE(mp3_dropped, mp3_dropped + 1);
-	raw_spin_unlock(&mp3_lock);
-	if (READ_ONCE(mp3_nr_reserve) < MP3_RESERVE / 2)
+	raw_spin_unlock(&mp3_registry_lock);
+	if (READ_ONCE(mp3_nr_reserve) < MP3_RESERVE_SIZE / 2)
 		queue_work(system_highpri_wq, &mp3_refill_work);
 }
 
 /* Whether F may take a process; that it may not is remembered. */
-static bool mp3_takes(const struct file *file, struct task_struct *task)
+static bool mp3_may_adopt(const struct file *file, struct task_struct *task)
 {
 	int err = mp3_may_profile(file, task);
 
@@ -1098,7 +1101,7 @@ static bool mp3_takes(const struct file *file, struct task_struct *task)
 	 */
 	if (!err || err == -ESRCH)
 		return true;
-	mp3_leaves_out = true;
+	mp3_adopt_denied = true;
 
 	return false;
 }
@@ -1107,38 +1110,39 @@ static bool mp3_takes(const struct file *file, struct task_struct *task)
  * One look at all processes for descendants of the tree. A parent is older than
  * its child, and so is whoever becomes its parent later: it comes before it in
  * the list. Returns -ENOMEM at the first that the reserve has no entry for,
- * or, when it @must, counts it as dropped and goes on.
+ * or, when it @drop_on_enomem, counts it as dropped and goes on.
  */
-static int mp3_adopt_present(const struct file *file, u64 tree, bool must)
+static int mp3_adopt_present(const struct file *file, u64 follow_id,
+			     bool drop_on_enomem)
 {
 	struct mp3_process *process;
-	struct signal_struct *by;
+	struct signal_struct *parent_sig;
 	struct mp3_counts base;
 	struct task_struct *task;
 	int err = 0;
 
-	lockdep_assert_held(&mp3_mutex);
+	lockdep_assert_held(&mp3_sampler_mutex);
 	rcu_read_lock();
 	for_each_process(task) {
-		by = rcu_dereference(task->real_parent)->signal;
-		process = mp3_find(by);
-		if (!process || READ_ONCE(process->tree) != tree)
+		parent_sig = rcu_dereference(task->real_parent)->signal;
+		process = mp3_find(parent_sig);
+		if (!process || READ_ONCE(process->follow_id) != follow_id)
 			continue;
 		process = mp3_find(task->signal);
-		if (process && READ_ONCE(process->tree) == tree)
+		if (process && READ_ONCE(process->follow_id) == follow_id)
 			continue;
-		if (!mp3_takes(file, task) || mp3_read_counts(task, &base))
+		if (!mp3_may_adopt(file, task) || mp3_read_counts(task, &base))
 			continue;
 
-		raw_spin_lock(&mp3_lock);
+		raw_spin_lock(&mp3_registry_lock);
 		if (process && process->flags & MP3_LAST)
-			mp3_revive(process, &base);
-		err = mp3_follow_child(by, task, &base, true);
-		if (err == -ENOMEM && must) {
+			mp3_reregister(process, &base);
+		err = mp3_follow_child(parent_sig, task, &base, true);
+		if (err == -ENOMEM && drop_on_enomem) {
 			WRITE_ONCE(mp3_dropped, mp3_dropped + 1);
 			err = 0;
 		}
-		raw_spin_unlock(&mp3_lock);
+		raw_spin_unlock(&mp3_registry_lock);
 		if (err == -ENOMEM)
 			break;
 	}
@@ -1152,26 +1156,27 @@ static int mp3_adopt_present(const struct file *file, u64 tree, bool must)
  * that was reaped, and has no parent any more, and of an orphan nobody knows:
  * where anybody is left out, they are.
  */
-static bool mp3_left_out(struct task_struct *task, u64 tree)
+static bool mp3_below_denied(struct task_struct *task, u64 follow_id)
 {
-	struct signal_struct *by = NULL;
-	bool left_out = mp3_leaves_out;
+	struct signal_struct *ancestor_sig = NULL;
+	bool denied = mp3_adopt_denied;
 
 	rcu_read_lock();
 	if (pid_alive(task))
-		by = mp3_ancestor(task, tree);
-	if (by)
-		left_out = by != rcu_dereference(task->real_parent)->signal;
+		ancestor_sig = mp3_find_ancestor(task, follow_id);
+	if (ancestor_sig)
+		denied = ancestor_sig !=
+			 rcu_dereference(task->real_parent)->signal;
 	rcu_read_unlock();
 
-	return left_out;
+	return denied;
 }
 
 /*
  * Asks of those who were followed by the probe on behalf of F whether its
  * caller may; no tick has met them yet. Parents come before their children.
  */
-static void mp3_ask(const struct file *file)
+static void mp3_authorize_pending(const struct file *file)
 {
 	struct mp3_process *process, *next;
 	bool again;
@@ -1179,68 +1184,68 @@ static void mp3_ask(const struct file *file)
 	do {
 		again = false;
 		/* They have had children meanwhile, maybe. */
-		mp3_admit();
+		mp3_splice_pending();
 		list_for_each_entry_safe(process, next, &mp3_processes, list) {
-			if (process->asked)
+			if (process->authorized)
 				continue;
 			again = true;
-			if (!mp3_takes(file, process->task) ||
-			    mp3_left_out(process->task, process->tree)) {
+			if (!mp3_may_adopt(file, process->task) ||
+			    mp3_below_denied(process->task, process->follow_id)) {
 				mp3_remove(process);
 				mp3_nr_processes--;
 				continue;
 			}
-			raw_spin_lock(&mp3_lock);
-			process->asked = true;
-			raw_spin_unlock(&mp3_lock);
+			raw_spin_lock(&mp3_registry_lock);
+			process->authorized = true;
+			raw_spin_unlock(&mp3_registry_lock);
 		}
 	} while (again);
 }
 
-/* Follows the present descendants of the process that @tree begins with. */
-static void mp3_adopt(const struct file *file, u64 tree)
+/* Follows the present descendants of the process that @follow_id begins with. */
+static void mp3_adopt(const struct file *file, u64 follow_id)
 {
-	bool must = false;
+	bool drop_on_enomem = false;
 	int err;
 
-	mp3_leaves_out = false;
+	mp3_adopt_denied = false;
 	for (;;) {
-		mutex_lock(&mp3_mutex);
-		WRITE_ONCE(mp3_adopting, tree);
+		mutex_lock(&mp3_sampler_mutex);
+		WRITE_ONCE(mp3_adopting_id, follow_id);
 		/*
 		 * Either we see a child, or its fork sees who is followed.
 		 * Pairs with the barrier in mp3_on_fork().
 		 */
 		smp_mb();
-		err = mp3_adopt_present(file, tree, must);
-		/* What mp3_ask() does not find is not entered any more. */
-		raw_spin_lock(&mp3_lock);
+		err = mp3_adopt_present(file, follow_id, drop_on_enomem);
+		/* What mp3_authorize_pending() does not find is not entered any more. */
+		raw_spin_lock(&mp3_registry_lock);
 		/* Pairs with the acquire load in mp3_on_fork(). */
-		smp_store_release(&mp3_adopting, 0);
-		raw_spin_unlock(&mp3_lock);
-		mp3_ask(file);
+		smp_store_release(&mp3_adopting_id, 0);
+		raw_spin_unlock(&mp3_registry_lock);
+		mp3_authorize_pending(file);
 		mp3_update_processes();
-		mutex_unlock(&mp3_mutex);
+		mutex_unlock(&mp3_sampler_mutex);
 		if (!err)
 			return;
-		must = mp3_fill_reserve() < 0;
+		drop_on_enomem = mp3_fill_reserve() < 0;
 	}
 }
 
 /* Has forks watched. */
-static int mp3_watch(void)
+static int mp3_attach_probe(void)
 {
 	int err;
 
 	lockdep_assert_held(&mp3_follow_mutex);
 	err = mp3_fill_reserve();
-	if (err || mp3_watching)
+	if (err || mp3_probe_attached)
 		return err;
 
 	err = tracepoint_probe_register(mp3_fork_tracepoint, mp3_on_fork, NULL);
 	if (err)
 		return err;
-	mp3_watching = true;
+	mp3_probe_attached = true;
 	/*
 	 * A fork that has passed by before the probe was there has put its
 	 * child into the list of processes, and is seen to have done so once
@@ -1252,16 +1257,16 @@ static int mp3_watch(void)
 }
 
 /* Has nobody's fork watched. */
-static void mp3_unwatch(void)
+static void mp3_detach_probe(void)
 {
 	struct mp3_process *process, *next;
 
 	lockdep_assert_held(&mp3_follow_mutex);
-	if (mp3_watching) {
+	if (mp3_probe_attached) {
 		tracepoint_probe_unregister(mp3_fork_tracepoint, mp3_on_fork,
 					    NULL);
 		tracepoint_synchronize_unregister();
-		mp3_watching = false;
+		mp3_probe_attached = false;
 	}
 	/* No probe runs any more, and the work fills it only for one. */
 	list_for_each_entry_safe(process, next, &mp3_reserve, list)
@@ -1271,40 +1276,40 @@ static void mp3_unwatch(void)
 }
 
 /* Some time after the last one was followed. */
-static void mp3_rest(struct work_struct *work)
+static void mp3_detach(struct work_struct *work)
 {
 	mutex_lock(&mp3_follow_mutex);
 	if (!READ_ONCE(mp3_nr_followed))
-		mp3_unwatch();
+		mp3_detach_probe();
 	mutex_unlock(&mp3_follow_mutex);
 }
 
 /* Profiles the process of @task from now on, and all that it starts. */
 static int mp3_follow(const struct file *file, struct task_struct *task)
 {
-	struct mp3_process *process = mp3_new(task);
-	bool used = false;
-	u64 tree = 0;
+	struct mp3_process *process = mp3_process_alloc(task);
+	bool inserted = false;
+	u64 follow_id = 0;
 	int err;
 
 	if (IS_ERR(process))
 		return PTR_ERR(process);
 
 	mutex_lock(&mp3_follow_mutex);
-	err = mp3_watch();
+	err = mp3_attach_probe();
 	if (!err) {
-		mutex_lock(&mp3_mutex);
-		tree = ++mp3_nr_trees;
-		err = mp3_insert(process, tree, &used);
-		mutex_unlock(&mp3_mutex);
+		mutex_lock(&mp3_sampler_mutex);
+		follow_id = ++mp3_last_follow_id;
+		err = mp3_insert(process, follow_id, &inserted);
+		mutex_unlock(&mp3_sampler_mutex);
 	}
 	if (!err)
-		mp3_adopt(file, tree);
+		mp3_adopt(file, follow_id);
 	else
-		schedule_delayed_work(&mp3_rest_work, HZ);
+		schedule_delayed_work(&mp3_detach_work, HZ);
 	mutex_unlock(&mp3_follow_mutex);
-	if (!used)
-		mp3_free(process);
+	if (!inserted)
+		mp3_process_free(process);
 
 	return err;
 }
@@ -1313,7 +1318,7 @@ static int mp3_follow(const struct file *file, struct task_struct *task)
 static void mp3_stop_following(void)
 {
 	mutex_lock(&mp3_follow_mutex);
-	mp3_unwatch();
+	mp3_detach_probe();
 	mutex_unlock(&mp3_follow_mutex);
 	cancel_work_sync(&mp3_refill_work);
 }
@@ -1327,18 +1332,18 @@ static void mp3_find_tracepoint(struct tracepoint *tracepoint, void *name)
 /* ---- The status file: who is profiled ---- */
 
 /* One command, without its end of line: the letter, one comma or blanks, pid */
-static int mp3_command(const struct file *file, const char *line)
+static int mp3_status_command(const struct file *file, const char *line)
 {
 	struct task_struct *task;
-	const char *number;
+	const char *digits;
 	struct pid *pid;
 	int nr, err;
 
 	if (!line[0] || !strchr("RFU", line[0]))
 		return -EINVAL;
-	number = line[1] == ',' ? line + 2 : line + 1 + strspn(line + 1, " \t");
-	if (number == line + 1 || !isdigit(*number) ||
-	    kstrtoint(number, 10, &nr) || nr == 0)
+	digits = line[1] == ',' ? line + 2 : line + 1 + strspn(line + 1, " \t");
+	if (digits == line + 1 || !isdigit(*digits) ||
+	    kstrtoint(digits, 10, &nr) || nr == 0)
 		return -EINVAL;
 
 	pid = find_get_pid(nr);
@@ -1368,7 +1373,7 @@ static int mp3_command(const struct file *file, const char *line)
 static ssize_t mp3_status_write(struct file *file, const char __user *buffer,
 				size_t count, loff_t *ppos)
 {
-	bool any = false;
+	bool executed = false;
 	size_t done = 0;
 	int err = 0;
 
@@ -1395,13 +1400,13 @@ static ssize_t mp3_status_write(struct file *file, const char __user *buffer,
 		if (len == sizeof(line) - 1)
 			err = -EINVAL;	/* no end in sight */
 		else if (len)
-			err = mp3_command(file, line);
+			err = mp3_status_command(file, line);
 		if (err)
 			break;
-		any = any || len;
+		executed = executed || len;
 		done = min(done + len + 1, count);
 	}
-	if (any || !count)
+	if (executed || !count)
 		return done;
 
 	return err ? err : -EINVAL;
@@ -1412,8 +1417,8 @@ static int mp3_status_show(struct seq_file *seq, void *v)
 	struct mp3_process *process;
 	pid_t nr;
 
-	mutex_lock(&mp3_mutex);
-	mp3_admit();
+	mutex_lock(&mp3_sampler_mutex);
+	mp3_splice_pending();
 	list_for_each_entry(process, &mp3_processes, list) {
 		if (process->flags & MP3_LAST)
 			continue;
@@ -1424,7 +1429,7 @@ static int mp3_status_show(struct seq_file *seq, void *v)
 		if (seq_has_overflowed(seq))
 			break;
 	}
-	mutex_unlock(&mp3_mutex);
+	mutex_unlock(&mp3_sampler_mutex);
 
 	return 0;
 }
@@ -1449,19 +1454,20 @@ static const struct proc_ops mp3_status_ops = {
 /* ---- The device: the ring in user space ---- */
 
 /**
- * struct mp3_file - an open file
+ * struct mp3_ring_reader - an open file
  * @ring:   what it reads, by its minor number
  * @polled: the head that poll last reported, or that of the open
  */
-struct mp3_file {
+struct mp3_ring_reader {
 	struct mp3_ring *ring;
 	u64 polled;
 };
 
 static int mp3_open(struct inode *inode, struct file *file)
 {
-	struct mp3_file *reader = kzalloc(sizeof(*reader), GFP_KERNEL_ACCOUNT);
+	struct mp3_ring_reader *reader;
 
+	reader = kzalloc(sizeof(*reader), GFP_KERNEL_ACCOUNT);
 	if (!reader)
 		return -ENOMEM;
 	reader->ring = &mp3_rings[iminor(inode)];
@@ -1479,7 +1485,7 @@ static int mp3_release(struct inode *inode, struct file *file)
 
 static __poll_t mp3_poll(struct file *file, struct poll_table_struct *table)
 {
-	struct mp3_file *reader = file->private_data;
+	struct mp3_ring_reader *reader = file->private_data;
 	u64 head;
 
 	poll_wait(file, &reader->ring->wait, table);
@@ -1496,9 +1502,9 @@ static __poll_t mp3_poll(struct file *file, struct poll_table_struct *table)
 
 #define MP3_HEADER_PGOFF	(MP3_OFF_HEADER >> PAGE_SHIFT)
 
-static vm_fault_t mp3_fault(struct vm_fault *vmf)
+static vm_fault_t mp3_vm_fault(struct vm_fault *vmf)
 {
-	struct mp3_file *reader = vmf->vma->vm_file->private_data;
+	struct mp3_ring_reader *reader = vmf->vma->vm_file->private_data;
 	struct mp3_ring *ring = reader->ring;
 	void *address;
 
@@ -1521,12 +1527,12 @@ static vm_fault_t mp3_fault(struct vm_fault *vmf)
 }
 
 static const struct vm_operations_struct mp3_vm_ops = {
-	.fault = mp3_fault,
+	.fault = mp3_vm_fault,
 };
 
 static int mp3_mmap(struct file *file, struct vm_area_struct *vma)
 {
-	struct mp3_file *reader = file->private_data;
+	struct mp3_ring_reader *reader = file->private_data;
 	struct mp3_ring *ring = reader->ring;
 	unsigned long forbidden = VM_EXEC;
 	bool header;
@@ -1564,12 +1570,12 @@ static const struct file_operations mp3_fops = {
 
 static struct cdev mp3_cdev;
 static struct class *mp3_class;
-static struct proc_dir_entry *mp3_proc;
+static struct proc_dir_entry *mp3_proc_dir;
 
 /* What /dev calls them, by their minor numbers */
-static const char *const mp3_names[] = { "mp3", "mp3_procs" };
+static const char *const mp3_device_names[] = { "mp3", "mp3_procs" };
 
-static_assert(ARRAY_SIZE(mp3_names) == ARRAY_SIZE(mp3_rings));
+static_assert(ARRAY_SIZE(mp3_device_names) == ARRAY_SIZE(mp3_rings));
 
 static int __init mp3_get_major(void)
 {
@@ -1599,16 +1605,16 @@ static int __init mp3_alloc_rings(void)
 	unsigned int i;
 	int err = 0;
 
-	if (mp3_nr_records < 64 || mp3_nr_records > 1 << 24)
+	if (mp3_record_capacity < 64 || mp3_record_capacity > 1 << 24)
 		return -EINVAL;
-	mp3_records->capacity = mp3_nr_records;
-	mp3_records->data_pages =
-		DIV_ROUND_UP((unsigned long)mp3_nr_records *
+	mp3_record_ring->capacity = mp3_record_capacity;
+	mp3_record_ring->data_pages =
+		DIV_ROUND_UP((unsigned long)mp3_record_capacity *
 			     sizeof(struct mp3_record), PAGE_SIZE);
 
 	/* Right after a clock tick, the time now is the time of that tick. */
 	schedule_timeout_uninterruptible(1);
-	mp3_take_moment();
+	mp3_stamp();
 	for (i = 0; i < ARRAY_SIZE(mp3_rings) && !err; i++)
 		err = mp3_ring_alloc(&mp3_rings[i]);
 	if (err)
@@ -1622,7 +1628,7 @@ static void mp3_destroy_devices(void)
 	unsigned int minor;
 
 	/* Of one that was not made nothing is found. */
-	for (minor = 0; minor < ARRAY_SIZE(mp3_names); minor++)
+	for (minor = 0; minor < ARRAY_SIZE(mp3_device_names); minor++)
 		device_destroy(mp3_class, MKDEV(mp3_major, minor));
 }
 
@@ -1631,9 +1637,9 @@ static int __init mp3_create_devices(void)
 	struct device *device;
 	unsigned int minor;
 
-	for (minor = 0; minor < ARRAY_SIZE(mp3_names); minor++) {
+	for (minor = 0; minor < ARRAY_SIZE(mp3_device_names); minor++) {
 		device = device_create(mp3_class, NULL, MKDEV(mp3_major, minor),
-				       NULL, "%s", mp3_names[minor]);
+				       NULL, "%s", mp3_device_names[minor]);
 		if (IS_ERR(device)) {
 			mp3_destroy_devices();
 			return PTR_ERR(device);
@@ -1671,10 +1677,10 @@ static int __init mp3_init(void)
 		goto put_major;
 
 	err = -ENOMEM;
-	mp3_proc = proc_mkdir("mp3", NULL);
-	if (!mp3_proc)
+	mp3_proc_dir = proc_mkdir("mp3", NULL);
+	if (!mp3_proc_dir)
 		goto destroy_class;
-	if (!proc_create("status", 0666, mp3_proc, &mp3_status_ops))
+	if (!proc_create("status", 0666, mp3_proc_dir, &mp3_status_ops))
 		goto remove_proc;
 
 	err = mp3_create_devices();
@@ -1694,9 +1700,9 @@ static int __init mp3_init(void)
 destroy_devices:
 	mp3_destroy_devices();
 remove_proc:
-	proc_remove(mp3_proc);
+	proc_remove(mp3_proc_dir);
 	mp3_stop_following();
-	mp3_stop();
+	mp3_unregister_all();
 destroy_class:
 	class_destroy(mp3_class);
 put_major:
@@ -1715,9 +1721,9 @@ static void __exit mp3_exit(void)
 
 	cdev_del(&mp3_cdev);
 	mp3_destroy_devices();
-	proc_remove(mp3_proc);
+	proc_remove(mp3_proc_dir);
 	mp3_stop_following();
-	mp3_stop();
+	mp3_unregister_all();
 	class_destroy(mp3_class);
 	unregister_chrdev_region(dev, ARRAY_SIZE(mp3_rings));
 	destroy_workqueue(mp3_wq);

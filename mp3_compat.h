@@ -55,9 +55,9 @@ static inline bool mp3_is_on_cpu(const struct task_struct *task)
 }
 
 /*
- * mp3_dump_rule() - who may look into a process
+ * mp3_get_dumpable() - who may look into a process
  * @task: a thread of the process
- * @owner: set to whether its owner may, as the process is dumpable
+ * @dumpable: set to whether its owner may, as the process is dumpable
  *
  * Returns the user namespace in which CAP_SYS_PTRACE lets everyone else look,
  * for put_user_ns(); NULL if the process has no memory any more. Linux 7.2 keeps
@@ -66,8 +66,8 @@ static inline bool mp3_is_on_cpu(const struct task_struct *task)
 #ifndef SUID_DUMP_USER
 #include <linux/sched/exec_state.h>
 
-static inline struct user_namespace *mp3_dump_rule(struct task_struct *task,
-						   bool *owner)
+static inline struct user_namespace *mp3_get_dumpable(struct task_struct *task,
+						      bool *dumpable)
 {
 	struct user_namespace *ns = NULL;
 	struct task_exec_state *state;
@@ -76,7 +76,7 @@ static inline struct user_namespace *mp3_dump_rule(struct task_struct *task,
 	state = rcu_dereference(task->exec_state);
 	/* It is freed, and puts its namespace, after an RCU grace period. */
 	if (state) {
-		*owner = READ_ONCE(state->dumpable) == TASK_DUMPABLE_OWNER;
+		*dumpable = READ_ONCE(state->dumpable) == TASK_DUMPABLE_OWNER;
 		ns = get_user_ns(state->user_ns);
 	}
 	rcu_read_unlock();
@@ -84,8 +84,8 @@ static inline struct user_namespace *mp3_dump_rule(struct task_struct *task,
 	return ns;
 }
 #else
-static inline struct user_namespace *mp3_dump_rule(struct task_struct *task,
-						   bool *owner)
+static inline struct user_namespace *mp3_get_dumpable(struct task_struct *task,
+						      bool *dumpable)
 {
 	struct user_namespace *ns = NULL;
 	struct task_struct *thread;
@@ -95,7 +95,7 @@ static inline struct user_namespace *mp3_dump_rule(struct task_struct *task,
 	for_each_thread(task, thread) {
 		task_lock(thread);
 		if (thread->mm) {
-			*owner = get_dumpable(thread->mm) == SUID_DUMP_USER;
+			*dumpable = get_dumpable(thread->mm) == SUID_DUMP_USER;
 			ns = get_user_ns(thread->mm->user_ns);
 		}
 		task_unlock(thread);
