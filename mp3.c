@@ -121,32 +121,49 @@ struct mp3_process {
 	struct pid *pid;
 };
 
-static DEFINE_MUTEX(mp3_follow_mutex);	/* guards what section "Following" says */
+/*
+ * Serializes F, the attaching and detaching of the fork probe, and the filling
+ * of the reserve.
+ */
+static DEFINE_MUTEX(mp3_follow_mutex);
 
-static DEFINE_MUTEX(mp3_sampler_mutex);	/* guards everything from here on ... */
+/* Protected by mp3_follow_mutex */
+static bool mp3_probe_attached;
+static bool mp3_adopt_denied;	/* the F in progress skipped a process */
 
+/* The sampler's lock: the tick sleeps on no other one. */
+static DEFINE_MUTEX(mp3_sampler_mutex);
+
+/* Protected by mp3_sampler_mutex */
 static unsigned int mp3_interval_ms = 50;
 static u64 mp3_interval_ns = 50 * NSEC_PER_MSEC;
 static u64 mp3_deadline;	/* of the next tick, on the clock of mp3_grid_now() */
-static u64 mp3_ticks;		/* as in struct mp3_header */
+static u64 mp3_ticks;		/* see struct mp3_header */
 static u64 mp3_missed;
 static u64 mp3_cost_ns;
-static u64 mp3_sample_ns;	/* of the sample being made, or the last one */
+static u64 mp3_sample_ns;	/* time of the current sample, or the last one */
 static u64 mp3_sample_jiffies;
-static struct mp3_counts mp3_sum;	/* of the records since the last one */
-
+static struct mp3_counts mp3_sum;	/* of the records since the last sample */
 static LIST_HEAD(mp3_processes);
-static unsigned int mp3_nr_processes;	/* registered, of those in the list */
-static u64 mp3_last_follow_id;	/* ... to here */
+static unsigned int mp3_nr_processes;	/* in mp3_processes, without MP3_LAST */
+static u64 mp3_last_follow_id;
 
-static DEFINE_RAW_SPINLOCK(mp3_registry_lock);	/* guards everything from here on ... */
+/*
+ * The follow_id that mp3_adopt() is at work for, else 0. Written under
+ * mp3_sampler_mutex, and set to 0 under mp3_registry_lock as well.
+ */
+static u64 mp3_adopting_id;
 
-static DEFINE_HASHTABLE(mp3_table, 14);
-static LIST_HEAD(mp3_pending);	/* in the table, and not yet in the list */
-static LIST_HEAD(mp3_reserve);	/* entries for the probe, which has no time */
+/* What the fork probe shares with the rest: raw, since the probe cannot sleep. */
+static DEFINE_RAW_SPINLOCK(mp3_registry_lock);
+
+/* Protected by mp3_registry_lock */
+static DEFINE_HASHTABLE(mp3_table, 14);	/* RCU for readers */
+static LIST_HEAD(mp3_pending);	/* in mp3_table, not yet in mp3_processes */
+static LIST_HEAD(mp3_reserve);	/* preallocated entries for the fork probe */
 static unsigned int mp3_nr_reserve;
-static unsigned int mp3_nr_followed;	/* in the table with a tree */
-static u64 mp3_dropped;		/* ... to here */
+static unsigned int mp3_nr_followed;	/* in mp3_table, with a follow_id */
+static u64 mp3_dropped;		/* see struct mp3_header */
 
 static struct workqueue_struct *mp3_wq;
 static void mp3_tick(struct work_struct *work);
@@ -156,7 +173,7 @@ static DECLARE_WORK(mp3_refill_work, mp3_refill);
 static void mp3_detach(struct work_struct *work);
 static DECLARE_DELAYED_WORK(mp3_detach_work, mp3_detach);
 
-/* ---- The ring: the one place that knows slots and barriers ---- */
+/* ---- Rings ---- */
 
 /**
  * struct mp3_ring - entries in pages that user space maps
@@ -333,7 +350,7 @@ static void mp3_update_processes(void)
 				  mp3_nr_processes);
 }
 
-/* ---- The table: who is registered, for the sampler and for forks ---- */
+/* ---- Table ---- */
 
 /* By RCU, or with mp3_sampler_mutex held: nobody is removed without it. */
 static struct mp3_process *mp3_find(const struct signal_struct *signal)
@@ -419,6 +436,7 @@ static void mp3_unfollow(struct mp3_process *process)
 {
 	bool last;
 
+	lockdep_assert_held(&mp3_sampler_mutex);
 	raw_spin_lock(&mp3_registry_lock);
 	last = process->follow_id && mp3_nr_followed == 1;
 	mp3_set_follow_id(process, 0);
@@ -440,7 +458,7 @@ static void mp3_remove(struct mp3_process *process)
 	mp3_process_free(process);
 }
 
-/* ---- The sampler ---- */
+/* ---- Sampler ---- */
 
 /*
  * The grid's clock: nanoseconds that pass by whole clock ticks, as the timer
@@ -478,6 +496,7 @@ static void mp3_arm(void)
 /* Starts the grid anew: the first deadline is one interval from now. */
 static void mp3_start_grid(void)
 {
+	lockdep_assert_held(&mp3_sampler_mutex);
 	mp3_deadline = mp3_grid_now() + mp3_interval_ns;
 	mp3_arm();
 }
@@ -536,6 +555,7 @@ static void mp3_pin_leader(struct mp3_process *process)
 {
 	struct task_struct *leader = pid_task(process->pid, PIDTYPE_TGID);
 
+	lockdep_assert_held(&mp3_sampler_mutex);
 	if (!leader || leader == process->task)
 		return;
 	get_task_struct(leader);
@@ -547,6 +567,7 @@ static void mp3_pin_leader(struct mp3_process *process)
 /* Resident memory in bytes, 0 when @task has left it; its alloc_lock is held. */
 static u64 mp3_rss(const struct task_struct *task)
 {
+	lockdep_assert_held(&task->alloc_lock);
 	return task->mm ? get_mm_rss(task->mm) << PAGE_SHIFT : 0;
 }
 
@@ -612,6 +633,7 @@ static void mp3_collect_all(void)
 	struct mp3_process *process, *next;
 	u64 head = mp3_record_ring->head;
 
+	lockdep_assert_held(&mp3_sampler_mutex);
 	/* One section for them all: for each it would be much of the cost. */
 	rcu_read_lock();
 	list_for_each_entry_safe(process, next, &mp3_processes, list) {
@@ -661,6 +683,7 @@ static void mp3_sample_all(void)
 {
 	u64 since_ns = mp3_sample_ns;
 
+	lockdep_assert_held(&mp3_sampler_mutex);
 	mp3_stamp();
 	mp3_splice_pending();
 	mp3_collect_all();
@@ -677,6 +700,7 @@ static void mp3_handle_deadline(u64 now)
 	u64 start = ktime_get_ns();
 	u64 missed = div64_u64(now - mp3_deadline, mp3_interval_ns);
 
+	lockdep_assert_held(&mp3_sampler_mutex);
 	mp3_deadline += (missed + 1) * mp3_interval_ns;
 	mp3_missed += missed;
 	mp3_ticks++;
@@ -732,7 +756,7 @@ static const struct kernel_param_ops mp3_interval_ops = {
 module_param_cb(interval_ms, &mp3_interval_ops, &mp3_interval_ms, 0644);
 MODULE_PARM_DESC(interval_ms, "sampling interval, 1..10000 ms (default 50)");
 
-/* ---- The registry ---- */
+/* ---- Permissions ---- */
 
 /* Of who opened the file, or, without one, of who is calling. */
 static bool mp3_capable(const struct file *file, struct user_namespace *ns,
@@ -801,6 +825,8 @@ static int mp3_may_profile(const struct file *file, struct task_struct *task)
 	return mp3_ptrace_may_read(file->f_cred, file, task);
 }
 
+/* ---- Registry ---- */
+
 /* Returns an error pointer when it fails. */
 static struct mp3_process *mp3_process_alloc(struct task_struct *task)
 {
@@ -824,6 +850,7 @@ static void mp3_reregister(struct mp3_process *process,
 	struct mp3_counts *reported = &process->reported;
 
 	lockdep_assert_held(&mp3_sampler_mutex);
+	lockdep_assert_held(&mp3_registry_lock);
 	/* What was not told by then is still to be, with what comes. */
 	reported->min_flt += base->min_flt - process->counts.min_flt;
 	reported->maj_flt += base->maj_flt - process->counts.maj_flt;
@@ -942,7 +969,7 @@ static void mp3_unregister_all(void)
 	cancel_delayed_work_sync(&mp3_detach_work);
 }
 
-/* ---- Following: who is started by whom ---- */
+/* ---- Following ---- */
 
 /*
  * Forks are watched by a probe on the tracepoint sched_process_fork. The child
@@ -955,9 +982,6 @@ static void mp3_unregister_all(void)
 #define MP3_MAX_DEPTH	256	/* generations that the probe looks back */
 
 static struct tracepoint *mp3_fork_tracepoint;
-static bool mp3_probe_attached;	/* the probe is attached (mp3_follow_mutex) */
-static u64 mp3_adopting_id;	/* the tree that is being adopted (mp3_sampler_mutex) */
-static bool mp3_adopt_denied;	/* somebody, for want of rights (mp3_follow_mutex) */
 
 /*
  * Fills the reserve. It is everybody's, so that nobody is charged for it: at
@@ -1095,6 +1119,7 @@ static bool mp3_may_adopt(const struct file *file, struct task_struct *task)
 {
 	int err = mp3_may_profile(file, task);
 
+	lockdep_assert_held(&mp3_follow_mutex);
 	/*
 	 * -ESRCH: his, and on its way out. It has left its memory, and still is
 	 * the parent of its children.
@@ -1161,6 +1186,7 @@ static bool mp3_below_denied(struct task_struct *task, u64 follow_id)
 	struct signal_struct *ancestor_sig = NULL;
 	bool denied = mp3_adopt_denied;
 
+	lockdep_assert_held(&mp3_follow_mutex);
 	rcu_read_lock();
 	if (pid_alive(task))
 		ancestor_sig = mp3_find_ancestor(task, follow_id);
@@ -1181,6 +1207,7 @@ static void mp3_authorize_pending(const struct file *file)
 	struct mp3_process *process, *next;
 	bool again;
 
+	lockdep_assert_held(&mp3_sampler_mutex);
 	do {
 		again = false;
 		/* They have had children meanwhile, maybe. */
@@ -1208,6 +1235,7 @@ static void mp3_adopt(const struct file *file, u64 follow_id)
 	bool drop_on_enomem = false;
 	int err;
 
+	lockdep_assert_held(&mp3_follow_mutex);
 	mp3_adopt_denied = false;
 	for (;;) {
 		mutex_lock(&mp3_sampler_mutex);
@@ -1329,7 +1357,7 @@ static void mp3_find_tracepoint(struct tracepoint *tracepoint, void *name)
 		mp3_fork_tracepoint = tracepoint;
 }
 
-/* ---- The status file: who is profiled ---- */
+/* ---- Status file ---- */
 
 /* One command, without its end of line: the letter, one comma or blanks, pid */
 static int mp3_status_command(const struct file *file, const char *line)
@@ -1451,7 +1479,7 @@ static const struct proc_ops mp3_status_ops = {
 	.proc_release = single_release,
 };
 
-/* ---- The device: the ring in user space ---- */
+/* ---- Devices ---- */
 
 /**
  * struct mp3_ring_reader - an open file
@@ -1566,7 +1594,7 @@ static const struct file_operations mp3_fops = {
 	.llseek = noop_llseek,
 };
 
-/* ---- Load and unload ---- */
+/* ---- Init and exit ---- */
 
 static struct cdev mp3_cdev;
 static struct class *mp3_class;
