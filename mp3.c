@@ -2,44 +2,54 @@
 /*
  * mp3: a page-fault profiler
  *
- * The data's way through this file, top to bottom:
+ * The path of the data through this file:
  *
  *	write "R,<pid>" -> mp3_status_write() -> mp3_register()
- *		pins the process and takes its counts so far as the base
- *	write "F,<pid>" -> mp3_follow()
- *		the same, then mp3_adopt() for its present descendants, and
- *		mp3_on_fork() for each that one of them starts from then on
- *	every interval: mp3_tick()
- *		mp3_read_counts() reads what each process has done,
- *		mp3_emit_record() makes a record of what is new and adds it to mp3_sum,
- *		mp3_emit_sample() makes one sample of the sum,
- *		mp3_ring_publish() puts both into their rings
- *	mmap of /dev/mp3, /dev/mp3_procs -> mp3_mmap() -> mp3_vm_fault()
- *		the ring's own pages, in user space: reading is no system call
+ *		pins the process and saves its counts so far as the base
+ *	write "F,<pid>" -> mp3_status_write() -> mp3_follow()
+ *		the same; then mp3_adopt() adds its present descendants, and
+ *		mp3_on_fork() each process that one of them starts later
+ *	every interval: mp3_tick() -> mp3_handle_deadline() -> mp3_sample_all()
+ *		mp3_read_counts() reads the counters of each process,
+ *		mp3_emit_record() publishes what changed and adds it to mp3_sum,
+ *		mp3_emit_sample() publishes the sum
+ *	mmap of /dev/mp3 or /dev/mp3_procs -> mp3_mmap() -> mp3_vm_fault()
+ *		maps a ring's own pages: reading them takes no system call
  *
- * Locks, outer ones first:
+ * Locks, outermost first, and what they protect:
  *
  *	mp3_follow_mutex
- *		whether forks are watched, and one F at a time
+ *		mp3_probe_attached, mp3_adopt_denied. Serializes F, the
+ *		attaching and detaching of the fork probe, and the filling of
+ *		mp3_reserve.
  *	mp3_sampler_mutex
- *		all state of the sampler and the registry, and who may publish.
- *		The tick sleeps on nothing else. Taken inside the kernel's lock
- *		of this module's parameters.
- *	mp3_registry_lock
- *		what the probe in the fork path shares with the others: who is
- *		in the table, what was born, the reserve. It never sleeps; the
- *		table is read by RCU, too.
- *	sig->stats_lock, task->alloc_lock (the kernel's, of one process)
- *		taken inside mp3_sampler_mutex (counts, names) and outside of it
- *		(permission), never together, never inside mp3_registry_lock
+ *		mp3_interval_ms, mp3_interval_ns, mp3_deadline, mp3_ticks,
+ *		mp3_missed, mp3_cost_ns, mp3_sample_ns, mp3_sample_jiffies,
+ *		mp3_sum, mp3_processes, mp3_nr_processes, mp3_last_follow_id,
+ *		mp3_adopting_id; of each struct mp3_process: @task, @counts,
+ *		@switches, @reported, @flags, and @list in mp3_processes; of
+ *		each struct mp3_ring: @header, @slot, @head, and the contents
+ *		of its pages. No entry leaves mp3_table without it. The tick
+ *		sleeps on no other lock. Nests inside the kernel's lock for the
+ *		parameters of this module.
+ *	mp3_registry_lock (raw spinlock)
+ *		mp3_table, mp3_pending, mp3_reserve, mp3_nr_reserve,
+ *		mp3_nr_followed, mp3_dropped, the reset of mp3_adopting_id; of
+ *		each struct mp3_process: @hash, @follow_id, @authorized, and
+ *		@list in mp3_pending and mp3_reserve. The fork probe takes no
+ *		other lock. Readers of mp3_table may use RCU instead.
+ *	sig->stats_lock, task->alloc_lock (the kernel's, one per process, task)
+ *		taken with or without mp3_sampler_mutex, never both at once,
+ *		never inside mp3_registry_lock
  *	ring->wait.lock
- *		inside mp3_sampler_mutex, by the wake-up of poll
+ *		the pollers of a ring; the wake-up takes it inside
+ *		mp3_sampler_mutex
  *
- * Allocations are made outside of mp3_sampler_mutex, so that a tick never waits for
- * memory. Lifetimes: a registered process holds a reference on a task, and
- * through it the signal_struct with the totals, and one on its struct pid; so
- * neither can be reused before the last counts are read. An open file or a
- * mapping holds the module; the rings' pages outlive both.
+ * Memory is allocated outside mp3_sampler_mutex, so that a tick never waits for
+ * it. Lifetimes: a registered process holds a reference to a task, which keeps
+ * the signal_struct with the totals, and one to its struct pid; neither can be
+ * reused before the last counts are read. An open file or a mapping pins the
+ * module; the pages of the rings outlive both.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -68,6 +78,7 @@
 #include "mp3_given.h"
 #include "mp3_uapi.h"
 
+/* The ABI: mp3_uapi.h lists what else depends on these structs. */
 static_assert(sizeof(struct mp3_sample) == 32);
 static_assert(sizeof(struct mp3_record) == 64);
 static_assert(sizeof_field(struct mp3_record, comm) == TASK_COMM_LEN);
@@ -87,22 +98,33 @@ MODULE_PARM_DESC(records, "entries of /dev/mp3_procs, 64..16777216 (default 6553
 
 /**
  * struct mp3_process - one registered process
- * @list:   in mp3_processes, what the sampler walks (mp3_sampler_mutex); before that
- *	    in mp3_pending or, still without a process, in mp3_reserve (mp3_registry_lock)
- * @rcu:    for its end: the probe may be looking at it
- * @task:   a thread of it, its leader when a record was last made, pinned:
- *	    holds the signal_struct after it is reaped
- * @counts: as they were last collected
- * @switches: what mp3_read_switches() said before that, if @task is all of it
- * @reported:   what of @counts is in records, or came before it was registered
- * @signal: its identity, from the first thread to the last
- * @flags:  those of its next record. With MP3_LAST it is registered no more,
- *	    and waits here for that record
- * @authorized:  false while it is followed, but nobody has asked yet whether the
- *	    caller of F may (mp3_registry_lock)
- * @follow_id:   number of the F that it is followed by, 0: not followed (mp3_registry_lock)
- * @hash:   in mp3_table, by @signal (mp3_registry_lock)
- * @pid:    its tgid, pinned: the number that each pid namespace knows it by
+ * @list:	links it into mp3_processes (mp3_sampler_mutex); before that,
+ *		into mp3_pending or, while it is unused, into mp3_reserve
+ *		(mp3_registry_lock)
+ * @rcu:	frees it after the last probe that may have found it
+ * @task:	one of its threads, pinned: the leader as of the last record.
+ *		Keeps the signal_struct after the process has been reaped
+ *		(mp3_sampler_mutex)
+ * @counts:	totals when they were last collected (mp3_sampler_mutex)
+ * @switches:	mp3_read_switches() right before @counts were collected if
+ *		@task was the only thread, else 0 (mp3_sampler_mutex)
+ * @reported:	the part of the totals that is in records already, or precedes
+ *		the registration (mp3_sampler_mutex)
+ * @signal:	identifies the process from its first thread to its last; never
+ *		changes
+ * @flags:	MP3_FIRST and MP3_LAST, for its next record. An entry with
+ *		MP3_LAST is no longer registered and waits for that record.
+ *		Written under mp3_sampler_mutex; MP3_LAST is cleared under
+ *		mp3_registry_lock as well. mp3_follow_child() reads it under
+ *		mp3_registry_lock alone: see there
+ * @authorized:	false if the fork probe has followed it on behalf of an F whose
+ *		caller's permission has not been checked yet. Written under
+ *		mp3_registry_lock, and mp3_sampler_mutex once it is in
+ *		mp3_processes; read under either
+ * @follow_id:	the number of the F that follows it, 0 if none does
+ *		(mp3_registry_lock; RCU readers use READ_ONCE())
+ * @hash:	links it into mp3_table, by @signal (mp3_registry_lock, RCU)
+ * @pid:	its tgid, pinned; never changes
  */
 struct mp3_process {
 	union {
@@ -131,30 +153,30 @@ static DEFINE_MUTEX(mp3_follow_mutex);
 static bool mp3_probe_attached;
 static bool mp3_adopt_denied;	/* the F in progress skipped a process */
 
-/* The sampler's lock: the tick sleeps on no other one. */
+/* The lock of the sampler and the registry: the tick sleeps on no other one. */
 static DEFINE_MUTEX(mp3_sampler_mutex);
 
 /* Protected by mp3_sampler_mutex */
 static unsigned int mp3_interval_ms = 50;
 static u64 mp3_interval_ns = 50 * NSEC_PER_MSEC;
-static u64 mp3_deadline;	/* of the next tick, on the clock of mp3_grid_now() */
+static u64 mp3_deadline;	/* of the next tick, see mp3_grid_now() */
 static u64 mp3_ticks;		/* see struct mp3_header */
 static u64 mp3_missed;
 static u64 mp3_cost_ns;
-static u64 mp3_sample_ns;	/* time of the current sample, or the last one */
+static u64 mp3_sample_ns;	/* time of the present or last sample */
 static u64 mp3_sample_jiffies;
-static struct mp3_counts mp3_sum;	/* of the records since the last sample */
+static struct mp3_counts mp3_sum;	/* records since the last sample */
 static LIST_HEAD(mp3_processes);
 static unsigned int mp3_nr_processes;	/* in mp3_processes, without MP3_LAST */
 static u64 mp3_last_follow_id;
 
 /*
- * The follow_id that mp3_adopt() is at work for, else 0. Written under
- * mp3_sampler_mutex, and set to 0 under mp3_registry_lock as well.
+ * The follow_id whose present descendants mp3_adopt() is looking for, else 0.
+ * Written under mp3_sampler_mutex, and reset to 0 under mp3_registry_lock, too.
  */
 static u64 mp3_adopting_id;
 
-/* What the fork probe shares with the rest: raw, since the probe cannot sleep. */
+/* The only lock that the fork probe takes: raw, since it cannot sleep. */
 static DEFINE_RAW_SPINLOCK(mp3_registry_lock);
 
 /* Protected by mp3_registry_lock */
@@ -177,15 +199,17 @@ static DECLARE_DELAYED_WORK(mp3_detach_work, mp3_detach);
 
 /**
  * struct mp3_ring - entries in pages that user space maps
- * @data:	the entries, vmalloc'ed; written here, never read back
- * @header:	the header page, likewise; mapped read only
- * @data_pages: pages of @data
+ * @data:	the entries, from vmalloc_user(); written, never read back
+ * @header:	the header page, also from vmalloc_user(); mapped read-only.
+ *		NULL before init and after exit (mp3_sampler_mutex)
+ * @data_pages:	pages of @data
  * @writable:	whether user space may map @data for writing
- * @entry_size: bytes of one entry, a multiple of 8
+ * @entry_size:	bytes of one entry, a multiple of 8
  * @capacity:	slots
- * @slot:	where the next entry goes (mp3_sampler_mutex)
- * @head:	entries ever published (mp3_sampler_mutex; poll reads it without)
- * @wait:	who polls
+ * @slot:	slot of the next entry (mp3_sampler_mutex)
+ * @head:	entries ever published (mp3_sampler_mutex; mp3_poll() uses
+ *		READ_ONCE())
+ * @wait:	pollers
  */
 struct mp3_ring {
 	u64 *data;
@@ -199,7 +223,7 @@ struct mp3_ring {
 	wait_queue_head_t wait;
 };
 
-/* By the minor number of their device */
+/* Indexed by the minor number of the device */
 static struct mp3_ring mp3_rings[] = {
 	{
 		.data_pages = MP3_DATA_PAGES,
@@ -209,14 +233,14 @@ static struct mp3_ring mp3_rings[] = {
 	},
 	{
 		.entry_size = sizeof(struct mp3_record),
-		/* the rest by the parameter "records" */
+		/* capacity and data_pages: see mp3_alloc_rings() */
 	},
 };
 
 static struct mp3_ring *const mp3_sample_ring = &mp3_rings[0];
 static struct mp3_ring *const mp3_record_ring = &mp3_rings[1];
 
-/* Leaves nothing behind when it fails. */
+/* Allocate the pages of a ring. Returns 0, or -ENOMEM with none allocated. */
 static int mp3_ring_alloc(struct mp3_ring *ring)
 {
 	struct mp3_header *header;
@@ -241,7 +265,7 @@ static int mp3_ring_alloc(struct mp3_ring *ring)
 	header->hz = HZ;
 	init_waitqueue_head(&ring->wait);
 
-	/* The interval may be set by now: parameters come before init. */
+	/* The interval can be set from here on: parameters precede init. */
 	mutex_lock(&mp3_sampler_mutex);
 	header->interval_ns = mp3_interval_ns;
 	ring->header = header;
@@ -254,7 +278,7 @@ static void mp3_ring_free(struct mp3_ring *ring)
 {
 	struct mp3_header *header = ring->header;
 
-	/* And it may be set until after exit. */
+	/* The interval can be set until after exit. */
 	mutex_lock(&mp3_sampler_mutex);
 	ring->header = NULL;
 	mutex_unlock(&mp3_sampler_mutex);
@@ -263,10 +287,13 @@ static void mp3_ring_free(struct mp3_ring *ring)
 }
 
 /*
- * Returns the slot of the next entry, of @nr_words words, that of the oldest one where
- * the ring is full, and makes the first @nr_gap words of the slot behind it -1.
- * All but word 0 is the caller's to fill. Inline, so that the numbers are known:
- * each record of a tick comes by here.
+ * Begin an entry of @nr_words words: return its slot, and set the first @nr_gap
+ * words of the slot after it to -1. The caller fills all words but word 0, and
+ * passes the slot to mp3_ring_publish(). Caller holds mp3_sampler_mutex.
+ *
+ * In a full ring both slots hold entries that the present head has already
+ * given up. Inline, so that the sizes are constants: each record of a tick
+ * passes through here.
  */
 static __always_inline void *mp3_ring_begin(struct mp3_ring *ring,
 					    size_t nr_words,
@@ -280,9 +307,9 @@ static __always_inline void *mp3_ring_begin(struct mp3_ring *ring,
 	lockdep_assert_held(&mp3_sampler_mutex);
 
 	/*
-	 * Who sees a word of these two slots change sees the head that gave
-	 * them up as well. Pairs with a reader's acquire fence between its copy
-	 * and its second load of head.
+	 * A reader that sees a word of these two slots change also sees the
+	 * head that gave them up. Pairs with the acquire fence between the copy
+	 * and the second load of head in mp3_reader_copy() (mp3_client.h).
 	 */
 	smp_wmb();
 	for (i = 0; i < nr_gap; i++)
@@ -293,29 +320,35 @@ static __always_inline void *mp3_ring_begin(struct mp3_ring *ring,
 }
 
 /*
- * Stores @word0 of the slot at @slot, and so appends it. Who polls is told by
- * mp3_ring_wake(), once for all that belongs together.
+ * Append the entry at @slot, which mp3_ring_begin() returned, by storing its
+ * word 0. Does not wake pollers: mp3_ring_wake() does, once for many entries.
+ * Caller holds mp3_sampler_mutex.
  */
 static __always_inline void mp3_ring_publish(struct mp3_ring *ring, void *slot,
 					     u64 word0)
 {
 	lockdep_assert_held(&mp3_sampler_mutex);
 	/*
-	 * Pairs with the acquire load of word 0 by a reader that lives by the
-	 * words alone: it finds the entry whole, and the gap behind it.
+	 * A reader that uses no header finds the entry complete, and word 0 of
+	 * the next slot set to -1. Pairs with its acquire load of word 0, as in
+	 * mp3_reader_copy() (mp3_client.h).
 	 */
 	smp_store_release((u64 *)slot, word0);
 	WRITE_ONCE(ring->head, ring->head + 1);
-	/* Pairs with a reader's first, acquire load of head. */
+	/* Pairs with the acquire load in mp3_reader_head() (mp3_client.h). */
 	smp_store_release(&ring->header->head, ring->head);
 }
 
+/* Wake the pollers of a ring. */
 static void mp3_ring_wake(struct mp3_ring *ring)
 {
 	wake_up_interruptible_poll(&ring->wait, EPOLLIN | EPOLLRDNORM);
 }
 
-/* What every header says alike, but for @processes. */
+/*
+ * Copy the sampler's state, except the number of processes, to all headers.
+ * Caller holds mp3_sampler_mutex.
+ */
 static void mp3_update_headers(void)
 {
 	unsigned int i;
@@ -324,7 +357,7 @@ static void mp3_update_headers(void)
 	for (i = 0; i < ARRAY_SIZE(mp3_rings); i++) {
 		struct mp3_header *header = mp3_rings[i].header;
 
-		/* None before load, nor after unload: parameters outlive both. */
+		/* NULL before init and after exit, while parameters exist. */
 		if (!header)
 			continue;
 		WRITE_ONCE(header->interval_ns, mp3_interval_ns);
@@ -335,6 +368,10 @@ static void mp3_update_headers(void)
 	}
 }
 
+/*
+ * Copy the number of registered processes to all headers, after their heads.
+ * Caller holds mp3_sampler_mutex.
+ */
 static void mp3_update_processes(void)
 {
 	unsigned int i;
@@ -342,9 +379,9 @@ static void mp3_update_processes(void)
 	lockdep_assert_held(&mp3_sampler_mutex);
 	for (i = 0; i < ARRAY_SIZE(mp3_rings); i++)
 		/*
-		 * After the heads, so that a reader who finds nothing
-		 * registered finds the last entries, too. Pairs with its
-		 * acquire load of processes.
+		 * A reader that finds no process registered also finds the
+		 * last entries. Pairs with its acquire load of processes
+		 * (struct mp3_header in mp3_uapi.h).
 		 */
 		smp_store_release(&mp3_rings[i].header->processes,
 				  mp3_nr_processes);
@@ -352,7 +389,11 @@ static void mp3_update_processes(void)
 
 /* ---- Table ---- */
 
-/* By RCU, or with mp3_sampler_mutex held: nobody is removed without it. */
+/*
+ * Return the entry of a process, or NULL. Caller is in an RCU read-side
+ * section, or holds mp3_sampler_mutex or mp3_registry_lock: a removal takes
+ * both.
+ */
 static struct mp3_process *mp3_find(const struct signal_struct *signal)
 {
 	struct mp3_process *process;
@@ -366,6 +407,10 @@ static struct mp3_process *mp3_find(const struct signal_struct *signal)
 	return NULL;
 }
 
+/*
+ * Follow a process as part of @follow_id or, if that is 0, stop following it.
+ * Caller holds mp3_registry_lock.
+ */
 static void mp3_set_follow_id(struct mp3_process *process, u64 follow_id)
 {
 	lockdep_assert_held(&mp3_registry_lock);
@@ -375,12 +420,13 @@ static void mp3_set_follow_id(struct mp3_process *process, u64 follow_id)
 }
 
 /*
- * Gives an empty entry its process; references that mp3_process_free() puts. False when
- * it has been reaped: then it has no number any more.
+ * Bind an unused entry to the process of @task, with references that
+ * mp3_process_free() drops. Returns false if the process has been reaped and
+ * has no pid.
  */
 static bool mp3_pin(struct mp3_process *process, struct task_struct *task)
 {
-	/* By RCU: a reference on the task does not keep its number. */
+	/* A reference to the task does not keep its pid: this uses RCU. */
 	process->pid = get_task_pid(task, PIDTYPE_TGID);
 	if (!process->pid)
 		return false;
@@ -392,15 +438,19 @@ static bool mp3_pin(struct mp3_process *process, struct task_struct *task)
 	return true;
 }
 
+/* Free an entry that is in neither the table nor a list. */
 static void mp3_process_free(struct mp3_process *process)
 {
 	put_task_struct(process->task);
 	put_pid(process->pid);
-	/* A probe may have found it, and be looking at it. */
+	/* A fork probe may have found the entry and still be using it. */
 	kfree_rcu(process, rcu);
 }
 
-/* Enters a process: from here on forks find it. */
+/*
+ * Add a process to mp3_table, where forks find it from now on, and to
+ * mp3_pending. Caller holds mp3_registry_lock.
+ */
 static void mp3_hash_add(struct mp3_process *process, u64 follow_id,
 			 bool authorized)
 {
@@ -408,14 +458,15 @@ static void mp3_hash_add(struct mp3_process *process, u64 follow_id,
 	process->authorized = authorized;
 	mp3_set_follow_id(process, follow_id);
 	list_add_tail(&process->list, &mp3_pending);
-	/* With release: a probe that finds it finds its fields. */
+	/* Publish the fields. Pairs with rcu_dereference in mp3_find(). */
 	hash_add_rcu(mp3_table, &process->hash, (unsigned long)process->signal);
 }
 
 /*
- * Takes those into the list that were born since the last call. Births need a
- * registered parent: after the last one was taken out, this finds its last
- * children, and no more come.
+ * Move the entries of mp3_pending to mp3_processes, and count them. The fork
+ * probe adds an entry only if an ancestor of it is in mp3_table: a call after
+ * the last process has been removed finds its last children, and no others
+ * follow. Caller holds mp3_sampler_mutex.
  */
 static void mp3_splice_pending(void)
 {
@@ -431,7 +482,10 @@ static void mp3_splice_pending(void)
 	list_splice_tail(&pending, &mp3_processes);
 }
 
-/* Follows a process no more; forks are watched as long as there is another. */
+/*
+ * Stop following a process. Schedules the detaching of the fork probe if it was
+ * the last one. Caller holds mp3_sampler_mutex.
+ */
 static void mp3_unfollow(struct mp3_process *process)
 {
 	bool last;
@@ -441,12 +495,18 @@ static void mp3_unfollow(struct mp3_process *process)
 	last = process->follow_id && mp3_nr_followed == 1;
 	mp3_set_follow_id(process, 0);
 	raw_spin_unlock(&mp3_registry_lock);
-	/* Not at once, or users could have the kernel patched all the time. */
+	/*
+	 * Delay, so that users cannot make the kernel patch the tracepoint
+	 * repeatedly.
+	 */
 	if (last)
 		schedule_delayed_work(&mp3_detach_work, HZ);
 }
 
-/* Takes a process out. */
+/*
+ * Remove a process from mp3_table and mp3_processes, and free its entry. The
+ * caller holds mp3_sampler_mutex, and updates mp3_nr_processes.
+ */
 static void mp3_remove(struct mp3_process *process)
 {
 	lockdep_assert_held(&mp3_sampler_mutex);
@@ -461,15 +521,18 @@ static void mp3_remove(struct mp3_process *process)
 /* ---- Sampler ---- */
 
 /*
- * The grid's clock: nanoseconds that pass by whole clock ticks, as the timer
- * behind the delayed work sees them. It keeps step with CLOCK_MONOTONIC.
+ * Return the time of the grid: nanoseconds that advance by whole clock ticks,
+ * as the timer of delayed work sees them, and as fast as CLOCK_MONOTONIC.
  */
 static u64 mp3_grid_now(void)
 {
 	return get_jiffies_64() * TICK_NSEC;
 }
 
-/* Has the tick run at the first clock tick that is not before the deadline. */
+/*
+ * Schedule mp3_tick() for the first clock tick at or after mp3_deadline, or for
+ * a step towards it. Caller holds mp3_sampler_mutex.
+ */
 static void mp3_arm(void)
 {
 	u64 now = mp3_grid_now();
@@ -479,10 +542,11 @@ static void mp3_arm(void)
 	if (mp3_deadline > now)
 		delay = div_u64(mp3_deadline - now + TICK_NSEC - 1, TICK_NSEC);
 	/*
-	 * A timer fires at the clock tick after its expiry; for the next one
-	 * it has to be past already, since no delay at all means no timer.
-	 * From 64 on it is rounded up by an eighth at most: a long way is made
-	 * in steps.
+	 * A timer fires at the clock tick after its expiry, so subtract one.
+	 * For the next clock tick, use an expiry in the past: a delay of 0
+	 * would queue the work at once, without a timer. The timer wheel rounds
+	 * delays above 63 jiffies up by as much as 1/8, so approach distant
+	 * deadlines in steps.
 	 */
 	if (delay > 63)
 		delay -= delay / 8;
@@ -493,7 +557,10 @@ static void mp3_arm(void)
 	mod_delayed_work(mp3_wq, &mp3_tick_work, delay);
 }
 
-/* Starts the grid anew: the first deadline is one interval from now. */
+/*
+ * Restart the grid: the next deadline is one interval from now. Caller holds
+ * mp3_sampler_mutex.
+ */
 static void mp3_start_grid(void)
 {
 	lockdep_assert_held(&mp3_sampler_mutex);
@@ -501,7 +568,10 @@ static void mp3_start_grid(void)
 	mp3_arm();
 }
 
-/* A new interval of what is sampled begins; the one before ends now. */
+/*
+ * Take the time of the next sample: the period that it covers ends now, and
+ * another one begins. Caller holds mp3_sampler_mutex, or is init.
+ */
 static void mp3_stamp(void)
 {
 	mp3_sample_ns = ktime_get_ns();
@@ -509,19 +579,22 @@ static void mp3_stamp(void)
 }
 
 /*
- * How often @task has left the CPU, plus one; 0 while it may be on it. All that
- * a task counts it counts while it runs. So with the same answer as before it
- * has done nothing in between; and what is counted by the time of an answer is
- * seen after it.
+ * Return the number of times that @task has left the CPU, plus one, or 0 if it
+ * may be on a CPU. The counters of a task change only while it runs: if two
+ * calls return the same nonzero value, they did not change in between. Loads
+ * after a call see all changes that precede it.
  */
 static u64 mp3_read_switches(const struct task_struct *task)
 {
 	u64 before = READ_ONCE(task->nvcsw) + READ_ONCE(task->nivcsw);
 	u64 after;
 
-	/* It takes the CPU before it counts that it leaves it. */
+	/*
+	 * A task takes the CPU before it counts that it leaves it. Pairs with
+	 * the full barrier in __schedule().
+	 */
 	smp_rmb();
-	/* Pairs with finish_task(): whoever is off the CPU has counted it. */
+	/* Pairs with finish_task(): once off the CPU, the switch is counted. */
 	if (mp3_is_on_cpu(task))
 		return 0;
 	after = READ_ONCE(task->nvcsw) + READ_ONCE(task->nivcsw);
@@ -530,8 +603,9 @@ static u64 mp3_read_switches(const struct task_struct *task)
 }
 
 /*
- * Whether a process has done nothing since its counts were last collected: two
- * cache lines tell. If it may have, they are to be collected now.
+ * Return true if a process cannot have run since its counts were last
+ * collected, at the cost of reading two cache lines. Otherwise the caller must
+ * collect them now. Caller holds mp3_sampler_mutex.
  */
 static bool mp3_is_unchanged(struct mp3_process *process)
 {
@@ -541,15 +615,19 @@ static bool mp3_is_unchanged(struct mp3_process *process)
 	lockdep_assert_held(&mp3_sampler_mutex);
 	if (switches && switches == process->switches)
 		return true;
-	/* Who is alone and off the CPU stays alone until it runs. */
+	/*
+	 * A single-threaded task that is off the CPU cannot gain threads until
+	 * it runs.
+	 */
 	process->switches = mp3_is_single_threaded(task) ? switches : 0;
 
 	return false;
 }
 
 /*
- * The leader may have become another thread, by exec, and have its name. In an
- * RCU read section.
+ * Replace the pinned task of a process by its present leader: after another
+ * thread has called exec, that thread is the leader and has the new name.
+ * Caller holds mp3_sampler_mutex and is in an RCU read-side section.
  */
 static void mp3_pin_leader(struct mp3_process *process)
 {
@@ -564,14 +642,20 @@ static void mp3_pin_leader(struct mp3_process *process)
 	process->switches = 0;
 }
 
-/* Resident memory in bytes, 0 when @task has left it; its alloc_lock is held. */
+/*
+ * Return the resident memory of @task in bytes, or 0 if it has released its
+ * memory. Caller holds task_lock(@task).
+ */
 static u64 mp3_rss(const struct task_struct *task)
 {
 	lockdep_assert_held(&task->alloc_lock);
 	return task->mm ? get_mm_rss(task->mm) << PAGE_SHIFT : 0;
 }
 
-/* Of a process whose leader has ended before it. In an RCU read section. */
+/*
+ * Return the resident memory in bytes of the process of @task, from the first
+ * thread that still uses its memory. Caller is in an RCU read-side section.
+ */
 static u64 mp3_rss_of_threads(struct task_struct *task)
 {
 	struct task_struct *thread;
@@ -588,7 +672,10 @@ static u64 mp3_rss_of_threads(struct task_struct *task)
 	return bytes;
 }
 
-/* Makes a record of what was collected, if that is news. In an RCU read section. */
+/*
+ * Emit a record if any count or flag changed. Caller holds mp3_sampler_mutex
+ * and is in an RCU read-side section.
+ */
 static void mp3_emit_record(struct mp3_process *process)
 {
 	u64 min_flt = process->counts.min_flt - process->reported.min_flt;
@@ -611,7 +698,7 @@ static void mp3_emit_record(struct mp3_process *process)
 	record->cpu_ns = cpu_ns;
 	task_lock(process->task);
 	rss_bytes = mp3_rss(process->task);
-	/* It may hold more than the name, behind the end of that. */
+	/* The bytes after the name's NUL need not be zero. */
 	memcpy(record->comm, process->task->comm, sizeof(record->comm));
 	task_unlock(process->task);
 	if (!rss_bytes && !(process->flags & MP3_LAST))
@@ -627,14 +714,20 @@ static void mp3_emit_record(struct mp3_process *process)
 		WRITE_ONCE(process->flags, process->flags & ~MP3_FIRST);
 }
 
-/* Makes a record of each process that has something to tell. */
+/*
+ * Collect all processes: emit their records, and remove those that have exited
+ * or been unregistered. Caller holds mp3_sampler_mutex.
+ */
 static void mp3_collect_all(void)
 {
 	struct mp3_process *process, *next;
 	u64 head = mp3_record_ring->head;
 
 	lockdep_assert_held(&mp3_sampler_mutex);
-	/* One section for them all: for each it would be much of the cost. */
+	/*
+	 * One RCU section for all processes: one for each would be much of the
+	 * cost.
+	 */
 	rcu_read_lock();
 	list_for_each_entry_safe(process, next, &mp3_processes, list) {
 		if (need_resched()) {
@@ -642,7 +735,7 @@ static void mp3_collect_all(void)
 			cond_resched();
 			rcu_read_lock();
 		}
-		/* Without a flag all that was collected is told already. */
+		/* Without a flag, all that was collected has been reported. */
 		if (!process->flags && mp3_is_unchanged(process))
 			continue;
 		if (!(process->flags & MP3_LAST) &&
@@ -659,14 +752,20 @@ static void mp3_collect_all(void)
 		mp3_ring_wake(mp3_record_ring);
 }
 
-/* Makes a sample of the sum, for the time since the moment @since_ns. */
+/*
+ * Emit a sample of mp3_sum, for the period from @since_ns to mp3_sample_ns, and
+ * reset it. Caller holds mp3_sampler_mutex.
+ */
 static void mp3_emit_sample(u64 since_ns)
 {
 	u64 period = max(mp3_sample_ns - since_ns, mp3_interval_ns);
 	struct mp3_sample *sample;
 
 	lockdep_assert_held(&mp3_sampler_mutex);
-	/* Who scans for the first word that is not -1 must not meet old ones. */
+	/*
+	 * Clear the whole next slot: a reader that looks for the first word
+	 * that is not -1 must not find an old one.
+	 */
 	sample = mp3_ring_begin(mp3_sample_ring, sizeof(*sample) / 8,
 				sizeof(*sample) / 8);
 	sample->min_flt = mp3_sum.min_flt;
@@ -678,7 +777,10 @@ static void mp3_emit_sample(u64 since_ns)
 	mp3_sum = (struct mp3_counts){};
 }
 
-/* Records and a sample of all that was done since the last ones. */
+/*
+ * Emit the records and the sample of everything since the last ones. Caller
+ * holds mp3_sampler_mutex.
+ */
 static void mp3_sample_all(void)
 {
 	u64 since_ns = mp3_sample_ns;
@@ -687,14 +789,17 @@ static void mp3_sample_all(void)
 	mp3_stamp();
 	mp3_splice_pending();
 	mp3_collect_all();
-	/* Children of those that have just left, maybe. */
+	/* The processes just removed may have forked since. */
 	mp3_splice_pending();
 	mp3_update_headers();
 	mp3_emit_sample(since_ns);
 	mp3_update_processes();
 }
 
-/* Serves the last deadline up to @now; those before it were missed. */
+/*
+ * Handle the last deadline up to @now, and count those before it as missed.
+ * Caller holds mp3_sampler_mutex.
+ */
 static void mp3_handle_deadline(u64 now)
 {
 	u64 start = ktime_get_ns();
@@ -709,14 +814,15 @@ static void mp3_handle_deadline(u64 now)
 	mp3_update_headers();
 }
 
+/* Work function: sample on the grid; rearm while a process is registered. */
 static void mp3_tick(struct work_struct *work)
 {
 	u64 now;
 
 	mutex_lock(&mp3_sampler_mutex);
 	/*
-	 * Before the deadline this is a step on a long way, or was late for a
-	 * grid that has been started anew since.
+	 * Before the deadline, this is a step towards a distant one, or the
+	 * grid has been restarted since this run was due.
 	 */
 	now = mp3_grid_now();
 	if (mp3_nr_processes && now >= mp3_deadline)
@@ -726,7 +832,10 @@ static void mp3_tick(struct work_struct *work)
 	mutex_unlock(&mp3_sampler_mutex);
 }
 
-/* A new interval holds from now on; no finer than a clock tick. */
+/*
+ * Set the sampling interval, at least one clock tick, and restart the grid.
+ * Runs under the kernel's lock for the parameters of this module.
+ */
 static int mp3_set_interval(const char *val, const struct kernel_param *kp)
 {
 	unsigned int ms;
@@ -758,7 +867,10 @@ MODULE_PARM_DESC(interval_ms, "sampling interval, 1..10000 ms (default 50)");
 
 /* ---- Permissions ---- */
 
-/* Of who opened the file, or, without one, of who is calling. */
+/*
+ * Return whether the opener of @file or, if that is NULL, the calling task has
+ * capability @cap in @ns.
+ */
 static bool mp3_capable(const struct file *file, struct user_namespace *ns,
 			int cap)
 {
@@ -767,8 +879,11 @@ static bool mp3_capable(const struct file *file, struct user_namespace *ns,
 }
 
 /*
- * ptrace_may_access(task, PTRACE_MODE_READ_REALCREDS), which modules cannot
- * call, less the security modules' say; or CAP_PERFMON.
+ * Apply the rule of ptrace_may_access(@task, PTRACE_MODE_READ_REALCREDS), which
+ * is not exported, without the security modules' hooks; or CAP_PERFMON instead.
+ * @cred are the credentials of the opener of @file or, if that is NULL, of the
+ * calling task. Returns 0, -EPERM, or -ESRCH if @cred suffice but the process
+ * has released its memory.
  */
 static int mp3_ptrace_may_read(const struct cred *cred, const struct file *file,
 			       struct task_struct *task)
@@ -794,10 +909,9 @@ static int mp3_ptrace_may_read(const struct cred *cred, const struct file *file,
 		return -EPERM;
 
 	/*
-	 * A process that changes its credentials first becomes undumpable:
-	 * the old ones with the old flag are fine, the new ones with the old
-	 * flag must not be seen. Pairs with the write barrier in
-	 * commit_creds().
+	 * commit_creds() makes a process undumpable before it installs other
+	 * credentials. Never combine the new credentials with the old flag.
+	 * Pairs with the write barrier in commit_creds().
 	 */
 	smp_rmb();
 	ns = mp3_get_dumpable(task, &dumpable);
@@ -811,7 +925,11 @@ static int mp3_ptrace_may_read(const struct cred *cred, const struct file *file,
 	return err;
 }
 
-/* Who writes and who opened the file: nobody lends another his rights. */
+/*
+ * Return whether the process of @task may be profiled through @file, as 0,
+ * -EPERM or -ESRCH. Checks the credentials of both the calling task and the
+ * opener: a passed descriptor grants nothing.
+ */
 static int mp3_may_profile(const struct file *file, struct task_struct *task)
 {
 	int err;
@@ -819,7 +937,7 @@ static int mp3_may_profile(const struct file *file, struct task_struct *task)
 	if (same_thread_group(task, current))
 		return 0;
 	err = mp3_ptrace_may_read(current_cred(), NULL, task);
-	/* Mostly both are the same. */
+	/* The two usually share their credentials. */
 	if (err || file->f_cred == current_cred())
 		return err;
 	return mp3_ptrace_may_read(file->f_cred, file, task);
@@ -827,7 +945,11 @@ static int mp3_may_profile(const struct file *file, struct task_struct *task)
 
 /* ---- Registry ---- */
 
-/* Returns an error pointer when it fails. */
+/*
+ * Allocate an entry for the process of @task, charged to the memory cgroup of
+ * the calling task. Returns an error pointer on failure: -ENOMEM, or -ESRCH if
+ * the process has been reaped. May sleep: caller holds no lock.
+ */
 static struct mp3_process *mp3_process_alloc(struct task_struct *task)
 {
 	struct mp3_process *process;
@@ -843,7 +965,10 @@ static struct mp3_process *mp3_process_alloc(struct task_struct *task)
 	return process;
 }
 
-/* Registers a process again whose last record is still to come. */
+/*
+ * Register a process again before its last record has been emitted; @base are
+ * its counts now. Caller holds mp3_sampler_mutex and mp3_registry_lock.
+ */
 static void mp3_reregister(struct mp3_process *process,
 			   const struct mp3_counts *base)
 {
@@ -851,7 +976,10 @@ static void mp3_reregister(struct mp3_process *process,
 
 	lockdep_assert_held(&mp3_sampler_mutex);
 	lockdep_assert_held(&mp3_registry_lock);
-	/* What was not told by then is still to be, with what comes. */
+	/*
+	 * Skip the counts since it was unregistered, and keep those that were
+	 * collected then but not reported: the next record has them.
+	 */
 	reported->min_flt += base->min_flt - process->counts.min_flt;
 	reported->maj_flt += base->maj_flt - process->counts.maj_flt;
 	reported->cpu_ns += base->cpu_ns - process->counts.cpu_ns;
@@ -860,8 +988,12 @@ static void mp3_reregister(struct mp3_process *process,
 }
 
 /*
- * Registers the process of @new, and has it followed where @follow_id is not 0.
- * Returns true in @inserted when @new itself is in the table.
+ * Register the process of @new from its present counts on, and follow it if
+ * @follow_id is not 0. Sets @inserted if @new is now in the table; otherwise
+ * the caller frees it. Caller holds mp3_sampler_mutex.
+ *
+ * Returns 0, -ESRCH if the process has exited, or -EEXIST if it is registered
+ * and, with a @follow_id, followed already.
  */
 static int mp3_insert(struct mp3_process *new, u64 follow_id, bool *inserted)
 {
@@ -901,7 +1033,10 @@ static int mp3_insert(struct mp3_process *new, u64 follow_id, bool *inserted)
 	return err;
 }
 
-/* Profiles the process of @task from now on. */
+/*
+ * Execute R: profile the process of @task from now on. Returns 0, -ENOMEM,
+ * -ESRCH or -EEXIST.
+ */
 static int mp3_register(struct task_struct *task)
 {
 	struct mp3_process *process = mp3_process_alloc(task);
@@ -920,7 +1055,11 @@ static int mp3_register(struct task_struct *task)
 	return err;
 }
 
-/* Collects the last of a process; the last of all is in the ring on return. */
+/*
+ * Execute U: collect the counts of the process of @task one last time, and stop
+ * profiling it. If no other process is registered, the last records and the
+ * last sample are in the rings on return. Returns 0 or -ESRCH.
+ */
 static int mp3_unregister(struct task_struct *task)
 {
 	struct mp3_process *process;
@@ -928,11 +1067,11 @@ static int mp3_unregister(struct task_struct *task)
 	bool live;
 
 	mutex_lock(&mp3_sampler_mutex);
-	/* Also a child that no tick has met yet. */
+	/* Include children that no tick has seen yet. */
 	mp3_splice_pending();
 	process = mp3_find(task->signal);
 	rcu_read_lock();
-	/* One that is over is the next tick's to collect: it has ended. */
+	/* The next tick collects a process that has exited. */
 	live = process && !(process->flags & MP3_LAST) &&
 	       !mp3_read_counts(process->task, &process->counts);
 	rcu_read_unlock();
@@ -953,7 +1092,10 @@ static int mp3_unregister(struct task_struct *task)
 	return err;
 }
 
-/* Lets go of everything; nobody can register any more, and nothing is born. */
+/*
+ * Drop all registrations. No new ones can appear: the proc file and the fork
+ * probe are gone.
+ */
 static void mp3_unregister_all(void)
 {
 	struct mp3_process *process, *next;
@@ -964,7 +1106,7 @@ static void mp3_unregister_all(void)
 		mp3_remove(process);
 	mp3_nr_processes = 0;
 	mutex_unlock(&mp3_sampler_mutex);
-	/* With nothing registered neither tick nor parameter arms it again. */
+	/* With nothing registered, neither tick nor parameter arms it again. */
 	cancel_delayed_work_sync(&mp3_tick_work);
 	cancel_delayed_work_sync(&mp3_detach_work);
 }
@@ -972,20 +1114,21 @@ static void mp3_unregister_all(void)
 /* ---- Following ---- */
 
 /*
- * Forks are watched by a probe on the tracepoint sched_process_fork. The child
- * is in the kernel's list of processes by then, has not run yet and has done
- * nothing: its base is zero. The probe may run with preemption off, so that it
- * neither allocates nor takes a lock that sleeps: its entries come from a
- * reserve, which a work fills up.
+ * The fork probe, mp3_on_fork(), is attached to the tracepoint
+ * sched_process_fork. There, the child is in the kernel's list of processes but
+ * has not run yet, so that its base is zero. The probe may be called with
+ * preemption off: it neither allocates nor takes a sleeping lock. Its entries
+ * come from mp3_reserve, which a work item refills.
  */
-#define MP3_RESERVE_SIZE	4096	/* entries; at half of it the work is called */
-#define MP3_MAX_DEPTH	256	/* generations that the probe looks back */
+#define MP3_RESERVE_SIZE	4096	/* entries; refilled from half of it */
+#define MP3_MAX_DEPTH	256	/* generations searched for an ancestor */
 
 static struct tracepoint *mp3_fork_tracepoint;
 
 /*
- * Fills the reserve. It is everybody's, so that nobody is charged for it: at
- * the limit of his memory cgroup one would wait in here, and all others for him.
+ * Fill the reserve. All users share it, so no memory cgroup is charged: at the
+ * limit of its own, a caller would sleep here and block every other F. Caller
+ * holds mp3_follow_mutex. Returns 0 or -ENOMEM.
  */
 static int mp3_fill_reserve(void)
 {
@@ -1004,6 +1147,7 @@ static int mp3_fill_reserve(void)
 	return 0;
 }
 
+/* Work function: refill the reserve while the fork probe is attached. */
 static void mp3_refill(struct work_struct *work)
 {
 	mutex_lock(&mp3_follow_mutex);
@@ -1013,9 +1157,12 @@ static void mp3_refill(struct work_struct *work)
 }
 
 /*
- * Follows @task, a child of a process of the tree of @parent_sig, from its counts @base
- * on. Returns -ENOMEM when the reserve is empty, -ESRCH when @parent_sig is followed no
- * more, or @task was reaped.
+ * Follow @task, a child of the followed process with @parent_sig, from its
+ * counts @base on; @authorized is false if F still has to check its caller's
+ * permission. Caller holds mp3_registry_lock.
+ *
+ * Returns 0, -ENOMEM if the reserve is empty, or -ESRCH if the parent is no
+ * longer followed or @task has been reaped.
  */
 static int mp3_follow_child(const struct signal_struct *parent_sig,
 			    struct task_struct *task,
@@ -1024,13 +1171,18 @@ static int mp3_follow_child(const struct signal_struct *parent_sig,
 	struct mp3_process *parent, *child;
 
 	lockdep_assert_held(&mp3_registry_lock);
-	/* Asked again: only now it stays so. */
+	/* Look it up again: only under the lock does it stay followed. */
 	parent = mp3_find(parent_sig);
 	if (!parent || !parent->follow_id)
 		return -ESRCH;
 
 	child = mp3_find(task->signal);
 	if (child) {
+		/*
+		 * MP3_LAST is set before mp3_unfollow() takes this lock. If it
+		 * is not visible here, mp3_unfollow() is still to run and will
+		 * undo this.
+		 */
 		if (!(READ_ONCE(child->flags) & MP3_LAST))
 			mp3_set_follow_id(child, parent->follow_id);
 		return 0;
@@ -1043,12 +1195,16 @@ static int mp3_follow_child(const struct signal_struct *parent_sig,
 	list_del(&child->list);
 	WRITE_ONCE(mp3_nr_reserve, mp3_nr_reserve - 1);
 	child->reported = *base;
-	mp3_hash_add(child, parent->follow_id, authorized && parent->authorized);
+	mp3_hash_add(child, parent->follow_id,
+		     authorized && parent->authorized);
 
 	return 0;
 }
 
-/* The nearest ancestor of @task that is in the tree, or NULL. By RCU. */
+/*
+ * Return the signal_struct of the nearest ancestor of @task that @follow_id
+ * follows, or NULL. Caller is in an RCU read-side section.
+ */
 static struct signal_struct *mp3_find_ancestor(struct task_struct *task,
 					       u64 follow_id)
 {
@@ -1056,8 +1212,9 @@ static struct signal_struct *mp3_find_ancestor(struct task_struct *task,
 	unsigned int depth;
 
 	/*
-	 * Who is met has a child that was alive in this section, and so is no
-	 * older than it itself: none of them is freed before the end of it.
+	 * Each task on the way is the parent of one that was alive in this RCU
+	 * section. It was therefore alive in it, too, and is not freed before
+	 * its end.
 	 */
 	for (depth = 0; task->pid && depth < MP3_MAX_DEPTH; depth++) {
 		task = rcu_dereference(task->real_parent);
@@ -1068,7 +1225,10 @@ static struct signal_struct *mp3_find_ancestor(struct task_struct *task,
 	return NULL;
 }
 
-/* The probe: a process has made another, which has not run yet. */
+/*
+ * The fork probe: follow @child, which has not run yet, if @task is followed or
+ * if an F in progress may be about to find @child.
+ */
 static void mp3_on_fork(void *data, struct task_struct *task,
 			struct task_struct *child)
 {
@@ -1082,18 +1242,21 @@ static void mp3_on_fork(void *data, struct task_struct *task,
 		return;		/* a thread */
 
 	/*
-	 * Either we see who is followed, or mp3_adopt() sees the child. Pairs
-	 * with the barrier there.
+	 * Either this probe finds the parent followed or the F in progress, or
+	 * mp3_adopt() finds the child. Pairs with the barrier in mp3_adopt().
 	 */
 	smp_mb();
 	rcu_read_lock();
-	/* Pairs with the end of mp3_adopt(): without it, all it found is there. */
+	/*
+	 * If this is 0 after an F, all processes that it found are in the
+	 * table. Pairs with the release store in mp3_adopt().
+	 */
 	adopting_id = smp_load_acquire(&mp3_adopting_id);
 	process = mp3_find(task->signal);
 	if (process && READ_ONCE(process->follow_id)) {
 		parent_sig = task->signal;
 	} else if (adopting_id) {
-		/* Its parent may be gone before mp3_adopt() comes to it. */
+		/* The parent may exit before mp3_adopt() gets to @child. */
 		parent_sig = mp3_find_ancestor(task, adopting_id);
 		authorized = false;
 	}
@@ -1102,7 +1265,10 @@ static void mp3_on_fork(void *data, struct task_struct *task,
 		return;
 
 	raw_spin_lock(&mp3_registry_lock);
-	/* Over meanwhile, it has the parent, or has left it out for good. */
+	/*
+	 * If that scan has ended since, only the parent matters: it has been
+	 * followed, or skipped for good.
+	 */
 	if (!authorized && mp3_adopting_id != adopting_id) {
 		parent_sig = task->signal;
 		authorized = true;
@@ -1114,15 +1280,18 @@ static void mp3_on_fork(void *data, struct task_struct *task,
 		queue_work(system_highpri_wq, &mp3_refill_work);
 }
 
-/* Whether F may take a process; that it may not is remembered. */
+/*
+ * Return whether F may follow the process of @task, and set mp3_adopt_denied if
+ * it may not. Caller holds mp3_follow_mutex.
+ */
 static bool mp3_may_adopt(const struct file *file, struct task_struct *task)
 {
 	int err = mp3_may_profile(file, task);
 
 	lockdep_assert_held(&mp3_follow_mutex);
 	/*
-	 * -ESRCH: his, and on its way out. It has left its memory, and still is
-	 * the parent of its children.
+	 * -ESRCH: the credentials suffice, but the process is exiting. It has
+	 * released its memory, and is still the parent of its children.
 	 */
 	if (!err || err == -ESRCH)
 		return true;
@@ -1132,10 +1301,14 @@ static bool mp3_may_adopt(const struct file *file, struct task_struct *task)
 }
 
 /*
- * One look at all processes for descendants of the tree. A parent is older than
- * its child, and so is whoever becomes its parent later: it comes before it in
- * the list. Returns -ENOMEM at the first that the reserve has no entry for,
- * or, when it @drop_on_enomem, counts it as dropped and goes on.
+ * Scan all processes once, and follow the descendants of those that @follow_id
+ * follows. One pass finds them all: a parent, or a process that later becomes
+ * the parent, is older than the child and precedes it in the kernel's list.
+ * Caller holds mp3_follow_mutex and mp3_sampler_mutex.
+ *
+ * Returns 0, or -ENOMEM at the first process for which the reserve has no
+ * entry; with @drop_on_enomem it counts such processes in mp3_dropped and
+ * continues.
  */
 static int mp3_adopt_present(const struct file *file, u64 follow_id,
 			     bool drop_on_enomem)
@@ -1177,9 +1350,10 @@ static int mp3_adopt_present(const struct file *file, u64 follow_id,
 }
 
 /*
- * Whether between @task and the tree there is one that F has left out. Of one
- * that was reaped, and has no parent any more, and of an orphan nobody knows:
- * where anybody is left out, they are.
+ * Return whether F has denied an ancestor of @task below the process that it
+ * began with. A reaped process has no parent, and an orphan has lost its own:
+ * for these, assume so if F has denied any process. Caller holds
+ * mp3_follow_mutex.
  */
 static bool mp3_below_denied(struct task_struct *task, u64 follow_id)
 {
@@ -1199,8 +1373,10 @@ static bool mp3_below_denied(struct task_struct *task, u64 follow_id)
 }
 
 /*
- * Asks of those who were followed by the probe on behalf of F whether its
- * caller may; no tick has met them yet. Parents come before their children.
+ * Check the caller's permission for each process that the fork probe has
+ * followed on behalf of F, and remove those that are denied; no tick has seen
+ * them yet. Parents precede their children in the list. Caller holds
+ * mp3_follow_mutex and mp3_sampler_mutex.
  */
 static void mp3_authorize_pending(const struct file *file)
 {
@@ -1210,14 +1386,15 @@ static void mp3_authorize_pending(const struct file *file)
 	lockdep_assert_held(&mp3_sampler_mutex);
 	do {
 		again = false;
-		/* They have had children meanwhile, maybe. */
+		/* Those checked in the last pass may have forked since. */
 		mp3_splice_pending();
 		list_for_each_entry_safe(process, next, &mp3_processes, list) {
 			if (process->authorized)
 				continue;
 			again = true;
 			if (!mp3_may_adopt(file, process->task) ||
-			    mp3_below_denied(process->task, process->follow_id)) {
+			    mp3_below_denied(process->task,
+					     process->follow_id)) {
 				mp3_remove(process);
 				mp3_nr_processes--;
 				continue;
@@ -1229,7 +1406,11 @@ static void mp3_authorize_pending(const struct file *file)
 	} while (again);
 }
 
-/* Follows the present descendants of the process that @follow_id begins with. */
+/*
+ * Follow the present descendants of the process that F has registered with
+ * @follow_id, as far as the caller of F may profile them. Caller holds
+ * mp3_follow_mutex.
+ */
 static void mp3_adopt(const struct file *file, u64 follow_id)
 {
 	bool drop_on_enomem = false;
@@ -1241,12 +1422,15 @@ static void mp3_adopt(const struct file *file, u64 follow_id)
 		mutex_lock(&mp3_sampler_mutex);
 		WRITE_ONCE(mp3_adopting_id, follow_id);
 		/*
-		 * Either we see a child, or its fork sees who is followed.
-		 * Pairs with the barrier in mp3_on_fork().
+		 * Either this scan finds a child, or its fork finds what is
+		 * stored here. Pairs with the barrier in mp3_on_fork().
 		 */
 		smp_mb();
 		err = mp3_adopt_present(file, follow_id, drop_on_enomem);
-		/* What mp3_authorize_pending() does not find is not entered any more. */
+		/*
+		 * After this, the probe adds no unauthorized entry that
+		 * mp3_authorize_pending() would miss.
+		 */
 		raw_spin_lock(&mp3_registry_lock);
 		/* Pairs with the acquire load in mp3_on_fork(). */
 		smp_store_release(&mp3_adopting_id, 0);
@@ -1260,7 +1444,10 @@ static void mp3_adopt(const struct file *file, u64 follow_id)
 	}
 }
 
-/* Has forks watched. */
+/*
+ * Fill the reserve, and attach the fork probe if it is not. Caller holds
+ * mp3_follow_mutex. Returns 0 or a negative errno.
+ */
 static int mp3_attach_probe(void)
 {
 	int err;
@@ -1275,16 +1462,16 @@ static int mp3_attach_probe(void)
 		return err;
 	mp3_probe_attached = true;
 	/*
-	 * A fork that has passed by before the probe was there has put its
-	 * child into the list of processes, and is seen to have done so once
-	 * the tracepoint's callers of that time are through.
+	 * A fork that passed the tracepoint before the probe was attached had
+	 * put its child on the list of processes by then. Wait until all such
+	 * callers have left the tracepoint: mp3_adopt() then finds the child.
 	 */
 	tracepoint_synchronize_unregister();
 
 	return 0;
 }
 
-/* Has nobody's fork watched. */
+/* Detach the fork probe and free the reserve. Caller holds mp3_follow_mutex. */
 static void mp3_detach_probe(void)
 {
 	struct mp3_process *process, *next;
@@ -1296,14 +1483,17 @@ static void mp3_detach_probe(void)
 		tracepoint_synchronize_unregister();
 		mp3_probe_attached = false;
 	}
-	/* No probe runs any more, and the work fills it only for one. */
+	/*
+	 * No lock: the probe is not running, and mp3_fill_reserve() runs under
+	 * mp3_follow_mutex.
+	 */
 	list_for_each_entry_safe(process, next, &mp3_reserve, list)
 		kfree(process);
 	INIT_LIST_HEAD(&mp3_reserve);
 	mp3_nr_reserve = 0;
 }
 
-/* Some time after the last one was followed. */
+/* Work function: detach the fork probe, unless a process is followed again. */
 static void mp3_detach(struct work_struct *work)
 {
 	mutex_lock(&mp3_follow_mutex);
@@ -1312,7 +1502,11 @@ static void mp3_detach(struct work_struct *work)
 	mutex_unlock(&mp3_follow_mutex);
 }
 
-/* Profiles the process of @task from now on, and all that it starts. */
+/*
+ * Execute F: profile the process of @task from now on, its present descendants
+ * that may be profiled through @file, and all future ones. Returns 0, -ENOMEM,
+ * -ESRCH or -EEXIST, or the error of attaching the fork probe.
+ */
 static int mp3_follow(const struct file *file, struct task_struct *task)
 {
 	struct mp3_process *process = mp3_process_alloc(task);
@@ -1342,7 +1536,10 @@ static int mp3_follow(const struct file *file, struct task_struct *task)
 	return err;
 }
 
-/* Follows nobody any more; nobody can ask for it again. */
+/*
+ * Detach the fork probe for good: without the proc file, no F can attach it
+ * again.
+ */
 static void mp3_stop_following(void)
 {
 	mutex_lock(&mp3_follow_mutex);
@@ -1351,6 +1548,7 @@ static void mp3_stop_following(void)
 	cancel_work_sync(&mp3_refill_work);
 }
 
+/* For for_each_kernel_tracepoint(): save the tracepoint called @name. */
 static void mp3_find_tracepoint(struct tracepoint *tracepoint, void *name)
 {
 	if (!strcmp(tracepoint->name, name))
@@ -1359,7 +1557,10 @@ static void mp3_find_tracepoint(struct tracepoint *tracepoint, void *name)
 
 /* ---- Status file ---- */
 
-/* One command, without its end of line: the letter, one comma or blanks, pid */
+/*
+ * Execute the command in @line: a letter, one comma or blanks, and a pid, with
+ * no newline. Returns 0 or an error as listed in mp3_uapi.h.
+ */
 static int mp3_status_command(const struct file *file, const char *line)
 {
 	struct task_struct *task;
@@ -1394,9 +1595,9 @@ static int mp3_status_command(const struct file *file, const char *line)
 }
 
 /*
- * Each line is copied and carried out by itself, so that no length of the
- * user's is ever allocated. A newline or a NUL ends one; empty ones count for
- * nothing, and a write of nothing else is malformed.
+ * Copy and execute one line at a time, so that no allocation has a length
+ * chosen by the user. A newline or a NUL ends a line. Empty lines are ignored,
+ * but a write that contains nothing else is malformed.
  */
 static ssize_t mp3_status_write(struct file *file, const char __user *buffer,
 				size_t count, loff_t *ppos)
@@ -1413,7 +1614,10 @@ static ssize_t mp3_status_write(struct file *file, const char __user *buffer,
 		size_t size = min(count - done, sizeof(line) - 1);
 		size_t len;
 
-		/* A page has room for hundreds of F, each a look at all. */
+		/*
+		 * A page can hold hundreds of F, each of which scans all
+		 * processes: let the writer be killed in between.
+		 */
 		err = -EINTR;
 		if (fatal_signal_pending(current))
 			break;
@@ -1426,7 +1630,7 @@ static ssize_t mp3_status_write(struct file *file, const char __user *buffer,
 
 		err = 0;
 		if (len == sizeof(line) - 1)
-			err = -EINVAL;	/* no end in sight */
+			err = -EINVAL;	/* too long */
 		else if (len)
 			err = mp3_status_command(file, line);
 		if (err)
@@ -1440,6 +1644,7 @@ static ssize_t mp3_status_write(struct file *file, const char __user *buffer,
 	return err ? err : -EINVAL;
 }
 
+/* Print the pid of each registered process that the reader's namespace has. */
 static int mp3_status_show(struct seq_file *seq, void *v)
 {
 	struct mp3_process *process;
@@ -1451,7 +1656,10 @@ static int mp3_status_show(struct seq_file *seq, void *v)
 		if (process->flags & MP3_LAST)
 			continue;
 		nr = pid_vnr(process->pid);
-		/* Not the reader's to see, or gone, and maybe another's now. */
+		/*
+		 * Skip processes outside the reader's pid namespace, and those
+		 * that have been reaped: their number may be in use again.
+		 */
 		if (nr && pid_has_task(process->pid, PIDTYPE_TGID))
 			seq_printf(seq, "%d\n", nr);
 		if (seq_has_overflowed(seq))
@@ -1463,8 +1671,9 @@ static int mp3_status_show(struct seq_file *seq, void *v)
 }
 
 /*
- * The whole list at once, by a buffer that grows: a process is neither missed
- * nor met twice, and who only writes pays nothing for it.
+ * The list is printed in one piece, into a buffer that grows, so that no
+ * process is missed or listed twice. A file that is only written allocates no
+ * buffer.
  */
 static int mp3_status_open(struct inode *inode, struct file *file)
 {
@@ -1482,9 +1691,9 @@ static const struct proc_ops mp3_status_ops = {
 /* ---- Devices ---- */
 
 /**
- * struct mp3_ring_reader - an open file
- * @ring:   what it reads, by its minor number
- * @polled: the head that poll last reported, or that of the open
+ * struct mp3_ring_reader - an open file of a ring's device
+ * @ring:   the ring, by the device's minor number
+ * @polled: head of the ring at the last poll that reported it, or at open
  */
 struct mp3_ring_reader {
 	struct mp3_ring *ring;
@@ -1511,17 +1720,24 @@ static int mp3_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
+/*
+ * Report readable if an entry was published since the last poll of @file that
+ * reported it, or since its open.
+ */
 static __poll_t mp3_poll(struct file *file, struct poll_table_struct *table)
 {
 	struct mp3_ring_reader *reader = file->private_data;
 	u64 head;
 
 	poll_wait(file, &reader->ring->wait, table);
-	/* After the wait queue's lock; pairs with the wake-up, which takes it. */
+	/*
+	 * Load head after poll_wait() has taken the wait queue's lock. Pairs
+	 * with mp3_ring_wake(), which takes it after head has been stored.
+	 */
 	head = READ_ONCE(reader->ring->head);
 	if (head == READ_ONCE(reader->polled))
 		return 0;
-	/* Who asks for something else is not told, and has it still to come. */
+	/* Do not consume the event unless the caller requested EPOLLIN. */
 	if (poll_requested_events(table) & (EPOLLIN | EPOLLRDNORM))
 		WRITE_ONCE(reader->polled, head);
 
@@ -1530,13 +1746,14 @@ static __poll_t mp3_poll(struct file *file, struct poll_table_struct *table)
 
 #define MP3_HEADER_PGOFF	(MP3_OFF_HEADER >> PAGE_SHIFT)
 
+/* Map one page of a ring's data or header. */
 static vm_fault_t mp3_vm_fault(struct vm_fault *vmf)
 {
 	struct mp3_ring_reader *reader = vmf->vma->vm_file->private_data;
 	struct mp3_ring *ring = reader->ring;
 	void *address;
 
-	/* mmap has seen to the bounds; asked again where a page is handed out. */
+	/* mp3_mmap() has checked the bounds; check again what is handed out. */
 	if (vmf->vma->vm_private_data == ring->header) {
 		if (vmf->pgoff != MP3_HEADER_PGOFF)
 			return VM_FAULT_SIGBUS;
@@ -1547,7 +1764,7 @@ static vm_fault_t mp3_vm_fault(struct vm_fault *vmf)
 		address = (char *)ring->data + (vmf->pgoff << PAGE_SHIFT);
 	}
 
-	/* The mapping's reference: it may outlive the mapping (a pinned page). */
+	/* A reference of its own: a pinned page may outlive the mapping. */
 	vmf->page = vmalloc_to_page(address);
 	get_page(vmf->page);
 
@@ -1558,6 +1775,11 @@ static const struct vm_operations_struct mp3_vm_ops = {
 	.fault = mp3_vm_fault,
 };
 
+/*
+ * Map a ring's data, from offset 0 on, or the header page at MP3_OFF_HEADER.
+ * Returns 0, -EINVAL for a range outside either, or -EPERM for a protection
+ * that it does not allow.
+ */
 static int mp3_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct mp3_ring_reader *reader = file->private_data;
@@ -1565,7 +1787,7 @@ static int mp3_mmap(struct file *file, struct vm_area_struct *vma)
 	unsigned long forbidden = VM_EXEC;
 	bool header;
 
-	/* Where the data reach as far, one page there is still the header. */
+	/* One page there is the header, even if the data extend that far. */
 	header = vma->vm_pgoff == MP3_HEADER_PGOFF && vma_pages(vma) == 1;
 	if (!header && (vma->vm_pgoff >= ring->data_pages ||
 			vma_pages(vma) > ring->data_pages - vma->vm_pgoff))
@@ -1575,10 +1797,13 @@ static int mp3_mmap(struct file *file, struct vm_area_struct *vma)
 	if (vma->vm_flags & forbidden)
 		return -EPERM;
 
-	/* What is forbidden now cannot be had by mprotect later. */
+	/* mprotect() cannot grant later what is refused now. */
 	vm_flags_mod(vma, VM_DONTEXPAND | VM_DONTDUMP,
 		     forbidden & VM_WRITE ? VM_MAYEXEC | VM_MAYWRITE : VM_MAYEXEC);
-	/* Which of them, also for what is left of the mapping later. */
+	/*
+	 * Mark the region: what munmap() leaves of a mapping of the data may be
+	 * a single page where the header would be.
+	 */
 	vma->vm_private_data = header ? (void *)ring->header : ring->data;
 	vma->vm_ops = &mp3_vm_ops;
 
@@ -1600,11 +1825,12 @@ static struct cdev mp3_cdev;
 static struct class *mp3_class;
 static struct proc_dir_entry *mp3_proc_dir;
 
-/* What /dev calls them, by their minor numbers */
+/* Names in /dev, indexed by the minor number */
 static const char *const mp3_device_names[] = { "mp3", "mp3_procs" };
 
 static_assert(ARRAY_SIZE(mp3_device_names) == ARRAY_SIZE(mp3_rings));
 
+/* Reserve the device numbers, and set mp3_major if it is 0. */
 static int __init mp3_get_major(void)
 {
 	dev_t dev = MKDEV(mp3_major, 0);
@@ -1628,6 +1854,7 @@ static void mp3_free_rings(void)
 		mp3_ring_free(&mp3_rings[i]);
 }
 
+/* Allocate all rings. Returns 0, -EINVAL or, with none allocated, -ENOMEM. */
 static int __init mp3_alloc_rings(void)
 {
 	unsigned int i;
@@ -1640,7 +1867,7 @@ static int __init mp3_alloc_rings(void)
 		DIV_ROUND_UP((unsigned long)mp3_record_capacity *
 			     sizeof(struct mp3_record), PAGE_SIZE);
 
-	/* Right after a clock tick, the time now is the time of that tick. */
+	/* Start right after a clock tick: base_ns is the time of that tick. */
 	schedule_timeout_uninterruptible(1);
 	mp3_stamp();
 	for (i = 0; i < ARRAY_SIZE(mp3_rings) && !err; i++)
@@ -1655,7 +1882,7 @@ static void mp3_destroy_devices(void)
 {
 	unsigned int minor;
 
-	/* Of one that was not made nothing is found. */
+	/* device_destroy() ignores a device that was not created. */
 	for (minor = 0; minor < ARRAY_SIZE(mp3_device_names); minor++)
 		device_destroy(mp3_class, MKDEV(mp3_major, minor));
 }
@@ -1715,7 +1942,7 @@ static int __init mp3_init(void)
 	if (err)
 		goto remove_proc;
 
-	/* The last step that may fail: a file once open cannot be revoked. */
+	/* The last step that can fail: an open file cannot be revoked. */
 	cdev_init(&mp3_cdev, &mp3_fops);
 	mp3_cdev.owner = THIS_MODULE;
 	err = cdev_add(&mp3_cdev, dev, ARRAY_SIZE(mp3_rings));
@@ -1742,7 +1969,7 @@ free_rings:
 	return err;
 }
 
-/* The mirror of init. No file is open any more: it would hold the module. */
+/* Undo mp3_init() in reverse. No file is open: it would pin the module. */
 static void __exit mp3_exit(void)
 {
 	dev_t dev = MKDEV(mp3_major, 0);

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What differs between kernel versions, and nothing else: mp3.c is written
- * for the newest kernel, and what an older one lacks is made up for here.
+ * mp3: the differences between kernel versions and configurations, and nothing
+ * else. mp3.c is written for the newest kernel; this file supplies what older
+ * kernels lack.
  */
 #ifndef MP3_COMPAT_H
 #define MP3_COMPAT_H
 
 #include <linux/version.h>
 
-/* Kbuild's -Wfatal-errors makes these the only thing that is said. */
+/* With -Wfatal-errors (Kbuild), the first of these ends the compilation. */
 #ifndef CONFIG_64BIT
-#error "mp3 needs a 64-bit kernel: its counters are words of 64 bits"
+#error "mp3 needs a 64-bit kernel: build it for one that has CONFIG_64BIT"
 #endif
 #if LINUX_VERSION_CODE < KERNEL_VERSION(5, 10, 0)
-#error "mp3 needs Linux 5.10 or newer"
+#error "mp3 needs Linux 5.10 or newer: set KDIR to the headers of such a kernel"
 #endif
 
 #include <linux/cred.h>
@@ -40,14 +41,13 @@ static inline void vm_flags_mod(struct vm_area_struct *vma,
 #endif
 
 /*
- * mp3_is_on_cpu() - whether a task is running, with acquire
- *
- * A kernel for one processor has no such field: none but the caller is.
+ * Return whether @task is on a CPU, with acquire semantics. A kernel for one
+ * processor has no such field: there, only the caller is.
  */
 static inline bool mp3_is_on_cpu(const struct task_struct *task)
 {
 #ifdef CONFIG_SMP
-	/* Pairs with the release by finish_task(). */
+	/* Pairs with the release store in finish_task(). */
 	return smp_load_acquire(&task->on_cpu);
 #else
 	return task == current;
@@ -55,13 +55,14 @@ static inline bool mp3_is_on_cpu(const struct task_struct *task)
 }
 
 /*
- * mp3_get_dumpable() - who may look into a process
- * @task: a thread of the process
- * @dumpable: set to whether its owner may, as the process is dumpable
+ * mp3_get_dumpable() - read whether a process is dumpable
+ * @task: any of its threads, pinned by a reference
+ * @dumpable: set to whether its owner may inspect it
  *
- * Returns the user namespace in which CAP_SYS_PTRACE lets everyone else look,
- * for put_user_ns(); NULL if the process has no memory any more. Linux 7.2 keeps
- * it by task, to the end of that, and has another name for the value.
+ * Returns the user namespace in which CAP_SYS_PTRACE lets others inspect it,
+ * with a reference for put_user_ns(); or NULL, and leaves @dumpable unset, if
+ * the process has released its memory. Linux 7.2 keeps both per task, until the
+ * task is freed, and renames SUID_DUMP_USER.
  */
 #ifndef SUID_DUMP_USER
 #include <linux/sched/exec_state.h>
@@ -74,7 +75,7 @@ static inline struct user_namespace *mp3_get_dumpable(struct task_struct *task,
 
 	rcu_read_lock();
 	state = rcu_dereference(task->exec_state);
-	/* It is freed, and puts its namespace, after an RCU grace period. */
+	/* Freed, with its reference to the namespace, after a grace period. */
 	if (state) {
 		*dumpable = READ_ONCE(state->dumpable) == TASK_DUMPABLE_OWNER;
 		ns = get_user_ns(state->user_ns);
@@ -91,7 +92,7 @@ static inline struct user_namespace *mp3_get_dumpable(struct task_struct *task,
 	struct task_struct *thread;
 
 	rcu_read_lock();
-	/* Any thread of it may have left the memory that others still use. */
+	/* An exiting thread has no mm while others still do: find one. */
 	for_each_thread(task, thread) {
 		task_lock(thread);
 		if (thread->mm) {
