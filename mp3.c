@@ -1990,4 +1990,4 @@ module_exit(mp3_exit);
 
 MODULE_LICENSE("GPL");
 MODULE_DESCRIPTION("page-fault profiler: exact counts, absolute grid, mapped ring");
-MODULE_VERSION("0.1.0");
+MODULE_VERSION(MP3_VERSION);

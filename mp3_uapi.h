@@ -1,90 +1,126 @@
 /* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
 /*
- * mp3: the ABI between the module, the tools and the tests.
+ * mp3: the ABI between the module, the tools and the tests
  *
- * Who is profiled: /proc/mp3/status (mode 0666). One command a line, any
- * number of lines a write, at most one page:
+ * Registering: /proc/mp3/status (mode 0666)
+ *
+ * A write contains one command per line, and at most one page:
  *
  *	R,<pid>		profile this process from now on
  *	F,<pid>		the same, and follow it: its present descendants and
- *			every future one, each a registered process of its own
- *	U,<pid>		stop profiling it, and following what it starts; its
- *			children are left as they are
+ *			every future one become registered processes of their
+ *			own
+ *	U,<pid>		stop profiling it, and stop following what it starts;
+ *			its children stay as they are
  *
- * A pid is read in the writer's pid namespace; any thread's id names its
- * whole process. Of the present descendants, F takes those that the caller may
- * profile, and leaves out the others with what is below them; what a followed
- * process starts later is followed, whatever its rights.
+ * One comma or blanks separate the letter from the pid; the last newline is
+ * optional. A pid is interpreted in the writer's pid namespace. The id of any
+ * thread names its whole process. A process may always name itself. For any
+ * other, both the writer and the opener of the file must have ptrace(2) read
+ * access to it (PTRACE_MODE_READ_REALCREDS), or CAP_PERFMON. F skips present
+ * descendants to which they have no such access, together with everything below
+ * them; a process that a followed process starts later is followed whatever its
+ * credentials.
  *
- * A failing line changes nothing; the lines before it have taken effect, and
- * write(2) returns how many bytes they were, or, when it is the first, fails
- * with:
+ * A line that fails changes nothing. The lines before it have taken effect, and
+ * write(2) returns how many bytes they were; if the first line fails, write(2)
+ * fails with:
  *
- *	EINVAL	malformed, out of range, a kernel thread, or too long a write
- *	ESRCH	no such process, one that has ended, or not registered (U)
- *	EEXIST	already registered (F: already followed; one that R registered is
- *		followed from then on)
- *	EPERM	neither the caller's own process nor one it may inspect
- *	ENOMEM	no memory
+ *	EINVAL	the line is malformed, its pid out of range, the process a
+ *		kernel thread, or the write longer than a page
+ *	ESRCH	no such process, one that has exited, or U of one that is not
+ *		registered
+ *	EEXIST	R of a registered process, or F of a followed one (F of a
+ *		process registered by R follows it from now on)
+ *	EPERM	the writer or the opener has no access to the process
+ *	ENOMEM	not enough memory
  *	EFAULT	the buffer cannot be read
  *
- * Reading the file gives the registered pids, one a line, as the reader's pid
- * namespace numbers them. A process that ends leaves by itself.
+ * A read returns the pids of the registered processes, one per line, as the
+ * reader's pid namespace numbers them. A process that exits is unregistered
+ * automatically at the next tick.
  *
- * What they did in all: /dev/mp3, a ring of samples. mmap(2) at offset 0 gives
- * the ring's data (MP3_DATA_PAGES pages, shared, read and write), at
- * MP3_OFF_HEADER one read-only page with struct mp3_header. What each did by
- * itself: /dev/mp3_procs, a ring of records of the same form, read only, whose
- * data are as many pages as header's capacity needs. (A mapping of one page at
- * MP3_OFF_HEADER is the header, also where the data reach so far.)
+ * Reading: /dev/mp3 and /dev/mp3_procs (mode 0600)
  *
- * Entry number i lies in slot i % capacity. A reader
+ * Each is a ring. /dev/mp3 has samples: what all registered processes did in
+ * one interval. Its data are MP3_DATA_PAGES pages, to be mapped shared, for
+ * reading and writing. /dev/mp3_procs has records: what one process did in one
+ * interval. Its data are as many pages as @capacity entries need, and can only
+ * be read. mmap(2) at offset 0 maps the data, and at MP3_OFF_HEADER one
+ * read-only page with struct mp3_header (even if the data extend that far).
  *
- *	1. loads head with acquire: the entries below it are published,
- *	2. copies entry i,
- *	3. after an acquire fence loads head again, and keeps its copy only
- *	   while i + capacity - 1 > head: else the writer may have been there,
- *	4. where others consume, too, copies word 0 after the fence, and drops
- *	   an entry in which it is -1: it has been consumed.
+ * Entry number i is in slot i % capacity. A full ring overwrites its oldest
+ * entry. A reader
  *
- * Older and simpler readers live by the words alone: all words are -1 at
- * load, word 0 of the slot after the newest entry is always -1, and a reader
- * stores -1 over what it has read.
+ *	1. loads @head with acquire: all entries below it are published;
+ *	2. copies entry i;
+ *	3. after an acquire fence, loads @head again, and keeps the copy only if
+ *	   i + capacity - 1 > head: otherwise the module may have overwritten it
+ *	   during the copy;
+ *	4. if other readers consume entries, copies word 0 after the fence, and
+ *	   drops the entry if that is -1: another reader has consumed it.
  *
- * poll(2) says readable when something was published since the last poll of
- * this open file that said so, or since its open. epoll_ctl(2) polls, too, and
- * keeps to itself what it was told: look at head after it.
+ * Simple readers of /dev/mp3 use no header. Every word of the ring is -1 when
+ * the module is loaded, word 0 of the slot after the newest entry is always -1,
+ * and a reader consumes an entry by storing -1 in its words.
+ *
+ * poll(2) reports a device readable if an entry was published since the last
+ * poll of the same open file that reported it, or since its open. epoll_ctl(2)
+ * also polls the file, and discards the result: check @head after it.
  */
 #ifndef MP3_UAPI_H
 #define MP3_UAPI_H
 
 #include <linux/types.h>
 
+/* The version of the whole project: written here and nowhere else */
+#define MP3_VERSION	"0.2.0"
+
 #define MP3_STATUS_PATH	"/proc/mp3/status"
 #define MP3_DEVICE_PATH	"/dev/mp3"
 #define MP3_PROCS_PATH	"/dev/mp3_procs"
 
 #define MP3_MAGIC	0x0033504d	/* "MP3" and a NUL, little-endian */
-#define MP3_ABI_VERSION	1
+#define MP3_ABI_VERSION	1		/* changes with the layout of a ring */
 
-#define MP3_MAJOR	423		/* the default of the parameter major */
+#define MP3_MAJOR	423		/* default of the parameter major */
 #define MP3_DATA_PAGES	128		/* pages of /dev/mp3's data */
-#define MP3_SAMPLES	12000		/* capacity of /dev/mp3, entries */
+#define MP3_SAMPLES	12000		/* capacity of /dev/mp3, in entries */
 #define MP3_OFF_HEADER	0x10000000	/* mmap offset of the header page */
 
-/* Flags of a record */
-#define MP3_FIRST	1u		/* registered since the record before */
-#define MP3_LAST	2u		/* exited or unregistered */
+/* @flags of struct mp3_record */
+#define MP3_FIRST	1u		/* first record since registration */
+#define MP3_LAST	2u		/* process exited or unregistered */
 
 /**
  * struct mp3_sample - what all registered processes did in one interval
- * @jiffies:	 kernel's clock tick at the moment of sampling; header's
- *		 base_jiffies, base_ns and hz turn it into a time
- * @min_flt:	 minor faults since the sample before, in all
- * @maj_flt:	 major faults since the sample before, in all
- * @cpu_percent: CPU time spent since the sample before, in percent of one
- *		 CPU, rounded: two busy processes on two CPUs make 200; of the
- *		 time since then, or of the interval if that is longer
+ * @jiffies:	 when the sample was taken, in clock ticks of the kernel:
+ *		 @base_jiffies, @base_ns and @hz of the header convert it to
+ *		 CLOCK_MONOTONIC. Never -1 in a published entry. Source:
+ *		 get_jiffies_64()
+ * @min_flt:	 minor faults since the previous sample. Source: min_flt of
+ *		 task_struct and signal_struct
+ * @maj_flt:	 major faults since the previous sample. Source: maj_flt of both
+ * @cpu_percent: CPU time since the previous sample, in percent of one CPU,
+ *		 rounded: two busy processes on two CPUs give 200. The divisor
+ *		 is the interval, or the time since the previous sample if that
+ *		 is longer. Source: as @cpu_ns of struct mp3_record
+ *
+ * Each sample is the sum of the records since the previous one, and is
+ * published after them. mp3 runs on 64-bit kernels only: each field is one
+ * word of 8 bytes.
+ *
+ * @cpu_percent can exceed 100 times the number of CPUs when CPU time arrives
+ * late; see @cpu_ns of struct mp3_record.
+ *
+ * When a field is added, also change:
+ *
+ * - MP3_ABI_VERSION
+ * - mp3.c: the static_assert of the size, and mp3_emit_sample()
+ * - mp3_client.h and monitor.c
+ * - tools/format.c: its table of fields
+ * - man/mp3.4, man/mp3ctl.1, man/monitor.1 and docs/protocol.md
+ * - analysis/: plot and the awk readers; bench/
  */
 struct mp3_sample {
 	unsigned long jiffies;
@@ -95,19 +131,41 @@ struct mp3_sample {
 
 /**
  * struct mp3_record - what one process did in one interval
- * @time_ns:   CLOCK_MONOTONIC at the moment of sampling: the same in all
- *	       records of a tick, which are published before its sample
+ * @time_ns:   when the counters were read, in nanoseconds of CLOCK_MONOTONIC in
+ *	       the initial time namespace; the same in all records of a tick.
+ *	       Source: ktime_get_ns()
  * @pid:       process id (tgid) in the initial pid namespace
- * @flags:     MP3_FIRST, MP3_LAST; both where it came and went in between
- * @min_flt:   minor faults since the last tick
- * @maj_flt:   major faults since the last tick
- * @cpu_ns:    CPU time since the last tick, nanoseconds
- * @rss_bytes: resident memory at that moment, as the kernel has it at hand
- *	       (since Linux 6.2 to some pages a CPU); 0 once it has ended
- * @comm:      name, as in /proc/<pid>/comm, ends with a NUL
+ * @flags:     MP3_FIRST, MP3_LAST, both, or 0
+ * @min_flt:   minor faults since the previous record, or the registration.
+ *	       Source: min_flt of task_struct and signal_struct
+ * @maj_flt:   major faults in the same period. Source: maj_flt of both
+ * @cpu_ns:    CPU time in the same period, in nanoseconds. Source:
+ *	       sum_exec_runtime of each thread, sum_sched_runtime of the process
+ * @rss_bytes: resident memory when the counters were read, in bytes, a multiple
+ *	       of the page size; 0 if the process has exited. Source:
+ *	       get_mm_rss(), which is inexact by some pages per CPU since Linux
+ *	       6.2
+ * @comm:      name of the process, as in /proc/<pid>/comm, ends with a NUL. Any
+ *	       bytes may precede the NUL or follow it
  *
- * There is one for each registered process with something to tell: a count
- * that is not 0, or a flag. The records of a tick sum to its sample.
+ * A tick publishes one record for each registered process with something to
+ * report: a count that is not 0, or a flag. Of an exited process, the record
+ * with MP3_LAST has the final counts.
+ *
+ * The sum of @cpu_ns over all records is exact. The scheduler updates the time
+ * of a running thread at each clock tick, so that a record lags by at most one
+ * tick per thread, but only if the CPU's tick is periodic: on a nohz_full CPU,
+ * the time of a running thread can lag by seconds and then arrive at once, in
+ * one record that reports more time than has passed since the previous one.
+ *
+ * When a field is added, also change:
+ *
+ * - MP3_ABI_VERSION
+ * - mp3.c: the static_assert of the size, and mp3_emit_record()
+ * - mp3_client.h
+ * - tools/format.c: its table of fields
+ * - man/mp3.4, man/mp3ctl.1 and docs/protocol.md
+ * - analysis/: plot and the awk readers; bench/
  */
 struct mp3_record {
 	__u64 time_ns;
@@ -121,23 +179,38 @@ struct mp3_record {
 };
 
 /**
- * struct mp3_header - what a reader must know of a ring
+ * struct mp3_header - the state of a ring and of the sampler
  * @magic:	  MP3_MAGIC
- * @version:	  MP3_ABI_VERSION; another one means another layout
+ * @version:	  MP3_ABI_VERSION; a reader must refuse any other
  * @entry_size:	  bytes of one entry
- * @capacity:	  slots in the ring
- * @head:	  entries ever published: number i lies in slot i % capacity
- * @interval_ns:  length of the grid's interval
- * @ticks:	  deadlines of the grid that were served
- * @missed:	  deadlines that passed unserved
- * @cost_ns:	  time that sampling itself has taken so far
- * @dropped:	  followed children that could not be followed for want of
- *		  memory
- * @base_ns:	  CLOCK_MONOTONIC at the moment of @base_jiffies, to one tick
- * @base_jiffies: the clock tick at load
- * @hz:		  clock ticks a second
- * @processes:	  registered now. Once 0 is loaded with acquire, @head is
- *		  final until the next registration
+ * @capacity:	  number of slots
+ * @head:	  number of entries ever published: entry i is in slot
+ *		  i % @capacity. Never decreases while the module is loaded
+ * @interval_ns:  sampling interval in nanoseconds, at least one clock tick and
+ *		  at most 10 s. Source: the parameter interval_ms
+ * @ticks:	  deadlines at which all processes were sampled
+ * @missed:	  deadlines that passed without a sample
+ * @cost_ns:	  time that sampling has taken so far, in nanoseconds
+ * @dropped:	  descendants of followed processes that are not profiled for
+ *		  lack of memory
+ * @base_ns:	  CLOCK_MONOTONIC of the initial time namespace at
+ *		  @base_jiffies, in nanoseconds, to within one clock tick
+ * @base_jiffies: the clock tick at which the module was loaded
+ * @hz:		  clock ticks per second of the kernel (CONFIG_HZ)
+ * @processes:	  number of registered processes. Once a reader has loaded 0
+ *		  with acquire, @head is final until the next registration
+ *
+ * The module updates @head to @dropped and @processes while the page is mapped,
+ * each by a single store. The other fields do not change.
+ *
+ * When a field is added, also change:
+ *
+ * - MP3_ABI_VERSION
+ * - mp3.c: the static_assert of the size, and mp3_ring_alloc() (constants) or
+ *   mp3_update_headers() (what changes)
+ * - mp3_client.h, monitor.c and tools/, as far as they use it
+ * - man/mp3.4 and docs/protocol.md
+ * - analysis/header.c; bench/
  */
 struct mp3_header {
 	__u32 magic;
