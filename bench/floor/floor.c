@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * For bench/cost: the least that it takes to look at the counters of many
- * processes: a bare loop that loads them, with no lock and nothing done with
- * them but a sum.
+ * For bench/cost: the minimum cost of reading the counters of many processes, a
+ * bare loop that loads them and adds them up, without a lock.
  *
  *	insmod floor.ko parent=123 passes=20
  *
- * looks at the children of process 123, once every 50 ms; the parameter ns is
- * then how long that took, the median of the passes.
+ * reads those of the children of process 123 once every 50 ms. The parameter ns
+ * is then the median duration of a pass in nanoseconds.
  */
 #include <linux/delay.h>
 #include <linux/ktime.h>
@@ -23,15 +22,15 @@
 
 static int parent;
 module_param(parent, int, 0444);
-MODULE_PARM_DESC(parent, "the process whose children are looked at");
+MODULE_PARM_DESC(parent, "process id: the counters of its children are read");
 
 static unsigned int passes = 20;
 module_param(passes, uint, 0444);
-MODULE_PARM_DESC(passes, "how often (default 20)");
+MODULE_PARM_DESC(passes, "number of passes, 1..1000 (default 20)");
 
 static ulong ns;
 module_param(ns, ulong, 0444);
-MODULE_PARM_DESC(ns, "how long a pass took");
+MODULE_PARM_DESC(ns, "median duration of a pass, in nanoseconds");
 
 static struct task_struct *floor_tasks[FLOOR_MAX_TASKS];
 static unsigned int floor_nr_tasks;
@@ -110,4 +109,4 @@ module_init(floor_init);
 module_exit(floor_exit);
 
 MODULE_LICENSE("GPL");
-MODULE_DESCRIPTION("the floor of what looking at counters costs, for a benchmark");
+MODULE_DESCRIPTION("minimum cost of reading the counters of processes, for a benchmark");

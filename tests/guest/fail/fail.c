@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * For tests: one call of a kernel function does not happen. It returns a value
- * of the test's choice instead, after a delay if one is given.
+ * For tests: replace one call of a kernel function by a given return value,
+ * after an optional delay. The function itself does not run.
  *
  *	insmod fail.ko symbol=cdev_add retval=-28 pid=123
  *
- * fails the first cdev_add() that process 123 asks for while this is loaded.
+ * fails the first cdev_add() that process 123 calls while it is loaded.
  */
 #include <linux/atomic.h>
 #include <linux/delay.h>
@@ -16,30 +16,30 @@
 
 static char *symbol;
 module_param(symbol, charp, 0444);
-MODULE_PARM_DESC(symbol, "the function, by its name in /proc/kallsyms");
+MODULE_PARM_DESC(symbol, "name of the function in /proc/kallsyms");
 
 static int pid;
 module_param(pid, int, 0444);
-MODULE_PARM_DESC(pid, "the process whose calls count");
+MODULE_PARM_DESC(pid, "process id: only its calls are counted");
 
 static int nth = 1;
 module_param(nth, int, 0444);
-MODULE_PARM_DESC(nth, "which of its calls (default 1: the first; 0: none)");
+MODULE_PARM_DESC(nth, "number of the call to replace (default 1: the first; 0: none)");
 
 static long retval;
 module_param(retval, long, 0444);
-MODULE_PARM_DESC(retval, "what that call returns, pointers too (default 0)");
+MODULE_PARM_DESC(retval, "value that this call returns, a pointer as a number (default 0)");
 
 static unsigned int delay_ms;
 module_param(delay_ms, uint, 0444);
-MODULE_PARM_DESC(delay_ms, "how long it sleeps before (default 0)");
+MODULE_PARM_DESC(delay_ms, "milliseconds to sleep before it returns (default 0)");
 
 static atomic_t fail_calls = ATOMIC_INIT(0);
 module_param_named(calls, fail_calls.counter, int, 0444);
-MODULE_PARM_DESC(calls, "how many there were");
+MODULE_PARM_DESC(calls, "number of calls so far");
 
-/* Runs in the function's place, with its caller's stack: it may sleep. */
-static notrace long fail_instead(void)
+/* Runs in place of the function, in the context of its caller: may sleep. */
+static notrace long fail_replacement(void)
 {
 	if (delay_ms)
 		msleep(delay_ms);
@@ -47,19 +47,19 @@ static notrace long fail_instead(void)
 }
 
 /*
- * At its first instruction a function has saved nothing and moved nothing, so
- * that on every architecture another can be entered instead, and returns to
- * the same caller.
+ * At its first instruction, a function has neither saved a register nor moved
+ * the stack pointer: on every architecture, another function can be entered
+ * instead and returns to the same caller.
  */
 static int fail_pre_handler(struct kprobe *probe, struct pt_regs *regs)
 {
 	if (current->tgid != pid || atomic_inc_return(&fail_calls) != nth)
 		return 0;
-	instruction_pointer_set(regs, (unsigned long)fail_instead);
+	instruction_pointer_set(regs, (unsigned long)fail_replacement);
 	return 1;
 }
 
-/* Only a probe that has one may change where execution goes on. */
+/* Only a probe with a post_handler may change the instruction pointer. */
 static void fail_post_handler(struct kprobe *probe, struct pt_regs *regs,
 			      unsigned long flags)
 {
@@ -85,4 +85,4 @@ module_init(fail_init);
 module_exit(fail_exit);
 
 MODULE_LICENSE("GPL");
-MODULE_DESCRIPTION("makes one call of a kernel function fail, for tests");
+MODULE_DESCRIPTION("replaces one call of a kernel function, for tests");
