@@ -11,7 +11,7 @@
  *		mp3_on_fork() each process that one of them starts later
  *	every interval: mp3_tick() -> mp3_handle_deadline() -> mp3_sample_all()
  *		mp3_read_counts() reads the counters of each process,
- *		mp3_emit_record() publishes what changed and adds it to mp3_sum,
+ *		mp3_emit_record() publishes changes and adds them to mp3_sum,
  *		mp3_emit_sample() publishes the sum
  *	mmap of /dev/mp3 or /dev/mp3_procs -> mp3_mmap() -> mp3_vm_fault()
  *		maps a ring's own pages: reading them takes no system call
@@ -78,7 +78,7 @@
 #include "mp3_given.h"
 #include "mp3_uapi.h"
 
-/* The ABI: mp3_uapi.h lists what else depends on these structs. */
+/* The ABI: before a change here, see the lists in mp3_uapi.h. */
 static_assert(sizeof(struct mp3_sample) == 32);
 static_assert(sizeof(struct mp3_record) == 64);
 static_assert(sizeof_field(struct mp3_record, comm) == TASK_COMM_LEN);
@@ -117,9 +117,9 @@ MODULE_PARM_DESC(records, "entries of /dev/mp3_procs, 64..16777216 (default 6553
  *		Written under mp3_sampler_mutex; MP3_LAST is cleared under
  *		mp3_registry_lock as well. mp3_follow_child() reads it under
  *		mp3_registry_lock alone: see there
- * @authorized:	false if the fork probe has followed it on behalf of an F whose
- *		caller's permission has not been checked yet. Written under
- *		mp3_registry_lock, and mp3_sampler_mutex once it is in
+ * @authorized:	false if the fork probe has followed it on behalf of an F in
+ *		progress, which has not checked its permission yet. Written
+ *		under mp3_registry_lock, and mp3_sampler_mutex once it is in
  *		mp3_processes; read under either
  * @follow_id:	the number of the F that follows it, 0 if none does
  *		(mp3_registry_lock; RCU readers use READ_ONCE())
@@ -171,7 +171,7 @@ static unsigned int mp3_nr_processes;	/* in mp3_processes, without MP3_LAST */
 static u64 mp3_last_follow_id;
 
 /*
- * The follow_id whose present descendants mp3_adopt() is looking for, else 0.
+ * The follow_id for which mp3_adopt() is scanning the processes, else 0.
  * Written under mp3_sampler_mutex, and reset to 0 under mp3_registry_lock, too.
  */
 static u64 mp3_adopting_id;
@@ -569,8 +569,8 @@ static void mp3_start_grid(void)
 }
 
 /*
- * Take the time of the next sample: the period that it covers ends now, and
- * another one begins. Caller holds mp3_sampler_mutex, or is init.
+ * Set mp3_sample_ns and mp3_sample_jiffies to now: a sampling period ends, and
+ * the next one begins. Caller holds mp3_sampler_mutex, or is init.
  */
 static void mp3_stamp(void)
 {
@@ -1422,8 +1422,8 @@ static void mp3_adopt(const struct file *file, u64 follow_id)
 		mutex_lock(&mp3_sampler_mutex);
 		WRITE_ONCE(mp3_adopting_id, follow_id);
 		/*
-		 * Either this scan finds a child, or its fork finds what is
-		 * stored here. Pairs with the barrier in mp3_on_fork().
+		 * Either this scan finds a child, or its fork finds this store
+		 * and the table. Pairs with the barrier in mp3_on_fork().
 		 */
 		smp_mb();
 		err = mp3_adopt_present(file, follow_id, drop_on_enomem);
@@ -1753,7 +1753,7 @@ static vm_fault_t mp3_vm_fault(struct vm_fault *vmf)
 	struct mp3_ring *ring = reader->ring;
 	void *address;
 
-	/* mp3_mmap() has checked the bounds; check again what is handed out. */
+	/* mp3_mmap() has checked the bounds: check the single page again. */
 	if (vmf->vma->vm_private_data == ring->header) {
 		if (vmf->pgoff != MP3_HEADER_PGOFF)
 			return VM_FAULT_SIGBUS;
@@ -1797,12 +1797,12 @@ static int mp3_mmap(struct file *file, struct vm_area_struct *vma)
 	if (vma->vm_flags & forbidden)
 		return -EPERM;
 
-	/* mprotect() cannot grant later what is refused now. */
+	/* Keep mprotect() from granting later what is refused now. */
 	vm_flags_mod(vma, VM_DONTEXPAND | VM_DONTDUMP,
 		     forbidden & VM_WRITE ? VM_MAYEXEC | VM_MAYWRITE : VM_MAYEXEC);
 	/*
-	 * Mark the region: what munmap() leaves of a mapping of the data may be
-	 * a single page where the header would be.
+	 * Mark the region: after a partial munmap(), a mapping of the data may
+	 * be reduced to a single page at the offset of the header.
 	 */
 	vma->vm_private_data = header ? (void *)ring->header : ring->data;
 	vma->vm_ops = &mp3_vm_ops;

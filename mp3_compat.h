@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * mp3: the differences between kernel versions and configurations, and nothing
- * else. mp3.c is written for the newest kernel; this file supplies what older
- * kernels lack.
+ * else. mp3.c is written for the newest kernel; this file adds what older ones
+ * lack.
  */
 #ifndef MP3_COMPAT_H
 #define MP3_COMPAT_H

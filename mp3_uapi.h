@@ -207,7 +207,7 @@ struct mp3_record {
  *
  * - MP3_ABI_VERSION
  * - mp3.c: the static_assert of the size, and mp3_ring_alloc() (constants) or
- *   mp3_update_headers() (what changes)
+ *   mp3_update_headers() (variables)
  * - mp3_client.h, monitor.c and tools/, as far as they use it
  * - man/mp3.4 and docs/protocol.md
  * - analysis/header.c; bench/
