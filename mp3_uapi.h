@@ -153,10 +153,10 @@ struct mp3_sample {
  * with MP3_LAST has the final counts.
  *
  * The sum of @cpu_ns over all records is exact. The scheduler updates the time
- * of a running thread at each clock tick, so that a record lags by at most one
- * tick per thread, but only if the CPU's tick is periodic: on a nohz_full CPU,
- * the time of a running thread can lag by seconds and then arrive at once, in
- * one record that reports more time than has passed since the previous one.
+ * of a running thread at each clock tick: with a periodic tick, a record lags
+ * by at most one tick per thread. On a nohz_full CPU, the time of a running
+ * thread can lag by seconds and then arrive at once; a record can then report
+ * more CPU time than has passed since the previous one.
  *
  * When a field is added, also change:
  *
