@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Who may profile whom: everyone their own processes, by real ids that equal
- * all of the target's, if it is dumpable; else only with CAP_SYS_PTRACE in the
- * target's user namespace, or CAP_PERFMON in the first one.
+ * Permission to profile a process. The caller's real ids have to equal the real,
+ * effective and saved ids of the target, which has to be dumpable; otherwise the
+ * caller needs CAP_SYS_PTRACE in the target's user namespace, or CAP_PERFMON in
+ * the initial one. Children with various credentials try R, F and U on others.
  *
- * "access run" is the program that the test lets others execute.
+ * "access dumpable" and "access undumpable" are programs that the test starts.
  */
 #include <grp.h>
 #include <linux/capability.h>
@@ -17,31 +18,37 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "process.h"
 #include "test.h"
 
-#define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
-#define CAP(cap)		(1ull << (cap))
-#define ALL_CAPS		(~0ull)
-#define DUMPABLE		1
-#define PROGRAM			"/tmp/mp3-access"	/* a copy of this one */
+#define CAP(cap)	(1ull << (cap))
+#define ALL_CAPS	(~0ull)
+#define DUMPABLE	1
+#define PROGRAM		"/tmp/mp3-access"	/* a copy of this program */
 
-/* Real, effective and saved ids, capabilities in effect, and those at hand. */
-struct who {
+/**
+ * struct credentials - credentials of a process
+ * @uid:       real, effective and saved user id
+ * @gid:       real, effective and saved group id
+ * @effective: effective capabilities, which are permitted as well
+ * @permitted: capabilities that are permitted only
+ */
+struct credentials {
 	uid_t uid[3];
 	gid_t gid[3];
-	uint64_t caps, idle;
+	uint64_t effective, permitted;
 };
 
-static const struct who root = {
-	.caps = ALL_CAPS,
+static const struct credentials root = {
+	.effective = ALL_CAPS,
 }, user = {
 	.uid = { 1000, 1000, 1000 }, .gid = { 1000, 1000, 1000 },
 }, stranger = {
 	.uid = { 1001, 1001, 1001 }, .gid = { 1001, 1001, 1001 },
 };
 
-/* What children find out, for their parent. */
-static volatile int *seen;
+/* What the commands of a child returned; shared with it. */
+static volatile int *results;
 
 /* ---- Processes ---- */
 
@@ -64,30 +71,29 @@ static void set_caps(uint64_t permitted, uint64_t effective)
 		err(1, "capset");
 }
 
-static void become(const struct who *who)
+static void become(const struct credentials *cred)
 {
 	if (setgroups(0, NULL) || prctl(PR_SET_KEEPCAPS, 1) ||
-	    setresgid(who->gid[0], who->gid[1], who->gid[2]) ||
-	    setresuid(who->uid[0], who->uid[1], who->uid[2]))
-		err(255, "change of ids");
-	set_caps(who->caps | who->idle, who->caps);
+	    setresgid(cred->gid[0], cred->gid[1], cred->gid[2]) ||
+	    setresuid(cred->uid[0], cred->uid[1], cred->uid[2]))
+		err(255, "cannot change ids");
+	set_caps(cred->effective | cred->permitted, cred->effective);
 }
 
-/* A child that may tell that it is ready, by a byte in ready[1]. */
-static pid_t child(int ready[2])
+/* Fork a child with a pipe to this process, for report_ready(). */
+static pid_t fork_with_pipe(int ready[2])
 {
 	pid_t pid;
 
 	fflush(stdout);
 	if (pipe(ready))
 		err(1, "pipe");
-	pid = fork();
-	if (pid < 0)
-		err(1, "fork");
+	pid = fork_child();
 	return pid;
 }
 
-static void tell_and_wait(int ready)
+/* Report to the parent, and sleep until killed. */
+static void report_ready(int ready)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (write(ready, "", 1) != 1)
@@ -96,69 +102,58 @@ static void tell_and_wait(int ready)
 		pause();
 }
 
+/* Wait for report_ready() in the child. */
 static void wait_ready(int ready[2])
 {
 	char byte;
 
 	close(ready[1]);
 	if (read(ready[0], &byte, 1) != 1)
-		errx(1, "a child failed");
+		errx(1, "a child exited before it was ready");
 	close(ready[0]);
 }
 
-static pid_t target(const struct who *who, int dumpable)
+static pid_t start_target(const struct credentials *cred, int dumpable)
 {
 	int ready[2];
-	pid_t pid = child(ready);
+	pid_t pid = fork_with_pipe(ready);
 
 	if (!pid) {
-		become(who);
+		become(cred);
 		if (prctl(PR_SET_DUMPABLE, dumpable))
 			err(1, "prctl");
-		tell_and_wait(ready[1]);
+		report_ready(ready[1]);
 	}
 	wait_ready(ready);
 	return pid;
 }
 
-static void end(pid_t pid)
-{
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
-}
+/* ---- Commands ---- */
 
-/* ---- Who may ---- */
-
-/* One command through a descriptor, or through one of its own: 0 or -errno. */
-static int give(int fd, char letter, pid_t pid)
-{
-	char line[32];
-	int len = snprintf(line, sizeof(line), "%c,%d", letter, pid);
-
-	if (fd < 0)
-		return command(letter, pid);
-	return write(fd, line, len) < 0 ? -errno : 0;
-}
-
-/* What a process with those rights gets for a command. */
-static int result(const struct who *who, int fd, char letter, pid_t pid)
+/*
+ * Give a command as another, by the open status file @fd, or by a new one if that
+ * is -1. Returns 0 or -errno.
+ */
+static int command_as(const struct credentials *cred, int fd, char letter,
+		      pid_t pid)
 {
 	int status;
 	pid_t self;
 
 	fflush(stdout);
-	self = fork();
+	self = fork_child();
 	if (!self) {
-		become(who);
-		_exit(-give(fd, letter, pid));
+		become(cred);
+		_exit(-(fd < 0 ? command(letter, pid) :
+				 command_by_fd(fd, letter, pid)));
 	}
 	if (waitpid(self, &status, 0) != self || !WIFEXITED(status))
-		errx(1, "a child failed");
+		errx(1, "the child that gives %c failed", letter);
 	return -WEXITSTATUS(status);
 }
 
-/* Compares a part of a result, 0 or -errno, and says what was wrong. */
-static bool expect(int got, int want, const char *what)
+/* Compare a result, 0 or -errno, and print it if it is wrong. */
+static bool check_result(int got, int want, const char *what)
 {
 	if (got != want)
 		diag("%s: got %s, want %s", what, strerrorname_np(-got),
@@ -166,35 +161,35 @@ static bool expect(int got, int want, const char *what)
 	return got == want;
 }
 
-static bool may(const struct who *who, pid_t pid)
+static bool is_allowed(const struct credentials *cred, pid_t pid)
 {
-	return expect(result(who, -1, 'R', pid), 0, "R") &
+	return check_result(command_as(cred, -1, 'R', pid), 0, "R") &
 	       (listed(pid) == 1) &
-	       expect(result(who, -1, 'U', pid), 0, "U") &
+	       check_result(command_as(cred, -1, 'U', pid), 0, "U") &
 	       (listed(pid) == 0) &
-	       expect(result(who, -1, 'F', pid), 0, "F") &
+	       check_result(command_as(cred, -1, 'F', pid), 0, "F") &
 	       (listed(pid) == 1) &
-	       expect(result(who, -1, 'U', pid), 0, "U after F") &
+	       check_result(command_as(cred, -1, 'U', pid), 0, "U after F") &
 	       (listed(pid) == 0);
 }
 
-/* Whether the process is registered is not told, either. */
-static bool may_not_by(const struct who *who, int fd, pid_t pid)
+/* The error is the same whether or not the process is registered. */
+static bool is_refused_by_fd(const struct credentials *cred, int fd, pid_t pid)
 {
-	return expect(result(who, fd, 'R', pid), -EPERM, "R") &
-	       expect(result(who, fd, 'U', pid), -EPERM, "U") &
-	       expect(result(who, fd, 'F', pid), -EPERM, "F") &
-	       expect(command('R', pid), 0, "root's R") &
-	       expect(result(who, fd, 'R', pid), -EPERM, "R of a registered") &
-	       expect(result(who, fd, 'U', pid), -EPERM, "U of a registered") &
-	       expect(result(who, fd, 'F', pid), -EPERM, "F of a registered") &
+	return check_result(command_as(cred, fd, 'R', pid), -EPERM, "R") &
+	       check_result(command_as(cred, fd, 'U', pid), -EPERM, "U") &
+	       check_result(command_as(cred, fd, 'F', pid), -EPERM, "F") &
+	       check_result(command('R', pid), 0, "root's R") &
+	       check_result(command_as(cred, fd, 'R', pid), -EPERM, "R if registered") &
+	       check_result(command_as(cred, fd, 'U', pid), -EPERM, "U if registered") &
+	       check_result(command_as(cred, fd, 'F', pid), -EPERM, "F if registered") &
 	       (listed(pid) == 1) &
-	       expect(command('U', pid), 0, "root's U");
+	       check_result(command('U', pid), 0, "root's U");
 }
 
-static bool may_not(const struct who *who, pid_t pid)
+static bool is_refused(const struct credentials *cred, pid_t pid)
 {
-	return may_not_by(who, -1, pid);
+	return is_refused_by_fd(cred, -1, pid);
 }
 
 static void test_modes(void)
@@ -208,26 +203,29 @@ static void test_modes(void)
 
 	if (stat(MP3_STATUS_PATH, &status))
 		err(1, "stat");
-	ok(status.st_mode == (S_IFREG | 0666), "the status file is everyone's");
+	ok(status.st_mode == (S_IFREG | 0666),
+	   "the status file is readable and writable by everyone");
 	for (i = 0; i < 2; i++) {
 		if (stat(paths[i], &device))
 			err(1, "stat");
 		ok(device.st_mode == (S_IFCHR | 0600) && !device.st_uid &&
-		   !device.st_gid, "%s is root's alone", paths[i]);
-		pid = child(ready);
+		   !device.st_gid, "%s has mode 0600 and belongs to root",
+		   paths[i]);
+		pid = fork_with_pipe(ready);
 		if (!pid) {
 			become(&stranger);
 			_exit(open(paths[i], O_RDONLY) < 0 ? errno : 0);
 		}
 		waitpid(pid, &code, 0);
-		ok(WEXITSTATUS(code) == EACCES, "%s: a user's open is EACCES",
+		ok(WEXITSTATUS(code) == EACCES,
+		   "open of %s by a user other than root fails with EACCES",
 		   paths[i]);
 	}
 }
 
 static void test_users(void)
 {
-	static const struct who other_group = {
+	static const struct credentials other_group = {
 		.uid = { 1000, 1000, 1000 }, .gid = { 1001, 1001, 1001 },
 	}, real = {
 		.uid = { 1000, 1001, 1001 }, .gid = { 1000, 1001, 1001 },
@@ -236,49 +234,56 @@ static void test_users(void)
 	}, effective_gid = {
 		.uid = { 1000, 1000, 1000 }, .gid = { 1001, 1000, 1000 },
 	};
-	pid_t pid = target(&user, DUMPABLE);
+	pid_t pid = start_target(&user, DUMPABLE);
 
-	ok(may(&user, pid), "users may profile their processes");
-	ok(may_not(&stranger, pid), "a stranger may not, nor learn of it");
-	ok(may_not(&other_group, pid), "nor the same user in another group");
-	ok(may(&real, pid), "the real ids decide");
-	ok(may_not(&effective_uid, pid), "an effective user id is no key");
-	ok(may_not(&effective_gid, pid), "an effective group id is no key");
-	ok(may(&root, pid), "root may");
-	end(pid);
+	ok(is_allowed(&user, pid), "a user can profile its own process");
+	ok(is_refused(&stranger, pid),
+	   "a stranger can neither profile a user's process nor learn if it is registered");
+	ok(is_refused(&other_group, pid),
+	   "a process of the same user in another group cannot profile the user's process");
+	ok(is_allowed(&real, pid),
+	   "real ids that equal the target's suffice, whatever the effective ones");
+	ok(is_refused(&effective_uid, pid),
+	   "an effective user id that equals the target's does not suffice");
+	ok(is_refused(&effective_gid, pid),
+	   "an effective group id that equals the target's does not suffice");
+	ok(is_allowed(&root, pid), "root can profile a user's process");
+	kill_and_reap(pid);
 }
 
-/* In each of them another one of the six ids is root's. */
+/* Each target has one of its six ids from root, and the others from the user. */
 static void test_ids(void)
 {
 	static const char * const names[] = {
 		"real user id", "effective user id", "saved user id",
 		"real group id", "effective group id", "saved group id",
 	};
-	struct who who;
+	struct credentials cred;
 	pid_t pid;
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(names); i++) {
-		who = user;
-		*(i < 3 ? &who.uid[i] : &who.gid[i - 3]) = 0;
-		pid = target(&who, DUMPABLE);
-		ok(may_not(&user, pid), "a process with root's %s is not the user's",
+		cred = user;
+		*(i < 3 ? &cred.uid[i] : &cred.gid[i - 3]) = 0;
+		pid = start_target(&cred, DUMPABLE);
+		ok(is_refused(&user, pid),
+		   "a user cannot profile a process with root's %s",
 		   names[i]);
-		end(pid);
+		kill_and_reap(pid);
 	}
 }
 
 static void test_dumpable(void)
 {
 	int ready[2], code;
-	pid_t pid = target(&user, !DUMPABLE);
+	pid_t pid = start_target(&user, !DUMPABLE);
 
-	ok(may_not(&user, pid), "a process that is not dumpable is not its user's");
-	ok(may(&root, pid), "but root's");
-	end(pid);
+	ok(is_refused(&user, pid),
+	   "a user cannot profile its own process if that is not dumpable");
+	ok(is_allowed(&root, pid), "root can profile a process that is not dumpable");
+	kill_and_reap(pid);
 
-	pid = child(ready);
+	pid = fork_with_pipe(ready);
 	if (!pid) {
 		become(&user);
 		if (prctl(PR_SET_DUMPABLE, !DUMPABLE))
@@ -286,7 +291,8 @@ static void test_dumpable(void)
 		_exit(-command('R', getpid()) | -command('U', getpid()));
 	}
 	waitpid(pid, &code, 0);
-	ok_eq(WEXITSTATUS(code), 0, "and its own");
+	ok_eq(WEXITSTATUS(code), 0,
+	      "a process that is not dumpable can register itself");
 }
 
 static void test_suid_dumpable(void)
@@ -296,34 +302,26 @@ static void test_suid_dumpable(void)
 	int ready[2];
 	pid_t pid;
 
-	/* The kernel warns of such dumps where their place is not fixed. */
+	/* With a relative core_pattern the kernel warns about suid_dumpable=2. */
 	write_file(pattern, "/core");
 	write_file(dumpable, "2");
-	pid = child(ready);
+	pid = fork_with_pipe(ready);
 	if (!pid) {
 		become(&user);
-		tell_and_wait(ready[1]);
+		report_ready(ready[1]);
 	}
 	wait_ready(ready);
 	write_file(dumpable, "0");
 	write_file(pattern, "core");
-	ok(may_not(&user, pid), "nor is one whose dumps only root may read");
-	end(pid);
+	ok(is_refused(&user, pid),
+	   "a user cannot profile its own process if only root may read its dumps");
+	kill_and_reap(pid);
 }
 
 /* ---- Programs ---- */
 
-/* Makes a copy of this program for others to run. */
-static void make_program(mode_t mode)
-{
-	char line[80];
-
-	snprintf(line, sizeof(line), "cp -f /proc/%d/exe " PROGRAM, getpid());
-	if (system(line) || chown(PROGRAM, 0, 0) || chmod(PROGRAM, mode))
-		errx(1, "%s", line);
-}
-
-static int run_main(bool dumpable)
+/* Report the effective user id, and sleep until killed. */
+static int program_main(bool dumpable)
 {
 	int euid = geteuid();
 
@@ -336,23 +334,25 @@ static int run_main(bool dumpable)
 		pause();
 }
 
-/* Has @who run it, and waits until it does so with that effective id. */
-static pid_t run(const struct who *who, uid_t want, const char *how)
+/* Run a copy of this program as another. @want is its effective user id then. */
+static pid_t run_program(const struct credentials *cred, uid_t want,
+			 const char *how)
 {
-	int tell[2];
-	pid_t pid = child(tell);
+	int euid_pipe[2];
+	pid_t pid = fork_with_pipe(euid_pipe);
 	uid_t euid;
 
 	if (!pid) {
-		become(who);
-		dup2(tell[1], 1);
+		become(cred);
+		dup2(euid_pipe[1], 1);
 		execl(PROGRAM, PROGRAM, how, NULL);
 		_exit(1);
 	}
-	close(tell[1]);
-	if (read(tell[0], &euid, sizeof(euid)) != sizeof(euid) || euid != want)
-		errx(1, "%s: wrong start", PROGRAM);
-	close(tell[0]);
+	close(euid_pipe[1]);
+	if (read(euid_pipe[0], &euid, sizeof(euid)) != sizeof(euid) ||
+	    euid != want)
+		errx(1, "%s does not run as user %u", PROGRAM, want);
+	close(euid_pipe[0]);
 
 	return pid;
 }
@@ -361,10 +361,11 @@ static void test_setuid(void)
 {
 	pid_t pid;
 
-	make_program(04755);
-	pid = run(&user, 0, "dumpable");
-	ok(may_not(&user, pid), "a setuid program is not the user's who runs it");
-	end(pid);
+	copy_program(PROGRAM, 04755);
+	pid = run_program(&user, 0, "dumpable");
+	ok(is_refused(&user, pid),
+	   "a user cannot profile a setuid root program that it runs");
+	kill_and_reap(pid);
 	unlink(PROGRAM);
 }
 
@@ -380,85 +381,98 @@ static void test_capabilities(void)
 		{ "CAP_SYS_PTRACE", CAP(CAP_SYS_PTRACE) },
 	};
 	pid_t pids[] = {
-		target(&user, DUMPABLE), target(&user, !DUMPABLE),
-		target(&root, DUMPABLE), target(&root, !DUMPABLE),
+		start_target(&user, DUMPABLE), start_target(&user, !DUMPABLE),
+		start_target(&root, DUMPABLE), start_target(&root, !DUMPABLE),
 	};
-	struct who who = stranger;
+	struct credentials cred = stranger;
 	size_t i, j;
 
 	for (i = 0; i < ARRAY_SIZE(caps); i++) {
 		bool good = true;
 
-		who.caps = caps[i].cap;
+		cred.effective = caps[i].cap;
 		for (j = 0; j < ARRAY_SIZE(pids); j++)
-			good &= may(&who, pids[j]);
-		ok(good, "%s alone opens every process", caps[i].name);
-		who.caps = 0;
-		who.idle = caps[i].cap;
-		ok(may_not(&who, pids[0]), "%s not in effect opens none",
+			good &= is_allowed(&cred, pids[j]);
+		ok(good, "%s alone suffices to profile any process",
+		   caps[i].name);
+		cred.effective = 0;
+		cred.permitted = caps[i].cap;
+		ok(is_refused(&cred, pids[0]),
+		   "%s that is permitted but not effective does not suffice",
 		   caps[i].name);
 	}
-	who.caps = ALL_CAPS & ~(caps[0].cap | caps[1].cap);
-	ok(may_not(&who, pids[0]), "all the others together open none");
+	cred.effective = ALL_CAPS & ~(caps[0].cap | caps[1].cap);
+	ok(is_refused(&cred, pids[0]),
+	   "all capabilities but CAP_PERFMON and CAP_SYS_PTRACE do not suffice");
 	for (j = 0; j < ARRAY_SIZE(pids); j++)
-		end(pids[j]);
+		kill_and_reap(pids[j]);
 }
 
-/* ---- Processes that have ended, and threads ---- */
+/* ---- Processes that have exited, and threads ---- */
 
-static void test_ended(void)
+static void test_exited(void)
 {
-	pid_t pid = target(&user, DUMPABLE);
+	pid_t pid = start_target(&user, DUMPABLE);
 	siginfo_t info;
 
 	kill(pid, SIGKILL);
 	waitid(P_PID, pid, &info, WEXITED | WNOWAIT);
-	ok(result(&user, -1, 'R', pid) == -ESRCH &&
-	   result(&stranger, -1, 'R', pid) == -EPERM,
-	   "a zombie is ESRCH to its user, EPERM to a stranger");
-	end(pid);
-	ok(result(&stranger, -1, 'R', pid) == -ESRCH &&
-	   result(&stranger, -1, 'R', 2) == -EINVAL,
-	   "no process is ESRCH, a kernel thread EINVAL to a stranger too");
+	ok(command_as(&user, -1, 'R', pid) == -ESRCH &&
+	   command_as(&stranger, -1, 'R', pid) == -EPERM,
+	   "registering a zombie is ESRCH for its user and EPERM for a stranger");
+	kill_and_reap(pid);
+	ok(command_as(&stranger, -1, 'R', pid) == -ESRCH &&
+	   command_as(&stranger, -1, 'R', 2) == -EINVAL,
+	   "registering no process is ESRCH and a kernel thread EINVAL for a stranger");
 }
 
+/**
+ * struct threads - a process with two threads
+ * @first:  pid of the process, and its first thread
+ * @second: id of its second thread
+ * @cred:   credentials that only the second thread takes on, or NULL
+ * @fd:     where the second thread reports its id
+ */
 struct threads {
 	pid_t first, second;
-	const struct who *who;	/* whom the second becomes, without the first */
-	int tell;
+	const struct credentials *cred;
+	int fd;
 };
 
 static void *second_thread(void *arg)
 {
 	struct threads *threads = arg;
-	const struct who *who = threads->who;
+	const struct credentials *cred = threads->cred;
 	pid_t self = gettid();
 
-	/* The bare system calls: the C library's change all threads. */
-	if (who && (syscall(SYS_setresgid, who->gid[0], who->gid[1],
-			    who->gid[2]) ||
-		    syscall(SYS_setresuid, who->uid[0], who->uid[1],
-			    who->uid[2])))
+	/* The C library's functions would change the ids of all threads. */
+	if (cred && (syscall(SYS_setresgid, cred->gid[0], cred->gid[1],
+			     cred->gid[2]) ||
+		     syscall(SYS_setresuid, cred->uid[0], cred->uid[1],
+			     cred->uid[2])))
 		_exit(1);
-	if (write(threads->tell, &self, sizeof(self)) != sizeof(self))
+	if (write(threads->fd, &self, sizeof(self)) != sizeof(self))
 		_exit(1);
 	for (;;)
 		pause();
 }
 
-/* A process whose first thread has ended, or whose second is another's. */
-static struct threads two_threads(const struct who *first, int dumpable,
-				  const struct who *second)
+/*
+ * Start a process with two threads. The second changes its credentials to
+ * @second; if that is NULL, the first thread exits instead.
+ */
+static struct threads two_threads(const struct credentials *first, int dumpable,
+				  const struct credentials *second)
 {
-	struct threads threads = { .who = second };
+	struct threads threads = { .cred = second };
 	char path[40], link[4096];
 	pthread_t thread;
-	int tell[2];
+	int id_pipe[2];
 
-	threads.first = child(tell);
+	threads.first = fork_with_pipe(id_pipe);
 	if (!threads.first) {
 		become(first);
-		threads.tell = tell[1];
+		threads.fd = id_pipe[1];
 		if (prctl(PR_SET_DUMPABLE, dumpable) ||
 		    prctl(PR_SET_PDEATHSIG, SIGKILL) ||
 		    pthread_create(&thread, NULL, second_thread, &threads))
@@ -468,11 +482,11 @@ static struct threads two_threads(const struct who *first, int dumpable,
 		for (;;)
 			pause();
 	}
-	close(tell[1]);
-	if (read(tell[0], &threads.second, sizeof(pid_t)) != sizeof(pid_t))
+	close(id_pipe[1]);
+	if (read(id_pipe[0], &threads.second, sizeof(pid_t)) != sizeof(pid_t))
 		errx(1, "no second thread");
-	close(tell[0]);
-	/* A thread that has ended has no program left. */
+	close(id_pipe[0]);
+	/* A thread that has exited has no executable. */
 	snprintf(path, sizeof(path), "/proc/%d/exe", threads.first);
 	while (!second && readlink(path, link, sizeof(link)) >= 0)
 		sleep_ms(1);
@@ -484,34 +498,36 @@ static void test_threads(void)
 {
 	struct threads threads = two_threads(&user, DUMPABLE, NULL);
 
-	ok(may(&user, threads.first),
-	   "a process whose first thread has ended is its user's");
-	ok(may_not(&stranger, threads.first), "and not a stranger's");
-	end(threads.first);
+	ok(is_allowed(&user, threads.first),
+	   "a user can profile its own process after its first thread has exited");
+	ok(is_refused(&stranger, threads.first),
+	   "a stranger cannot profile a process whose first thread has exited");
+	kill_and_reap(threads.first);
 	threads = two_threads(&user, !DUMPABLE, NULL);
-	ok(may_not(&user, threads.first), "nor its user's, if not dumpable");
-	end(threads.first);
+	ok(is_refused(&user, threads.first),
+	   "a user cannot profile an undumpable process whose first thread has exited");
+	kill_and_reap(threads.first);
 
 	threads = two_threads(&root, DUMPABLE, &user);
-	ok(may_not(&user, threads.first) &&
-	   expect(result(&user, -1, 'R', threads.second), -EPERM, "R"),
-	   "a thread that dropped its rights does not open its process");
-	end(threads.first);
+	ok(is_refused(&user, threads.first) &&
+	   check_result(command_as(&user, -1, 'R', threads.second), -EPERM, "R"),
+	   "a user cannot profile root's process by a thread that became the user");
+	kill_and_reap(threads.first);
 }
 
-/* ---- Descriptors that change hands ---- */
+/* ---- Passed descriptors ---- */
 
-/* The status file, opened by another. */
-static int opened_by(const struct who *who)
+/* Have another open the status file, and take over its descriptor. */
+static int open_status_as(const struct credentials *cred)
 {
 	int ready[2], pidfd, fd;
-	pid_t pid = child(ready);
+	pid_t pid = fork_with_pipe(ready);
 
 	if (!pid) {
-		become(who);
+		become(cred);
 		if (dup2(open(MP3_STATUS_PATH, O_RDWR), 100) != 100)
 			_exit(1);
-		tell_and_wait(ready[1]);
+		report_ready(ready[1]);
 	}
 	wait_ready(ready);
 	pidfd = pidfd_open(pid, 0);
@@ -519,39 +535,41 @@ static int opened_by(const struct who *who)
 	if (fd < 0)
 		err(1, "pidfd_getfd");
 	close(pidfd);
-	end(pid);
+	kill_and_reap(pid);
 
 	return fd;
 }
 
-static void test_deputies(void)
+static void test_descriptors(void)
 {
-	static const struct who able = {
+	static const struct credentials capable = {
 		.uid = { 1001, 1001, 1001 }, .gid = { 1001, 1001, 1001 },
-		.caps = CAP(CAP_PERFMON) | CAP(CAP_SYS_PTRACE),
+		.effective = CAP(CAP_PERFMON) | CAP(CAP_SYS_PTRACE),
 	};
-	pid_t users = target(&user, DUMPABLE), roots = target(&root, DUMPABLE);
-	int strangers_fd = opened_by(&stranger), able_fd = opened_by(&able);
-	int roots_fd = open(MP3_STATUS_PATH, O_RDWR | O_CLOEXEC);
+	pid_t user_pid = start_target(&user, DUMPABLE);
+	pid_t root_pid = start_target(&root, DUMPABLE);
+	int stranger_fd = open_status_as(&stranger);
+	int capable_fd = open_status_as(&capable);
+	int root_fd = open(MP3_STATUS_PATH, O_RDWR | O_CLOEXEC);
 
-	ok(may_not_by(&root, strangers_fd, users) &&
-	   may_not_by(&able, strangers_fd, users),
-	   "capabilities do not count in what a stranger opened");
-	ok(may_not_by(&root, strangers_fd, roots),
-	   "nor does it that the writer owns the process");
-	ok(may_not_by(&stranger, roots_fd, users) &&
-	   may_not_by(&stranger, able_fd, users),
-	   "nor what a stranger's descriptor was opened with");
-	ok(!result(&root, able_fd, 'R', users) &&
-	   !result(&able, roots_fd, 'U', users) &&
-	   !result(&user, roots_fd, 'R', users) &&
-	   !result(&user, able_fd, 'U', users),
-	   "who may themselves may also through what root opened");
-	close(strangers_fd);
-	close(roots_fd);
-	close(able_fd);
-	end(users);
-	end(roots);
+	ok(is_refused_by_fd(&root, stranger_fd, user_pid) &&
+	   is_refused_by_fd(&capable, stranger_fd, user_pid),
+	   "a writer's capabilities do not count if a stranger opened the file");
+	ok(is_refused_by_fd(&root, stranger_fd, root_pid),
+	   "root cannot profile its own process if a stranger opened the file");
+	ok(is_refused_by_fd(&stranger, root_fd, user_pid) &&
+	   is_refused_by_fd(&stranger, capable_fd, user_pid),
+	   "an opener's capabilities do not count if a stranger writes");
+	ok(!command_as(&root, capable_fd, 'R', user_pid) &&
+	   !command_as(&capable, root_fd, 'U', user_pid) &&
+	   !command_as(&user, root_fd, 'R', user_pid) &&
+	   !command_as(&user, capable_fd, 'U', user_pid),
+	   "a writer with permission can use a file that another opened with permission");
+	close(stranger_fd);
+	close(root_fd);
+	close(capable_fd);
+	kill_and_reap(user_pid);
+	kill_and_reap(root_pid);
 }
 
 /* ---- User namespaces ---- */
@@ -564,41 +582,42 @@ static void write_map(pid_t pid, const char *name)
 	write_file(path, "0 1001 1\n1 1002 1\n");
 }
 
-/* What root of a user namespace sees; user 1 in it is 1002 outside. */
+/* Results of root of a user namespace; user 1 inside is user 1002 outside. */
 enum {
 	NS_INIT, NS_USER, NS_OWN, NS_OWN_UNDUMPABLE, NS_INSIDE, NS_POWERLESS,
 	NS_INSIDE_UNDUMPABLE, NS_FROM_OUTSIDE, NS_RESULTS
 };
 
-static void user_namespace(pid_t users, pid_t own, pid_t own_undumpable)
+/* Runs as root of the namespace, which is the stranger outside. */
+static void user_namespace(pid_t user_pid, pid_t own, pid_t own_undumpable)
 {
-	static const struct who first = { .caps = 0 }, second = {
+	static const struct credentials first = { .effective = 0 }, second = {
 		.uid = { 1, 1, 1 }, .gid = { 1, 1, 1 },
 	};
 	pid_t inside, undumpable, from_outside;
 	int ready[2];
 
-	seen[NS_INIT] = command('R', 1);
-	seen[NS_USER] = command('R', users);
-	seen[NS_OWN] = command('R', own) | command('U', own);
-	seen[NS_OWN_UNDUMPABLE] = command('R', own_undumpable);
+	results[NS_INIT] = command('R', 1);
+	results[NS_USER] = command('R', user_pid);
+	results[NS_OWN] = command('R', own) | command('U', own);
+	results[NS_OWN_UNDUMPABLE] = command('R', own_undumpable);
 
-	inside = run(&second, 1, "dumpable");
-	undumpable = run(&second, 1, "undumpable");
-	from_outside = child(ready);
+	inside = run_program(&second, 1, "dumpable");
+	undumpable = run_program(&second, 1, "undumpable");
+	from_outside = fork_with_pipe(ready);
 	if (!from_outside) {
 		become(&second);
-		tell_and_wait(ready[1]);
+		report_ready(ready[1]);
 	}
 	wait_ready(ready);
-	seen[NS_POWERLESS] = result(&first, -1, 'R', inside);
-	seen[NS_INSIDE] = command('R', inside) | command('U', inside);
-	seen[NS_INSIDE_UNDUMPABLE] = command('R', undumpable) |
-				     command('U', undumpable);
-	seen[NS_FROM_OUTSIDE] = command('R', from_outside);
-	end(inside);
-	end(undumpable);
-	end(from_outside);
+	results[NS_POWERLESS] = command_as(&first, -1, 'R', inside);
+	results[NS_INSIDE] = command('R', inside) | command('U', inside);
+	results[NS_INSIDE_UNDUMPABLE] = command('R', undumpable) |
+					command('U', undumpable);
+	results[NS_FROM_OUTSIDE] = command('R', from_outside);
+	kill_and_reap(inside);
+	kill_and_reap(undumpable);
+	kill_and_reap(from_outside);
 }
 
 static void test_user_namespace(void)
@@ -606,55 +625,64 @@ static void test_user_namespace(void)
 	static const struct {
 		int want;
 		const char *name;
-	} results[NS_RESULTS] = {
-		[NS_INIT] = { -EPERM, "a user namespace's root may not process 1" },
-		[NS_USER] = { -EPERM, "nor another user's process outside" },
-		[NS_OWN] = { 0, "but its own user's outside" },
-		[NS_OWN_UNDUMPABLE] = { -EPERM, "unless it is not dumpable" },
-		[NS_INSIDE] = { 0, "and any user's inside" },
-		[NS_POWERLESS] = { -EPERM, "with its capabilities alone" },
-		[NS_INSIDE_UNDUMPABLE] = { 0, "if it is not dumpable, too" },
-		[NS_FROM_OUTSIDE] = { -EPERM, "but not if its memory is from outside" },
+	} expected[NS_RESULTS] = {
+		[NS_INIT] = { -EPERM,
+			"root of a user namespace cannot profile process 1" },
+		[NS_USER] = { -EPERM,
+			"root of a user namespace cannot profile another user's process outside" },
+		[NS_OWN] = { 0,
+			"root of a user namespace can profile its own user's process outside" },
+		[NS_OWN_UNDUMPABLE] = { -EPERM,
+			"root of a user namespace cannot profile its user's undumpable process outside" },
+		[NS_INSIDE] = { 0,
+			"root of a user namespace can profile any user's process inside" },
+		[NS_POWERLESS] = { -EPERM,
+			"root of a user namespace without capabilities cannot profile another user's process inside" },
+		[NS_INSIDE_UNDUMPABLE] = { 0,
+			"root of a user namespace can profile an undumpable process inside" },
+		[NS_FROM_OUTSIDE] = { -EPERM,
+			"root of a user namespace cannot profile a process whose memory is from outside" },
 	};
-	pid_t users = target(&user, DUMPABLE);
-	pid_t own = target(&stranger, DUMPABLE);
-	pid_t own_undumpable = target(&stranger, !DUMPABLE);
+	pid_t user_pid = start_target(&user, DUMPABLE);
+	pid_t own = start_target(&stranger, DUMPABLE);
+	pid_t own_undumpable = start_target(&stranger, !DUMPABLE);
 	int ready[2], go[2], status, i;
 	pid_t pid;
 	char byte;
 
-	make_program(0755);
+	copy_program(PROGRAM, 0755);
 	if (pipe(go))
 		err(1, "pipe");
-	pid = child(ready);
+	pid = fork_with_pipe(ready);
 	if (!pid) {
 		become(&stranger);
 		if (unshare(CLONE_NEWUSER))
 			err(1, "unshare");
 		if (write(ready[1], "", 1) != 1 || read(go[0], &byte, 1) != 1)
 			_exit(1);
-		user_namespace(users, own, own_undumpable);
+		user_namespace(user_pid, own, own_undumpable);
 		_exit(0);
 	}
 	wait_ready(ready);
 	write_map(pid, "uid_map");
 	write_map(pid, "gid_map");
-	memset((void *)seen, 0x55, NS_RESULTS * sizeof(*seen));
+	memset((void *)results, 0x55, NS_RESULTS * sizeof(*results));
 	if (write(go[1], "", 1) != 1)
 		err(1, "write");
 	if (waitpid(pid, &status, 0) != pid || status)
 		errx(1, "root of a user namespace: status %d", status);
 	for (i = 0; i < NS_RESULTS; i++)
-		ok_eq(seen[i], results[i].want, results[i].name);
+		ok_eq(results[i], expected[i].want, expected[i].name);
 	unlink(PROGRAM);
-	end(users);
-	end(own);
-	end(own_undumpable);
+	kill_and_reap(user_pid);
+	kill_and_reap(own);
+	kill_and_reap(own_undumpable);
 }
 
 /* ---- Pid namespaces ---- */
 
-static bool list_is(const char *want)
+/* Compare the text of the status file, and print it if it differs. */
+static bool status_is(const char *want)
 {
 	char *text = status_text();
 	bool same = !strcmp(text, want);
@@ -671,7 +699,7 @@ enum {
 	PID_BY_FD, PID_RESULTS
 };
 
-/* Process 1 of a pid namespace, with a /proc of its own. */
+/* Runs as process 1 of a pid namespace, and mounts /proc for it. */
 static void pid_namespace(pid_t outside, int fd)
 {
 	pid_t second;
@@ -679,16 +707,17 @@ static void pid_namespace(pid_t outside, int fd)
 	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
 	    mount("proc", "/proc", "proc", 0, NULL))
 		err(1, "mount");
-	seen[PID_SELF] = command('R', 1);
-	seen[PID_LIST] = list_is("1\n");
-	second = fork();
+	results[PID_SELF] = command('R', 1);
+	results[PID_LIST] = status_is("1\n");
+	second = fork_child();
 	while (!second)
 		pause();
-	seen[PID_SECOND] = command('R', second);
-	seen[PID_LISTS] = second == 2 && (list_is("1\n2\n") || list_is("2\n1\n"));
-	seen[PID_OUTSIDE_R] = command('R', outside);
-	seen[PID_OUTSIDE_U] = command('U', outside);
-	seen[PID_BY_FD] = give(fd, 'U', 2) || !list_is("1\n");
+	results[PID_SECOND] = command('R', second);
+	results[PID_LISTS] = second == 2 &&
+			     (status_is("1\n2\n") || status_is("2\n1\n"));
+	results[PID_OUTSIDE_R] = command('R', outside);
+	results[PID_OUTSIDE_U] = command('U', outside);
+	results[PID_BY_FD] = command_by_fd(fd, 'U', 2) || !status_is("1\n");
 }
 
 static void test_pid_namespace(void)
@@ -698,7 +727,7 @@ static void test_pid_namespace(void)
 		.exit_signal = SIGCHLD,
 	};
 	int fd = open(MP3_STATUS_PATH, O_RDWR | O_CLOEXEC);
-	pid_t outside = target(&user, DUMPABLE), pid;
+	pid_t outside = start_target(&user, DUMPABLE), pid;
 	int ready[2];
 
 	if (pipe(ready) || command('R', outside))
@@ -709,22 +738,24 @@ static void test_pid_namespace(void)
 		err(1, "clone3");
 	if (!pid) {
 		pid_namespace(outside, fd);
-		tell_and_wait(ready[1]);
+		report_ready(ready[1]);
 	}
 	wait_ready(ready);
-	ok(!seen[PID_SELF] && seen[PID_LIST],
+	ok(!results[PID_SELF] && results[PID_LIST],
 	   "in a pid namespace a process registers and lists itself as 1");
-	ok(!seen[PID_SECOND] && seen[PID_LISTS],
-	   "and others by its numbers, without those outside");
-	ok(seen[PID_OUTSIDE_R] == -ESRCH && seen[PID_OUTSIDE_U] == -ESRCH,
-	   "outside's pids name nothing in it");
-	ok(!seen[PID_BY_FD], "who opened the file does not matter to that");
+	ok(!results[PID_SECOND] && results[PID_LISTS],
+	   "in a pid namespace a process registers others and lists only those inside");
+	ok(results[PID_OUTSIDE_R] == -ESRCH && results[PID_OUTSIDE_U] == -ESRCH,
+	   "in a pid namespace R and U of a process outside are ESRCH");
+	ok(!results[PID_BY_FD],
+	   "pids are those of the writer's namespace, not of the opener's");
 	ok(listed(pid) == 1 && listed(outside) == 1 && !listed(1) && !listed(2),
-	   "outside it is listed by its number there");
-	ok(!command('U', pid) && !listed(pid), "which unregisters it, too");
+	   "a process registered in a pid namespace is listed outside by its pid there");
+	ok(!command('U', pid) && !listed(pid),
+	   "a process registered in a pid namespace is unregistered outside by its pid there");
 	command('U', outside);
-	end(pid);
-	end(outside);
+	kill_and_reap(pid);
+	kill_and_reap(outside);
 	close(fd);
 }
 
@@ -733,13 +764,10 @@ int main(int argc, char **argv)
 	struct ring ring;
 
 	if (argc > 1)
-		return run_main(!strcmp(argv[1], "dumpable"));
+		return program_main(!strcmp(argv[1], "dumpable"));
 
 	ring = ring_open();
-	seen = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE,
-		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (seen == MAP_FAILED)
-		err(1, "mmap");
+	results = shared_memory(sysconf(_SC_PAGESIZE));
 	test_modes();
 	test_users();
 	test_ids();
@@ -747,9 +775,9 @@ int main(int argc, char **argv)
 	test_suid_dumpable();
 	test_setuid();
 	test_capabilities();
-	test_ended();
+	test_exited();
 	test_threads();
-	test_deputies();
+	test_descriptors();
 	test_user_namespace();
 	test_pid_namespace();
 	wait_idle(&ring);
