@@ -1,127 +1,70 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Exact counts: what the samples add up to is what wait4(2) says of a process,
- * less what it had done when it registered, to the fault.
+ * Exact counts: the minor and major faults of all samples add up to exactly what
+ * wait4(2) reports of a process, less what it had used when it registered. Each
+ * case starts processes with one behavior; the cases differ in threads, exec,
+ * exits, and in when they register.
  *
- * Usage: exact [SEED [NR]], which runs NR (1) of the random mixes, from SEED on.
+ * Usage: exact [SEED [NR]], which runs NR (1) random mixes, with seeds from SEED.
  *
  * vm: -s 128
  */
 #include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
+#include "process.h"
 #include "test.h"
 
 #define MAX_PROCESSES	8
 #define MAX_THREADS	1000
-#define ROW		200	/* threads behind which another one ends */
+#define ROW_THREADS	200	/* threads that stay while others exit */
 #define EXEC_PAGES	300
 #define CHILD_PAGES	5000
-#define MIXES		20
-
-/* Behind the name: min_flt, maj_flt, utime and stime. */
-#define STAT_FORMAT	" %*c %*d %*d %*d %*d %*d %*u %ld %*u %ld %*u %ld %ld"
-
-struct counts {
-	long min_flt, maj_flt, cpu_us;
-};
+#define NR_MIXES	20
 
 /**
- * struct slot - what a process tells its parent
- * @due:	what the samples have to count of it; at its end less what
- *		wait4 will say, if it is still registered then
- * @registered:	it is
- * @inexact:	it faulted while it registered: @due is not exact
- * @start_ns:	CLOCK_MONOTONIC when it registered
+ * struct report - what a process reports to its parent
+ * @expected:   what the samples have to count. If the process is registered when
+ *              it exits, the parent adds what wait4 reports.
+ * @registered: it is registered
+ * @start_ns:   CLOCK_MONOTONIC when it registered
  */
-struct slot {
-	struct counts due;
+struct report {
+	struct usage expected;
 	bool registered;
-	bool inexact;
 	uint64_t start_ns;
 };
 
 static struct ring ring;
-static uint64_t from;		/* head when the case began */
-static struct slot *slots;	/* shared, touched before anyone registers */
-static struct slot *self;
+static uint64_t first_sample;	/* head when the case began */
+static struct report *reports;	/* shared; touched before a process registers */
+static struct report *self;
 static pid_t pids[MAX_PROCESSES];
 static pthread_t threads[MAX_THREADS];
 static pthread_barrier_t barrier;
-static pid_t spinners[64];
 static int cpus;
 static unsigned int seed;
 
-static struct counts counts_of(const struct rusage *usage)
+static void register_self(void)
 {
-	return (struct counts){
-		.min_flt = usage->ru_minflt,
-		.maj_flt = usage->ru_majflt,
-		.cpu_us = (usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) *
-			  1000000 + usage->ru_utime.tv_usec +
-			  usage->ru_stime.tv_usec,
-	};
-}
-
-static struct counts done_so_far(void)
-{
-	struct rusage usage;
-
-	getrusage(RUSAGE_SELF, &usage);
-	return counts_of(&usage);
-}
-
-static void add(struct counts *to, struct counts what, int sign)
-{
-	to->min_flt += sign * what.min_flt;
-	to->maj_flt += sign * what.maj_flt;
-	to->cpu_us += sign * what.cpu_us;
-}
-
-/*
- * Gives a command for this process, and says what it had done at that moment.
- * The first round is a dry run (there is no command X): it brings in every page
- * that the second one needs, so that nothing faults in between.
- */
-static struct counts command_self(char letter)
-{
-	struct counts before, after;
-	int i, ret;
-
-	for (i = 0; i < 2; i++) {
-		before = done_so_far();
-		ret = command(i ? letter : 'X', getpid());
-		after = done_so_far();
-	}
-	if (ret)
-		errx(1, "%c: %s", letter, strerror(-ret));
-	if (before.min_flt != after.min_flt || before.maj_flt != after.maj_flt)
-		self->inexact = true;
-
-	return after;
-}
-
-static void enter(void)
-{
-	struct counts base;
+	struct usage base;
 
 	self->start_ns = now_ns();
-	base = command_self('R');
-	add(&self->due, base, -1);
+	base = command_own_usage('R');
+	usage_add(&self->expected, base, -1);
 	self->registered = true;
 }
 
-static void leave(void)
+static void unregister_self(void)
 {
-	struct counts end = command_self('U');
+	struct usage end = command_own_usage('U');
 
-	add(&self->due, end, 1);
+	usage_add(&self->expected, end, 1);
 	self->registered = false;
 }
 
+/* Touch pages until there are so many more samples. */
 static void touch_for_samples(unsigned int samples)
 {
 	uint64_t head = ring_head(&ring);
@@ -132,20 +75,20 @@ static void touch_for_samples(unsigned int samples)
 
 /* ---- What processes do ---- */
 
-static void spawn(int i, void *(*start)(void *), void *arg)
+static void spawn(int i, void *(*thread_main)(void *), void *arg)
 {
-	int ret = pthread_create(&threads[i], NULL, start, arg);
+	int ret = pthread_create(&threads[i], NULL, thread_main, arg);
 
 	if (ret)
 		errx(1, "pthread_create: %s", strerror(ret));
 }
 
-static void spawn_all(int nr, void *(*start)(void *))
+static void spawn_all(int nr, void *(*thread_main)(void *))
 {
 	int i;
 
 	for (i = 0; i < nr; i++)
-		spawn(i, start, NULL);
+		spawn(i, thread_main, NULL);
 }
 
 static void join_all(int nr)
@@ -156,20 +99,20 @@ static void join_all(int nr)
 		pthread_join(threads[i], NULL);
 }
 
-static void *touch_at_once(void *arg)
+static void *touch_after_barrier(void *arg)
 {
 	pthread_barrier_wait(&barrier);
 	touch(500);
 	return arg;
 }
 
-static void *touch_a_little(void *arg)
+static void *touch_3_pages(void *arg)
 {
 	touch(3);
 	return arg;
 }
 
-static void *touch_some(void *arg)
+static void *touch_20_pages(void *arg)
 {
 	touch(20);
 	return arg;
@@ -187,7 +130,7 @@ static void *touch_through_samples(void *arg)
 	return arg;
 }
 
-static void *touch_for_ever(void *arg)
+static void *touch_forever(void *arg)
 {
 	for (;;)
 		touch(16);
@@ -196,7 +139,7 @@ static void *touch_for_ever(void *arg)
 
 static void *execute(void *arg)
 {
-	/* Not /proc/self/exe: a leader that has exited has none. */
+	/* Not /proc/self/exe: a leader that has exited has no executable. */
 	execl("/proc/thread-self/exe", "exact", "touch", NULL);
 	err(1, "exec");
 	return arg;
@@ -205,37 +148,37 @@ static void *execute(void *arg)
 static void single(int nr)
 {
 	(void)nr;
-	enter();
+	register_self();
 	touch(1000);
 }
 
 static void threaded(int nr)
 {
 	(void)nr;
-	enter();
+	register_self();
 	pthread_barrier_init(&barrier, NULL, 8);
-	spawn_all(8, touch_at_once);
+	spawn_all(8, touch_after_barrier);
 	join_all(8);
 }
 
 static void short_lived(int nr)
 {
 	(void)nr;
-	enter();
-	spawn_all(200, touch_a_little);
+	register_self();
+	spawn_all(200, touch_3_pages);
 	join_all(200);
 }
 
-/* One thread after another ends, each behind a long row of others. */
-static void ending(int nr)
+/* One thread after another exits, while a long list of others stays. */
+static void exiting_threads(int nr)
 {
 	int i;
 
-	pthread_barrier_init(&barrier, NULL, ROW);
-	spawn_all(ROW - 1, wait_at_barrier);
+	pthread_barrier_init(&barrier, NULL, ROW_THREADS);
+	spawn_all(ROW_THREADS - 1, wait_at_barrier);
 	for (i = 0; i < 2000; i++) {
-		spawn(ROW - 1, touch_some, NULL);
-		pthread_join(threads[ROW - 1], NULL);
+		spawn(ROW_THREADS - 1, touch_20_pages, NULL);
+		pthread_join(threads[ROW_THREADS - 1], NULL);
 	}
 	pthread_barrier_wait(&barrier);
 	(void)nr;
@@ -244,7 +187,7 @@ static void ending(int nr)
 static void leader_first(int nr)
 {
 	(void)nr;
-	enter();
+	register_self();
 	spawn_all(4, touch_through_samples);
 	syscall(SYS_exit, 0);
 }
@@ -252,17 +195,17 @@ static void leader_first(int nr)
 static void exec_leader(int nr)
 {
 	(void)nr;
-	enter();
+	register_self();
 	touch(200);
 	execute(NULL);
 }
 
-/* The thread takes the leader's place and pid, in the same struct signal. */
+/* The thread takes over the leader's pid, and stays in the same thread group. */
 static void exec_thread(int nr)
 {
 	(void)nr;
-	enter();
-	spawn_all(4, touch_for_ever);
+	register_self();
+	spawn_all(4, touch_forever);
 	touch_for_samples(2);
 	spawn(4, execute, NULL);
 	join_all(1);
@@ -271,8 +214,8 @@ static void exec_thread(int nr)
 static void killed(int nr)
 {
 	(void)nr;
-	enter();
-	spawn_all(4, touch_for_ever);
+	register_self();
+	spawn_all(4, touch_forever);
 	touch_for_samples(2);
 	kill(getpid(), SIGKILL);
 	pause();
@@ -281,15 +224,15 @@ static void killed(int nr)
 static void unregistered(int nr)
 {
 	(void)nr;
-	enter();
+	register_self();
 	touch(500);
-	leave();
+	unregister_self();
 	touch(700);
 }
 
 /*
- * Once it has waited at the barrier, a thread has all that it needs to wait
- * again: so it faults only where it touches.
+ * Having waited at the barrier once, a thread can wait again without a fault:
+ * from then on it faults only where it touches.
  */
 static void *touch_in_steps(void *arg)
 {
@@ -305,17 +248,17 @@ static void *touch_in_steps(void *arg)
 	return arg;
 }
 
-/* Counted are the 4 times 300 faults in the middle. */
+/* The process is registered while the 4 threads touch 300 pages each. */
 static void threads_alive(int nr)
 {
 	pthread_barrier_init(&barrier, NULL, 5);
 	spawn_all(4, touch_in_steps);
 	pthread_barrier_wait(&barrier);
 	pthread_barrier_wait(&barrier);
-	enter();
+	register_self();
 	pthread_barrier_wait(&barrier);
 	pthread_barrier_wait(&barrier);
-	leave();
+	unregister_self();
 	pthread_barrier_wait(&barrier);
 	join_all(4);
 	(void)nr;
@@ -324,7 +267,7 @@ static void threads_alive(int nr)
 static void registered_again(int nr)
 {
 	unregistered(nr);
-	enter();
+	register_self();
 	touch(300);
 }
 
@@ -340,10 +283,8 @@ static void all_kinds(int nr)
 
 static pid_t fork_touching(size_t pages)
 {
-	pid_t pid = fork();
+	pid_t pid = fork_child();
 
-	if (pid < 0)
-		err(1, "fork");
 	if (!pid) {
 		touch(pages);
 		_exit(0);
@@ -351,17 +292,17 @@ static pid_t fork_touching(size_t pages)
 	return pid;
 }
 
-/* wait4's rusage of a process has the children that it has waited for. */
+/* What wait4 reports includes the children that the process has waited for. */
 static void forking(int nr)
 {
 	struct rusage usage;
 
 	(void)nr;
-	enter();
+	register_self();
 	touch(100);
 	wait4(fork_touching(CHILD_PAGES), NULL, 0, &usage);
 	touch(100);
-	add(&self->due, counts_of(&usage), -1);
+	usage_add(&self->expected, usage_of(&usage), -1);
 }
 
 static void page_out_and_in(void)
@@ -369,21 +310,21 @@ static void page_out_and_in(void)
 	long page = sysconf(_SC_PAGESIZE), i, try, pages = 1024;
 	char *area = mmap(NULL, pages * page, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct counts start = done_so_far();
+	struct usage start = own_usage();
 
 	if (area == MAP_FAILED)
 		err(1, "mmap");
 	memset(area, 1, pages * page);
 	/*
-	 * Once written, a page is still there, and comes back by a minor fault.
-	 * The next time it need not be written, and is gone at once.
+	 * A dirty page is still in memory after it has been written, and comes
+	 * back by a minor fault. The next time it is clean, and leaves at once.
 	 */
 	for (try = 0; try < 100; try++) {
 		if (madvise(area, pages * page, MADV_PAGEOUT))
 			err(1, "MADV_PAGEOUT");
 		for (i = 0; i < pages; i++)
 			((volatile char *)area)[i * page];
-		if (done_so_far().maj_flt - start.maj_flt >= 20)
+		if (own_usage().maj_flt - start.maj_flt >= 20)
 			break;
 	}
 	munmap(area, pages * page);
@@ -398,7 +339,7 @@ static void *page_in_thread(void *arg)
 static void swapping(int nr)
 {
 	(void)nr;
-	enter();
+	register_self();
 	spawn_all(1, page_in_thread);
 	join_all(1);
 	page_out_and_in();
@@ -418,7 +359,7 @@ static void *mix_thread(void *arg)
 			fork_touching(20);
 			break;
 		case 1:
-			if (!pthread_create(&thread, NULL, touch_a_little, NULL))
+			if (!pthread_create(&thread, NULL, touch_3_pages, NULL))
 				pthread_join(thread, NULL);
 			break;
 		case 2:
@@ -437,9 +378,9 @@ static void mix(int nr)
 	int i, round, rounds = 1 + rand_r(&state) % 2;
 
 	(void)nr;
-	/* Children that nobody can wait for are in nobody's rusage. */
+	/* Children that are not waited for do not count in wait4's usage. */
 	signal(SIGCHLD, SIG_IGN);
-	enter();
+	register_self();
 	for (round = 0; round < rounds; round++) {
 		nr = 1 + rand_r(&state) % (rand_r(&state) % 16 ? 50 : MAX_THREADS);
 		for (i = 0; i < nr; i++)
@@ -447,16 +388,16 @@ static void mix(int nr)
 		join_all(nr);
 		if (rand_r(&state) % 3)
 			continue;
-		leave();
+		unregister_self();
 		touch(1 + rand_r(&state) % 200);
 		if (rand_r(&state) % 2)
 			return;
-		enter();
+		register_self();
 	}
 
 	nr = rand_r(&state) % 8;
 	for (i = 0; i < nr; i++)
-		spawn(i, touch_for_ever, NULL);
+		spawn(i, touch_forever, NULL);
 	sleep_ms(rand_r(&state) % 100);
 	switch (rand_r(&state) % 5) {
 	case 0:
@@ -471,7 +412,7 @@ static void mix(int nr)
 		pthread_join(threads[nr], NULL);
 		break;
 	case 3:
-		/* The others end by exec, too: in a process without its leader. */
+		/* The other threads end by exec, in a process without a leader. */
 		spawn(nr, execute, NULL);
 		syscall(SYS_exit, 0);
 		break;
@@ -480,146 +421,147 @@ static void mix(int nr)
 
 /* ---- Cases ---- */
 
-static void start(int nr, void (*body)(int))
+static void start_case(int nr, void (*behavior)(int))
 {
 	int i;
 
-	memset(slots, 0, MAX_PROCESSES * sizeof(*slots));
-	from = ring_head(&ring);
+	memset(reports, 0, MAX_PROCESSES * sizeof(*reports));
+	first_sample = ring_head(&ring);
 	for (i = 0; i < nr; i++) {
-		pids[i] = fork();
-		if (pids[i] < 0)
-			err(1, "fork");
+		pids[i] = fork_child();
 		if (!pids[i]) {
-			self = &slots[i];
-			body(i);
+			self = &reports[i];
+			behavior(i);
 			_exit(0);
 		}
 	}
 }
 
-/* Waits for all of them; false when one of them could not do its part. */
-static bool reap(int nr, struct counts *due)
+/* Wait for all processes. Returns false if one could not do its part. */
+static bool reap_case(int nr, struct usage *expected)
 {
 	struct rusage usage;
 	bool good = true;
 	int i, status;
 
-	*due = (struct counts){ 0 };
+	*expected = (struct usage){ 0 };
 	for (i = 0; i < nr; i++) {
 		if (wait4(pids[i], &status, 0, &usage) < 0)
 			err(1, "wait4");
-		if (slots[i].inexact || (WIFEXITED(status) && WEXITSTATUS(status)))
+		if (WIFEXITED(status) && WEXITSTATUS(status))
 			good = false;
-		add(due, slots[i].due, 1);
-		if (slots[i].registered)
-			add(due, counts_of(&usage), 1);
+		usage_add(expected, reports[i].expected, 1);
+		if (reports[i].registered)
+			usage_add(expected, usage_of(&usage), 1);
 	}
 	return good;
 }
 
-/* False, with the numbers, when the samples say something else. */
-static bool agree(bool good, struct counts due)
+/* Compare the samples of a case, and print the difference. */
+static bool samples_match(bool good, struct usage expected)
 {
-	struct totals sum = ring_sum(&ring, from);
+	struct totals sum = ring_sum(&ring, first_sample);
 
 	if (!good)
-		diag("a process failed, or faulted while it registered");
-	if (sum.min_flt == (unsigned long)due.min_flt &&
-	    sum.maj_flt == (unsigned long)due.maj_flt)
+		diag("a process failed");
+	if (sum.min_flt == (unsigned long)expected.min_flt &&
+	    sum.maj_flt == (unsigned long)expected.maj_flt)
 		return good;
 
-	diag("minor faults: samples %lu, wait4 %ld; major: %lu and %ld",
-	     sum.min_flt, due.min_flt, sum.maj_flt, due.maj_flt);
+	diag("minor faults: samples %lu, wait4 %ld; major faults: %lu and %ld",
+	     sum.min_flt, expected.min_flt, sum.maj_flt, expected.maj_flt);
 	return false;
 }
 
-static bool run(int nr, void (*body)(int), struct counts *due)
+static bool run_case(int nr, void (*behavior)(int), struct usage *expected)
 {
 	bool good;
 
-	start(nr, body);
-	good = reap(nr, due);
+	start_case(nr, behavior);
+	good = reap_case(nr, expected);
 	wait_idle(&ring);
 
-	return agree(good, *due);
+	return samples_match(good, *expected);
 }
 
-/* @least: faults that there must have been, lest nothing was tried. */
-static void agreement(const char *name, int nr, void (*body)(int), long least)
+/* Run a case that has to have at least @min_faults, so that it tests something. */
+static void test_samples(const char *name, int nr, void (*behavior)(int),
+			 long min_faults)
 {
-	struct counts due;
-	bool good = run(nr, body, &due);
+	struct usage expected;
+	bool good = run_case(nr, behavior, &expected);
 
-	if (!ok(good && due.min_flt >= least,
-		"wait4 and the samples agree: %s", name))
-		diag("%ld minor faults, at least %ld wanted", due.min_flt, least);
+	if (!ok(good && expected.min_flt >= min_faults,
+		"the samples match wait4 for %s", name))
+		diag("%ld minor faults, want at least %ld", expected.min_flt,
+		     min_faults);
 }
 
-static void reaped_between_ticks(void)
+static void test_reaped_between_ticks(void)
 {
 	bool good, unseen = false;
-	struct counts due;
+	struct usage expected;
 	int try;
 
-	/* Only a machine that stood still for ten seconds needs another try. */
+	/* Try again only if the machine stood still for ten seconds. */
 	for (try = 0; !unseen && try < 5; try++) {
 		set_interval("10000");
-		start(3, threaded);
-		good = reap(3, &due);
-		unseen = ring_head(&ring) == from && ring.header->processes == 3;
+		start_case(3, threaded);
+		good = reap_case(3, &expected);
+		unseen = ring_head(&ring) == first_sample &&
+			 ring.header->processes == 3;
 		set_interval("50");
 		wait_idle(&ring);
-		good = agree(good, due);
+		good = samples_match(good, expected);
 	}
 	ok(good && unseen,
-	   "wait4 and the samples agree: ended and reaped between two ticks");
+	   "the samples match wait4 for processes reaped between two ticks");
 }
 
 /*
- * A thread that ends between the look at the totals and the look at the threads
- * must not be met in neither of them: the difference to the last look would be
- * negative. Registering and unregistering looks far more often than the tick.
+ * A thread that exits after the totals were read, but before its own counters
+ * are, must not be missed: the difference to the last values would be negative.
+ * Repeated R and U read the counters far more often than the tick does.
  */
-static void looked_at_while_ending(void)
+static void test_exiting_threads(void)
 {
 	unsigned long faults, counted = 0;
 	struct rusage usage;
 	bool good = true;
 	uint64_t i;
 
-	start(1, ending);
+	start_case(1, exiting_threads);
 	while (!command('R', pids[0]) && !command('U', pids[0])) {
-		for (i = from; i < ring_head(&ring); i++) {
+		for (i = first_sample; i < ring_head(&ring); i++) {
 			faults = ring.samples[i % MP3_SAMPLES].min_flt;
 			if (faults > 1000000)
 				good = false;
 			counted += faults;
 		}
-		from = i;
+		first_sample = i;
 	}
 	if (wait4(pids[0], NULL, 0, &usage) < 0)
 		err(1, "wait4");
 	wait_idle(&ring);
-	counted += ring_sum(&ring, from).min_flt;
+	counted += ring_sum(&ring, first_sample).min_flt;
 	ok(good && counted <= (unsigned long)usage.ru_minflt,
-	   "no thread is missed while it ends, nor counted twice");
+	   "no thread is missed or counted twice while it exits");
 }
 
-static void child_not_counted(void)
+static void test_child_not_counted(void)
 {
-	struct counts due;
-	bool good = run(1, forking, &due);
+	struct usage expected;
+	bool good = run_case(1, forking, &expected);
 
-	ok(good && due.min_flt < CHILD_PAGES,
-	   "wait4 and the samples agree: a child is not counted for its parent");
+	ok(good && expected.min_flt < CHILD_PAGES,
+	   "the samples match wait4 for a process without the faults of its child");
 }
 
-static void major_faults(void)
+static void test_major_faults(void)
 {
-	static const char name[] = "wait4 and the samples agree: major faults";
+	static const char name[] = "the samples match wait4 for major faults";
 	FILE *swaps = fopen("/proc/swaps", "r");
-	struct counts due;
+	struct usage expected;
 	char line[256];
 	int lines = 0;
 	bool good;
@@ -629,85 +571,66 @@ static void major_faults(void)
 	if (swaps)
 		fclose(swaps);
 	if (lines < 2) {
-		skip(name, "no swap in this guest");
+		skip(name, "no swap");
 		return;
 	}
-	good = run(1, swapping, &due);
-	if (!ok(good && due.maj_flt >= 40, "%s", name))
-		diag("%ld major faults, at least 40 wanted", due.maj_flt);
+	good = run_case(1, swapping, &expected);
+	if (!ok(good && expected.maj_flt >= 40, "%s", name))
+		diag("%ld major faults, want at least 40", expected.maj_flt);
 }
 
-static void load(bool on)
+static void test_random_mixes(unsigned int first, unsigned int nr)
 {
-	int i, status;
-
-	for (i = 0; i < cpus; i++) {
-		if (!on) {
-			kill(spinners[i], SIGKILL);
-			waitpid(spinners[i], &status, 0);
-			continue;
-		}
-		spinners[i] = fork();
-		if (spinners[i] < 0)
-			err(1, "fork");
-		while (!spinners[i])
-			;
-	}
-}
-
-static void random_mixes(unsigned int first, unsigned int nr)
-{
-	struct counts due;
+	struct usage expected;
 	unsigned int i;
 	bool all = true;
 
 	diag("random mixes: seeds %u to %u", first, first + nr - 1);
 	for (i = 0; i < nr; i++) {
 		seed = first + i;
-		if (run(1, mix, &due) && due.min_flt > 0)
+		if (run_case(1, mix, &expected) && expected.min_flt > 0)
 			continue;
-		diag("seed %u: %ld minor faults", seed, due.min_flt);
+		diag("seed %u: %ld minor faults", seed, expected.min_flt);
 		all = false;
 	}
-	ok(all, "wait4 and the samples agree: %u random mixes", nr);
+	ok(all, "the samples match wait4 for %u random mixes", nr);
 }
 
-/* ---- The process's own numbers ---- */
+/* ---- The process's own counters ---- */
 
-/* /proc/self/stat: minor faults and, in clock ticks of 10 ms, CPU time. */
-static struct counts stat_self(int fd)
+/* What an open /proc/self/stat contains; its CPU time is in clock ticks. */
+static struct usage read_own_stat(int fd)
 {
 	static char text[1024];
-	struct counts counts = { 0 };
-	long utime, stime;
+	struct stat_line stat;
 	ssize_t size = pread(fd, text, sizeof(text) - 1, 0);
-	char *fields;
 
 	text[size < 0 ? 0 : size] = '\0';
-	fields = strrchr(text, ')');
-	if (!fields || sscanf(fields + 1, STAT_FORMAT, &counts.min_flt,
-			      &counts.maj_flt, &utime, &stime) != 4)
-		errx(1, "/proc/self/stat");
-	counts.cpu_us = (utime + stime) * (1000000 / sysconf(_SC_CLK_TCK));
+	stat_parse(text, &stat);
 
-	return counts;
+	return (struct usage){
+		.min_flt = stat.flt[0],
+		.maj_flt = stat.flt[2],
+		.cpu_us = (stat.utime + stat.stime) *
+			  (1000000 / sysconf(_SC_CLK_TCK)),
+	};
 }
 
-static bool own_faults(int fd)
+static bool own_faults_match(int fd)
 {
-	struct counts start, end, stat;
-	int i, rounds = 41;	/* the first one brings in what all need */
+	struct usage start, end, stat;
+	int i, rounds = 41;	/* the first brings in what the others need */
 	uint64_t head = 0;
 
 	for (i = 0; i < rounds; i++) {
 		if (i < 2) {
 			head = ring_head(&ring);
-			start = done_so_far();
+			start = own_usage();
 		}
 		touch(50);
 		sleep_ms(10);
-		end = done_so_far();
-		stat = stat_self(fd);
+		end = own_usage();
+		stat = read_own_stat(fd);
 		if (i && (stat.min_flt != end.min_flt ||
 			  stat.maj_flt != end.maj_flt)) {
 			diag("getrusage %ld minor, %ld major, stat %ld and %ld",
@@ -725,17 +648,17 @@ static bool own_faults(int fd)
 	return false;
 }
 
-static bool own_cpu_time(int fd)
+static bool own_cpu_time_matches(int fd)
 {
-	struct counts last = done_so_far(), last_stat = stat_self(fd);
-	struct counts now, now_stat;
+	struct usage last = own_usage(), last_stat = read_own_stat(fd);
+	struct usage now, now_stat;
 	uint64_t head = ring_head(&ring);
 	long tick_us = 1000000 / sysconf(_SC_CLK_TCK);
 
 	while (ring_head(&ring) < head + 6) {
-		now_stat = stat_self(fd);
-		now = done_so_far();
-		/* User and system time are rounded down, each by itself. */
+		now_stat = read_own_stat(fd);
+		now = own_usage();
+		/* User and system time are each rounded down. */
 		if (now.cpu_us < last.cpu_us ||
 		    now_stat.cpu_us < last_stat.cpu_us ||
 		    now_stat.cpu_us > now.cpu_us ||
@@ -747,41 +670,41 @@ static bool own_cpu_time(int fd)
 	return true;
 }
 
-/* _exit(1) is for what failed: 2 and 3 say whose numbers were wrong. */
-static void looking_at_itself(int nr)
+/* Exit with 2 if the fault counts differ, and with 3 if the CPU time does. */
+static void compare_own_usage(int nr)
 {
 	int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
 
 	(void)nr;
-	enter();
-	if (!own_faults(fd))
+	register_self();
+	if (!own_faults_match(fd))
 		_exit(2);
-	if (!own_cpu_time(fd))
+	if (!own_cpu_time_matches(fd))
 		_exit(3);
 }
 
-static void own_numbers(void)
+static void test_own_usage(void)
 {
 	int status;
 
-	start(1, looking_at_itself);
+	start_case(1, compare_own_usage);
 	if (waitpid(pids[0], &status, 0) < 0)
 		err(1, "waitpid");
 	wait_idle(&ring);
 	status = WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 	ok(status == 0 || status == 3,
-	   "a process's own fault counts are untouched by being profiled");
+	   "profiling does not change a process's own fault counts");
 	ok(status == 0,
-	   "a process's own CPU time is untouched by being profiled");
+	   "profiling does not change a process's own CPU time");
 }
 
 /* ---- CPU time ---- */
 
 static void spin_us(long us)
 {
-	long start = done_so_far().cpu_us;
+	long start = own_usage().cpu_us;
 
-	while (done_so_far().cpu_us - start < us)
+	while (own_usage().cpu_us - start < us)
 		;
 }
 
@@ -791,7 +714,7 @@ static void *spin_in_thread(void *arg)
 	return arg;
 }
 
-/* Half of it in the leader, half in a thread that is gone at the end. */
+/* Half of the CPU time is the leader's, and half that of a thread that exits. */
 static void spinning(int nr)
 {
 	cpu_set_t set;
@@ -801,39 +724,39 @@ static void spinning(int nr)
 	if (sched_setaffinity(0, sizeof(set), &set))
 		err(1, "sched_setaffinity");
 	/*
-	 * Having slept, it has no CPU time that the scheduler has yet to add.
-	 * So long, that it would show if this time were taken for a sample's.
+	 * After a sleep there is no CPU time left that the scheduler has yet to
+	 * account. The sleep is long enough to show if it were sampled.
 	 */
 	sleep_ms(1000);
-	enter();
+	register_self();
 	spawn_all(1, spin_in_thread);
 	join_all(1);
 	spin_us(1000000);
 }
 
 /*
- * A sample's percentage stands for that part of the time since the sample
- * before. It is rounded to half a percent, and the time is known to two clock
- * ticks: one for each of its ends.
+ * Add up the CPU time of the samples: each percentage is of the time since the
+ * sample before. It is rounded by up to half a percent, and that time is known to
+ * two clock ticks, one for each end.
  */
-static bool cpu_time_agrees(int nr, unsigned long *peak)
+static bool cpu_time_matches(int nr, unsigned long *peak_percent)
 {
 	double tick_ns = 1e9 / ring.header->hz, sum = 0, error = 0, ns;
 	uint64_t i, before, begin, head;
-	struct counts due;
+	struct usage expected;
 	bool good;
 
-	*peak = 0;
-	start(nr, spinning);
-	good = reap(nr, &due);
+	*peak_percent = 0;
+	start_case(nr, spinning);
+	good = reap_case(nr, &expected);
 	wait_idle(&ring);
 	head = ring_head(&ring);
-	begin = slots[0].start_ns;
-	if (nr > 1 && slots[1].start_ns < begin)
-		begin = slots[1].start_ns;
+	begin = reports[0].start_ns;
+	if (nr > 1 && reports[1].start_ns < begin)
+		begin = reports[1].start_ns;
 	before = ring.header->base_jiffies +
 		 (begin - ring.header->base_ns) / tick_ns;
-	for (i = from; i < head; i++) {
+	for (i = first_sample; i < head; i++) {
 		volatile struct mp3_sample *s = &ring.samples[i % MP3_SAMPLES];
 
 		ns = (s->jiffies - before) * tick_ns;
@@ -841,37 +764,39 @@ static bool cpu_time_agrees(int nr, unsigned long *peak)
 			ns = ring.header->interval_ns;
 		sum += s->cpu_percent * ns / 100;
 		error += ns / 200 + s->cpu_percent * 2 * tick_ns / 100;
-		if (s->cpu_percent > *peak)
-			*peak = s->cpu_percent;
+		if (s->cpu_percent > *peak_percent)
+			*peak_percent = s->cpu_percent;
 		before = s->jiffies;
 	}
-	diag("CPU time: samples %.0f ms, wait4 %.0f ms, rounding %.0f ms, peak %lu %%",
-	     sum / 1e6, due.cpu_us / 1e3, error / 1e6, *peak);
+	diag("CPU time: samples %.0f ms, wait4 %.0f ms, rounding %.0f ms, highest %lu %%",
+	     sum / 1e6, expected.cpu_us / 1e3, error / 1e6, *peak_percent);
 
-	return good && sum - error <= due.cpu_us * 1e3 &&
-	       sum + error >= due.cpu_us * 1e3;
+	return good && sum - error <= expected.cpu_us * 1e3 &&
+	       sum + error >= expected.cpu_us * 1e3;
 }
 
-static void cpu_time(void)
+static void test_cpu_time(void)
 {
-	static const char name[] = "two processes on two CPUs make over 100 percent";
+	static const char name[] =
+		"two processes on two CPUs make a sample of over 100 percent";
 	bool good = false;
-	unsigned long peak;
+	unsigned long peak_percent;
 	int try;
 
-	/* Long enough for the rounding to be small beside it. */
+	/* Long enough for the rounding to be small in comparison. */
 	set_interval("500");
-	/* Not so lucky is who loses a CPU while the clock's interrupt waits. */
+	/* An attempt fails if the host takes a CPU away during a clock tick. */
 	for (try = 0; !good && try < 3; try++)
-		good = cpu_time_agrees(1, &peak);
-	ok(good, "wait4 and the samples agree: CPU time, but for rounding");
+		good = cpu_time_matches(1, &peak_percent);
+	ok(good, "the CPU time of the samples matches wait4's within rounding");
 
 	if (cpus < 2) {
 		skip(name, "one CPU");
 	} else {
 		good = false;
 		for (try = 0; !good && try < 3; try++)
-			good = cpu_time_agrees(2, &peak) && peak > 100;
+			good = cpu_time_matches(2, &peak_percent) &&
+			       peak_percent > 100;
 		ok(good, "%s", name);
 	}
 	set_interval("50");
@@ -889,46 +814,46 @@ int main(int argc, char **argv)
 	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	ring = ring_open();
-	slots = mmap(NULL, MAX_PROCESSES * sizeof(*slots),
-		     PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (slots == MAP_FAILED)
-		err(1, "mmap");
+	reports = shared_memory(MAX_PROCESSES * sizeof(*reports));
 
 	if (argc > 1) {
-		random_mixes(strtoul(argv[1], NULL, 10),
-			     argc > 2 ? atoi(argv[2]) : 1);
+		test_random_mixes(strtoul(argv[1], NULL, 10),
+				  argc > 2 ? atoi(argv[2]) : 1);
 		return done();
 	}
 
-	agreement("one thread", 1, single, 1000);
-	agreement("8 threads at once", 1, threaded, 8 * 500);
-	agreement("200 short-lived threads", 1, short_lived, 200 * 3);
-	agreement("the leader exits first", 1, leader_first, 4 * 16);
-	agreement("the leader executes a program", 1, exec_leader,
-		  200 + EXEC_PAGES);
-	agreement("another thread executes a program", 1, exec_thread,
-		  EXEC_PAGES);
-	agreement("SIGKILL amid faults of 5 threads", 1, killed, 16);
-	agreement("unregistered on the way", 1, unregistered, 500);
-	agreement("unregistered while threads are alive", 1, threads_alive,
-		  4 * 300);
-	agreement("registered again", 1, registered_again, 500 + 300);
-	agreement("8 processes of all these kinds at once", 8, all_kinds, 5000);
-	looked_at_while_ending();
-	child_not_counted();
-	reaped_between_ticks();
-	major_faults();
+	test_samples("one thread", 1, single, 1000);
+	test_samples("8 threads that fault at once", 1, threaded, 8 * 500);
+	test_samples("200 short-lived threads", 1, short_lived, 200 * 3);
+	test_samples("a process whose leader exits first", 1, leader_first,
+		     4 * 16);
+	test_samples("an exec by the leader", 1, exec_leader, 200 + EXEC_PAGES);
+	test_samples("an exec by another thread", 1, exec_thread, EXEC_PAGES);
+	test_samples("a process killed while 5 threads fault", 1, killed, 16);
+	test_samples("a process that unregisters and goes on", 1, unregistered,
+		     500);
+	test_samples("a process registered and unregistered while threads live",
+		     1, threads_alive, 4 * 300);
+	test_samples("a process registered a second time", 1, registered_again,
+		     500 + 300);
+	test_samples("8 different processes at once", 8, all_kinds, 5000);
+	test_exiting_threads();
+	test_child_not_counted();
+	test_reaped_between_ticks();
+	test_major_faults();
 
-	load(true);
-	agreement("8 threads at once, all CPUs busy", 1, threaded, 8 * 500);
-	agreement("200 short-lived threads, all CPUs busy", 1, short_lived,
-		  200 * 3);
-	agreement("8 processes of all kinds, all CPUs busy", 8, all_kinds, 5000);
-	load(false);
+	keep_cpus_busy(true);
+	test_samples("8 threads that fault at once, with all CPUs busy", 1,
+		     threaded, 8 * 500);
+	test_samples("200 short-lived threads, with all CPUs busy", 1,
+		     short_lived, 200 * 3);
+	test_samples("8 different processes at once, with all CPUs busy", 8,
+		     all_kinds, 5000);
+	keep_cpus_busy(false);
 
-	random_mixes(first, MIXES);
-	own_numbers();
-	cpu_time();
+	test_random_mixes(first, NR_MIXES);
+	test_own_usage();
+	test_cpu_time();
 
 	return done();
 }
