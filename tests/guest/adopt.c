@@ -1,105 +1,109 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * F amid a storm: of a tree in which processes fork and end all the time, each
- * one that is alive when F returns is registered, and what is born from then on
- * is counted from its first instant.
+ * F of a tree in which processes fork and exit all the time: each process that is
+ * alive when F returns is registered, and each that is forked later is counted
+ * from its first instruction. A load of forking processes is followed, stopped,
+ * and compared with the list and with wait4(2). Probes hold a fork and an exit at
+ * the points where F could miss a process.
  *
- * Usage: adopt [SEED], which replays the storms.
+ * Usage: adopt [SEED], which repeats the loads of that seed.
  */
 #include <dirent.h>
 
 #include "tree.h"
 
-#define ROUNDS		25	/* of each kind of storm, at most */
+#define ROUNDS		25	/* of each kind of load, at most */
 #define SECONDS		60	/* after which no other round begins */
-#define MAX_ALIVE	80	/* processes of a storm */
-#define AT_END		10	/* pages that each of them touches at its end */
+#define MAX_ALIVE	80	/* processes of a load */
+#define AT_END		10	/* pages that each process touches before it exits */
 
-enum phase { BLOWING, FOLLOWED, STOPPED };
+enum phase { FORKING, FOLLOWED, STOPPED };
 
 /**
- * struct storm - what the processes of a storm share with the test
- * @phase:     FOLLOWED once F has returned, STOPPED when they are to stay
- * @alive:     how many there are, about
- * @nr_parked: how many have stopped
- * @parked:    who they are: all that are left
+ * struct fork_load - what the processes of a load share with the test
+ * @phase:      FOLLOWED once F has returned, STOPPED when forking has to end
+ * @nr_alive:   approximate number of processes
+ * @nr_waiting: number of processes that have stopped forking
+ * @waiting:    their pids; in the end every process that is left
  */
-static struct storm {
+static struct fork_load {
 	enum phase phase;
-	int alive;
-	unsigned int nr_parked;
-	pid_t parked[4096];
-} *storm;
+	int nr_alive;
+	unsigned int nr_waiting;
+	pid_t waiting[4096];
+} *fork_load;
 
 /**
- * struct kind - of a storm
- * @name:       what is special
- * @subreapers: the first process, and others, adopt orphans: nobody escapes
- * @threads:    the first process forks by threads that come and go
- * @nested:     a child of the first is followed at the same time
+ * struct load_kind - a kind of load
+ * @name:       what is special about it
+ * @subreapers: the first process and others are subreapers: no orphan escapes
+ * @threads:    the first process forks in threads that come and go
+ * @nested:     a child of the first process is followed at the same time
  */
-struct kind {
+struct load_kind {
 	const char *name;
 	bool subreapers, threads, nested;
 };
 
-static int release[2];		/* a pipe that ends when they may go */
+static int release_pipe[2];	/* closed when waiting processes may exit */
 
 static enum phase phase(void)
 {
-	return __atomic_load_n(&storm->phase, __ATOMIC_ACQUIRE);
+	return __atomic_load_n(&fork_load->phase, __ATOMIC_ACQUIRE);
 }
 
-/* ---- Processes of a storm ---- */
+/* ---- Processes of a load ---- */
 
-/* Who stays is still there when the storm is over, and then does its part. */
-static void __attribute__((noreturn)) park(void)
+/* Stop forking, wait for the test, then touch some pages and exit. */
+static void __attribute__((noreturn)) wait_release(void)
 {
 	char byte;
 
-	storm->parked[__atomic_fetch_add(&storm->nr_parked, 1,
-					 __ATOMIC_SEQ_CST)] = getpid();
-	if (read(release[0], &byte, 1))
+	fork_load->waiting[__atomic_fetch_add(&fork_load->nr_waiting, 1,
+					      __ATOMIC_SEQ_CST)] = getpid();
+	if (read(release_pipe[0], &byte, 1))
 		_exit(1);
 	touch(AT_END);
 	_exit(0);
 }
 
-static void __attribute__((noreturn)) end(void)
+/* Exit, and make room for another process. */
+static void __attribute__((noreturn)) exit_counted(void)
 {
-	__atomic_sub_fetch(&storm->alive, 1, __ATOMIC_RELAXED);
+	__atomic_sub_fetch(&fork_load->nr_alive, 1, __ATOMIC_RELAXED);
 	_exit(0);
 }
 
-/* A child that is counted, and knows whether its parent was followed by then. */
-static pid_t fork_into_storm(void)
+/* Fork a child and log its birth. Returns -1 if there are enough processes. */
+static pid_t fork_counted(void)
 {
-	struct rusage usage = { 0 };
-	bool late = phase() >= FOLLOWED;
+	bool after_follow = phase() >= FOLLOWED;
 	pid_t pid, parent = getpid();
 
-	if (__atomic_add_fetch(&storm->alive, 1, __ATOMIC_RELAXED) > MAX_ALIVE) {
-		__atomic_sub_fetch(&storm->alive, 1, __ATOMIC_RELAXED);
+	if (__atomic_add_fetch(&fork_load->nr_alive, 1, __ATOMIC_RELAXED) >
+	    MAX_ALIVE) {
+		__atomic_sub_fetch(&fork_load->nr_alive, 1, __ATOMIC_RELAXED);
 		sched_yield();
 		return -1;
 	}
 	pid = fork_child();
 	if (!pid)
-		note(AT_BIRTH, getpid(), parent, &usage, late);
+		log_usage(USAGE_FORKED, getpid(), parent, (struct usage){ 0 },
+			  after_follow);
 	return pid;
 }
 
-/* Who has much to close takes long over its end. */
-static void open_many(void)
+/* Many files to close make an exit take long. */
+static void open_many_files(void)
 {
 	int i;
 
 	for (i = 0; i < 200; i++)
-		dup(release[0]);
+		dup(release_pipe[0]);
 }
 
-/* Forks, waits for some and leaves others, and ends at some time. */
-static void blow(unsigned int seed, const struct kind *kind, bool ends)
+/* Fork, wait for some children but not for others, and exit at random. */
+static void fork_loop(unsigned int seed, const struct load_kind *kind, bool ends)
 {
 	unsigned int steps;
 
@@ -107,117 +111,117 @@ again:
 	seed += getpid();
 	steps = 1 + rand_r(&seed) % 8;
 	if (ends && rand_r(&seed) % 4 == 0)
-		open_many();
+		open_many_files();
 	if (kind->subreapers && rand_r(&seed) % 8 == 0)
 		prctl(PR_SET_CHILD_SUBREAPER, 1);
 	while (!ends || steps--) {
 		if (phase() == STOPPED)
-			park();
-		if (!fork_into_storm()) {
+			wait_release();
+		if (!fork_counted()) {
 			ends = true;
 			if (rand_r(&seed) % 3)
 				goto again;
 			touch(rand_r(&seed) % 4);
-			end();
+			exit_counted();
 		}
 		if (rand_r(&seed) % 2)
-			wait_noted(-1, WNOHANG);
+			wait_and_log(-1, WNOHANG);
 		if (rand_r(&seed) % 8 == 0)
 			usleep(rand_r(&seed) % 2000);
 	}
-	end();
+	exit_counted();
 }
 
-struct gust {
+struct fork_batch {
 	unsigned int seed;
-	const struct kind *kind;
+	const struct load_kind *kind;
 };
 
-static void *fork_and_leave(void *arg)
+static void *fork_children(void *arg)
 {
-	struct gust *gust = arg;
+	struct fork_batch *batch = arg;
 	int i;
 
 	for (i = 0; i < 3; i++)
-		if (!fork_into_storm())
-			blow(gust->seed + i, gust->kind, true);
+		if (!fork_counted())
+			fork_loop(batch->seed + i, batch->kind, true);
 	return NULL;
 }
 
-/* Its children's parents are threads, and others when these end. */
-static void blow_by_threads(unsigned int seed, const struct kind *kind)
+/* Fork in threads, so that children get another parent when a thread ends. */
+static void fork_loop_by_threads(unsigned int seed, const struct load_kind *kind)
 {
-	struct gust gust[2] = { { seed, kind }, { seed + 1, kind } };
+	struct fork_batch batch[2] = { { seed, kind }, { seed + 1, kind } };
 	pthread_t threads[2];
 	int i;
 
 	while (phase() != STOPPED) {
 		for (i = 0; i < 2; i++)
-			if (pthread_create(&threads[i], NULL, fork_and_leave,
-					   &gust[i]))
+			if (pthread_create(&threads[i], NULL, fork_children,
+					   &batch[i]))
 				errx(1, "pthread_create");
 		for (i = 0; i < 2; i++)
 			pthread_join(threads[i], NULL);
-		while (wait_noted(-1, WNOHANG))
+		while (wait_and_log(-1, WNOHANG))
 			;
 		seed += 2;
 	}
-	park();
+	wait_release();
 }
 
-static pid_t start_storm(unsigned int seed, const struct kind *kind)
+static pid_t start_fork_load(unsigned int seed, const struct load_kind *kind)
 {
 	pid_t pid;
 	int i;
 
-	memset(storm, 0, sizeof(*storm));
-	if (pipe(release))
+	memset(fork_load, 0, sizeof(*fork_load));
+	if (pipe(release_pipe))
 		err(1, "pipe");
 	fflush(stdout);
 	pid = fork_child();
 	if (pid) {
 		setpgid(pid, pid);
-		close(release[0]);
+		close(release_pipe[0]);
 		return pid;
 	}
 	setpgid(0, 0);
-	close(release[1]);
+	close(release_pipe[1]);
 	if (kind->subreapers)
 		prctl(PR_SET_CHILD_SUBREAPER, 1);
 	if (kind->threads)
-		blow_by_threads(seed, kind);
+		fork_loop_by_threads(seed, kind);
 	for (i = 0; i < 3; i++)
-		if (!fork_into_storm())
-			blow(seed + i, kind, false);
-	blow(seed + 3, kind, false);
+		if (!fork_counted())
+			fork_loop(seed + i, kind, false);
+	fork_loop(seed + 3, kind, false);
 	return 0;
 }
 
-/* ---- Who is there ---- */
+/* ---- The state of a load ---- */
 
-static bool is_parked(pid_t pid)
+static bool is_waiting(pid_t pid)
 {
 	unsigned int i;
 
-	for (i = 0; i < storm->nr_parked; i++)
-		if (storm->parked[i] == pid)
+	for (i = 0; i < fork_load->nr_waiting; i++)
+		if (fork_load->waiting[i] == pid)
 			return true;
 	return false;
 }
 
-/* All of them are parked, and sleep. */
+/* Check that every process that stopped forking sleeps. */
 static bool is_quiet(void)
 {
 	struct stat_line stat;
 	unsigned int i;
 
-	for (i = 0; i < storm->nr_parked; i++)
-		if (!stat_of(storm->parked[i], &stat) || stat.state != 'S')
+	for (i = 0; i < fork_load->nr_waiting; i++)
+		if (!stat_of(fork_load->waiting[i], &stat) || stat.state != 'S')
 			return false;
 	return true;
 }
 
-/* How many of a group live, zombies apart. */
+/* Count the processes of a process group, without zombies. */
 static unsigned int count_group(pid_t group)
 {
 	DIR *proc = opendir("/proc");
@@ -236,26 +240,26 @@ static unsigned int count_group(pid_t group)
 	return nr;
 }
 
-/* Waits until all that are left do nothing, and will do nothing. */
-static void await_quiet(pid_t root)
+/* Wait until every process that is left waits for the test. */
+static void wait_quiet(pid_t root)
 {
 	int i;
 
 	for (i = 0; i < 6000; i++) {
-		/* Before the count: who parks behind it may have forked first. */
-		unsigned int nr = __atomic_load_n(&storm->nr_parked,
+		/* Read this first: a process may fork just before it waits. */
+		unsigned int nr = __atomic_load_n(&fork_load->nr_waiting,
 						  __ATOMIC_SEQ_CST);
 
 		if (count_group(root) == nr && is_quiet())
 			return;
 		sleep_ms(10);
 	}
-	errx(1, "%u of %u are parked after a minute", storm->nr_parked,
+	errx(1, "%u of %u processes wait after a minute", fork_load->nr_waiting,
 	     count_group(root));
 }
 
-/* A descendant, as /proc has it. */
-static bool descends(pid_t pid, pid_t root)
+/* Check in /proc that @pid descends from @root. */
+static bool is_descendant(pid_t pid, pid_t root)
 {
 	struct stat_line stat;
 
@@ -265,73 +269,77 @@ static bool descends(pid_t pid, pid_t root)
 }
 
 /*
- * Each descendant is registered, once, and nobody who is no part of the storm.
- * Where orphans escape, those who did so before may be either.
+ * Check that each descendant of @root is listed once, and that no process outside
+ * of the load is. Orphans that escaped before F may or may not be listed.
  */
-static bool listing_is_right(pid_t root, bool *is_listed)
+static bool check_list(pid_t root, bool *is_listed)
 {
 	char *text = status_text(), *line;
 	unsigned int i, times, nr = 0, wrong = 0;
 	pid_t pid;
 
-	memset(is_listed, 0, storm->nr_parked * sizeof(*is_listed));
+	memset(is_listed, 0, fork_load->nr_waiting * sizeof(*is_listed));
 	for (line = text; *line; line = strchr(line, '\n') + 1, nr++)
-		if (!is_parked(atoi(line)) && !wrong++)
-			diag("%d is listed", atoi(line));
-	for (i = 0; i < storm->nr_parked; i++) {
-		pid = storm->parked[i];
+		if (!is_waiting(atoi(line)) && !wrong++)
+			diag("%d is listed, but not part of the load", atoi(line));
+	for (i = 0; i < fork_load->nr_waiting; i++) {
+		pid = fork_load->waiting[i];
 		times = 0;
 		for (line = text; *line; line = strchr(line, '\n') + 1)
 			times += atoi(line) == pid;
 		is_listed[i] = times;
-		if ((times == 1 || (!times && !descends(pid, root))) || wrong++)
+		if ((times == 1 || (!times && !is_descendant(pid, root))) || wrong++)
 			continue;
 		diag("%d is listed %u times", pid, times);
 	}
 	free(text);
 	if (wrong)
-		diag("%u parked, %u listed, %u are wrong", storm->nr_parked, nr,
+		diag("%u wait, %u listed, %u are wrong", fork_load->nr_waiting, nr,
 		     wrong);
 	return !wrong;
 }
 
 /* ---- One round ---- */
 
-/* Waits until some have been born since, however slow the machine is. */
-static void await_births(void)
+/* Wait for 20 more forks, however slow the machine is. */
+static void wait_forks(void)
 {
-	unsigned int nr = __atomic_load_n(&table->nr, __ATOMIC_ACQUIRE);
+	unsigned int nr = __atomic_load_n(&usage_log->nr, __ATOMIC_ACQUIRE);
 	int i;
 
 	for (i = 0; i < 5000 &&
-	     __atomic_load_n(&table->nr, __ATOMIC_ACQUIRE) < nr + 20; i++)
+	     __atomic_load_n(&usage_log->nr, __ATOMIC_ACQUIRE) < nr + 20;
+	     i++)
 		sleep_ms(1);
 }
 
-static pid_t some_child(pid_t root)
+/* Wait for a logged child of @root, and return its pid. */
+static pid_t find_child(pid_t root)
 {
 	unsigned int i;
 
 	for (;;) {
-		for (i = 0; i < __atomic_load_n(&table->nr, __ATOMIC_ACQUIRE);
-		     i++) {
-			const struct entry *entry = &table->entries[i];
+		for (i = 0; i < __atomic_load_n(&usage_log->nr,
+						__ATOMIC_ACQUIRE); i++) {
+			const struct usage_entry *entry =
+				&usage_log->entries[i];
 
-			if (entry->source == AT_BIRTH && entry->waiter == root)
+			if (entry->source == USAGE_FORKED &&
+			    entry->waiter == root)
 				return entry->pid;
 		}
 		sleep_ms(1);
 	}
 }
 
-/* F of the first and, from another CPU, of one of its children. */
-static bool follow_storm(pid_t root, const struct kind *kind)
+/* Follow @root and, if nested, one of its children from another CPU. */
+static bool follow_load(pid_t root, const struct load_kind *kind)
 {
 	pid_t child, other = 0;
 	int ret, status = 0;
 
 	if (kind->nested) {
-		child = some_child(root);
+		child = find_child(root);
 		other = fork_child();
 		if (!other) {
 			pin_to(1);
@@ -340,236 +348,231 @@ static bool follow_storm(pid_t root, const struct kind *kind)
 		sched_yield();
 	}
 	ret = command('F', root);
-	__atomic_store_n(&storm->phase, FOLLOWED, __ATOMIC_RELEASE);
+	__atomic_store_n(&fork_load->phase, FOLLOWED, __ATOMIC_RELEASE);
 	if (other)
 		waitpid(other, &status, 0);
-	/* The child may have been taken already, or have ended. */
+	/* The child may be registered already, or have exited. */
 	if (!ret && (!status || WEXITSTATUS(status) == EEXIST ||
 		     WEXITSTATUS(status) == ESRCH))
 		return true;
-	diag("F: %s, and of a child: %s", strerror(-ret),
+	diag("F: %s, F of a child: %s", strerror(-ret),
 	     strerror(WEXITSTATUS(status)));
 	return false;
 }
 
-/* What the listed ones are known to have done, with whom they waited for. */
-static long done_by(const bool *is_listed, bool at_end)
+/* Minor faults of the listed processes and of the children they waited for. */
+static long faults_of(const bool *is_listed, bool at_end)
 {
 	struct stat_line stat;
 	unsigned int i, j;
 	long sum = 0;
 
-	for (i = 0; i < storm->nr_parked; i++) {
+	for (i = 0; i < fork_load->nr_waiting; i++) {
 		if (!is_listed[i])
 			continue;
-		if (!at_end && stat_of(storm->parked[i], &stat))
+		if (!at_end && stat_of(fork_load->waiting[i], &stat))
 			sum += stat.flt[0] + stat.flt[1];
-		for (j = 0; at_end && j < table->nr; j++)
-			if (table->entries[j].source == BY_WAITER &&
-			    table->entries[j].pid == storm->parked[i])
-				sum += table->entries[j].min_flt;
+		for (j = 0; at_end && j < usage_log->nr; j++)
+			if (usage_log->entries[j].source == USAGE_WAITED &&
+			    usage_log->entries[j].pid == fork_load->waiting[i])
+				sum += usage_log->entries[j].usage.min_flt;
 	}
 	return sum;
 }
 
-static unsigned int born_late;	/* processes, of whom all has to be told */
+static unsigned int nr_after_follow;	/* forked after F had returned */
 
 /*
- * Whoever has a record has a first and a last one, and no more faults than it
- * made. Whoever was born of such a parent when F had returned has all of them.
+ * Check that each process with records has a first and a last one, and no more
+ * faults than expected. A process that was forked after F had returned has to have
+ * exactly those; if orphans escape, only if its parent has records.
  */
-static bool tallies_are_right(const struct account *account, bool no_escape)
+static bool check_counts(const struct expected_counts *counts, bool no_escape)
 {
-	unsigned int i, wrong = account->unknown;
-	struct tally *tally, *parent;
+	unsigned int i, wrong = counts->unknown;
+	struct process_counts *process, *parent;
 
-	for (i = 0; i < account->nr; i++) {
-		tally = &account->tallies[i];
-		if (!tally->records ||
-		    (tally->ordered && tally->over && tally->first == 1 &&
-		     tally->last == 1 &&
-		     tally->seen.min_flt <= tally->due.min_flt))
+	for (i = 0; i < counts->nr; i++) {
+		process = &counts->processes[i];
+		if (!process->records ||
+		    (process->ordered && process->ended &&
+		     process->first == 1 && process->last == 1 &&
+		     process->recorded.min_flt <= process->expected.min_flt))
 			continue;
 		if (wrong++ < 5)
-			tally_diag(tally);
+			process_diag(process);
 	}
-	for (i = 0; i < table->nr; i++) {
-		const struct entry *entry = &table->entries[i];
+	for (i = 0; i < usage_log->nr; i++) {
+		const struct usage_entry *entry = &usage_log->entries[i];
 
-		if (entry->source != AT_BIRTH || !entry->late)
+		if (entry->source != USAGE_FORKED || !entry->after_follow)
 			continue;
-		tally = account_find(account, entry->pid);
-		parent = account_find(account, entry->waiter);
+		process = expected_find(counts, entry->pid);
+		parent = expected_find(counts, entry->waiter);
 		if (!no_escape && (!parent || !parent->records))
 			continue;
-		born_late++;
-		if (!tally_is_right(tally) && wrong++ < 5) {
-			diag("born late, of %d:", entry->waiter);
-			tally_diag(tally);
+		nr_after_follow++;
+		if (!process_matches(process) && wrong++ < 5) {
+			diag("forked after F by %d:", entry->waiter);
+			process_diag(process);
 		}
 	}
 	return !wrong;
 }
 
-static unsigned int counted;	/* processes, for the reader's eyes */
+static unsigned int nr_processes;	/* of all rounds */
 
-static bool storm_round(unsigned int seed, const struct kind *kind)
+static bool fork_load_round(unsigned int seed, const struct load_kind *kind)
 {
 	static bool is_listed[4096];
-	struct account account;
+	struct expected_counts counts;
 	struct totals window;
 	uint64_t from;
-	long due;
+	long expected;
 	pid_t root;
 	bool good;
 
-	account_open(&account);
-	root = start_storm(seed, kind);
-	while (__atomic_load_n(&storm->alive, __ATOMIC_RELAXED) < 10)
+	expected_begin(&counts);
+	root = start_fork_load(seed, kind);
+	while (__atomic_load_n(&fork_load->nr_alive, __ATOMIC_RELAXED) < 10)
 		usleep(500);
 	usleep(rand_r(&seed) % 5000);
-	good = follow_storm(root, kind);
-	await_births();
+	good = follow_load(root, kind);
+	wait_forks();
 	usleep(rand_r(&seed) % 10000);
-	__atomic_store_n(&storm->phase, STOPPED, __ATOMIC_RELEASE);
-	await_quiet(root);
-	/* Who has ended is out now, and what comes now is known to the fault. */
+	__atomic_store_n(&fork_load->phase, STOPPED, __ATOMIC_RELEASE);
+	wait_quiet(root);
+	/* Exited processes are unregistered now; later faults are known exactly. */
 	wait_tick();
-	good &= listing_is_right(root, is_listed);
+	good &= check_list(root, is_listed);
 	from = ring_head(&ring);
-	due = -done_by(is_listed, false);
-	close(release[1]);
-	while (wait_noted(-1, 0))
+	expected = -faults_of(is_listed, false);
+	close(release_pipe[1]);
+	while (wait_and_log(-1, 0))
 		;
 	wait_idle(&ring);
-	due += done_by(is_listed, true);
+	expected += faults_of(is_listed, true);
 	window = ring_sum(&ring, from);
-	if (window.min_flt != (unsigned long)due || due < AT_END) {
-		diag("samples %lu, due %ld at the end", window.min_flt, due);
+	if (window.min_flt != (unsigned long)expected || expected < AT_END) {
+		diag("minor faults at the end: samples %lu, expected %ld",
+		     window.min_flt, expected);
 		good = false;
 	}
-	account_close(&account);
-	good &= tallies_are_right(&account, kind->subreapers);
-	good &= account.records.min_flt == account.samples.min_flt &&
-		account.records.maj_flt == account.samples.maj_flt &&
+	expected_finish(&counts);
+	good &= check_counts(&counts, kind->subreapers);
+	good &= counts.recorded.min_flt == counts.sampled.min_flt &&
+		counts.recorded.maj_flt == counts.sampled.maj_flt &&
 		!procs.header->dropped;
-	counted += account.nr;
-	account_free(&account);
+	nr_processes += counts.nr;
+	expected_free(&counts);
 
 	return good;
 }
 
-static void storms(unsigned int first, const struct kind *kind)
+static void test_fork_load(unsigned int first, const struct load_kind *kind)
 {
 	time_t end = time(NULL) + SECONDS;
 	unsigned int i;
 	bool all = true;
 
-	counted = 0;
-	born_late = 0;
-	for (i = 0; i < ROUNDS && (!born_late || time(NULL) < end); i++) {
-		if (storm_round(first + i, kind))
+	nr_processes = 0;
+	nr_after_follow = 0;
+	for (i = 0; i < ROUNDS && (!nr_after_follow || time(NULL) < end); i++) {
+		if (fork_load_round(first + i, kind))
 			continue;
 		diag("seed %u", first + i);
 		all = false;
 	}
-	ok(all && born_late, "F amid rounds of a storm: %s", kind->name);
-	diag("%u rounds, %u processes in them, %u born when F had returned", i,
-	     counted, born_late);
+	ok(all && nr_after_follow, "F of a forking tree registers every process: %s",
+	   kind->name);
+	diag("%u rounds, %u processes, %u of them forked after F", i, nr_processes,
+	     nr_after_follow);
 }
 
-/* ---- One moment at a time ---- */
+/* ---- F at one point of a fork or an exit ---- */
 
 /*
- * Its memory is gone, and its child is still its own: nobody's, if who ends is
- * taken for nobody.
+ * F meets a process that exits: its memory is gone, but it still has children,
+ * which F must not miss.
  */
-static void amid_exit(void)
+static void test_exiting_parent(void)
 {
-	static const char name[] = "a child of one that is about to end is taken";
-	pid_t who[4];
+	static const char name[] =
+		"F registers the child of a process that is about to exit";
+	pid_t pids[4];
 	bool taken;
 	int i;
 
-	who[0] = open_stage();
-	tell(0, 's', 0);
+	pids[0] = start_actors();
+	actor_request(0, 's', 0);
 	for (i = 1; i < 4; i++)
-		who[i] = tell(i - 1, 'f', i);
-	if (!delay_once(who[1], "exit_sem", 2000)) {
+		pids[i] = actor_request(i - 1, 'f', i);
+	if (!delay_once(pids[1], "exit_sem", 2000)) {
 		skip(name, "no kprobes");
 	} else {
-		tell(1, 'x', 0);
-		await_state(who[1], 'D');
-		command_or_die('F', who[0]);
-		taken = listed(who[2]) == 1 && listed(who[3]) == 1;
-		tell(0, 'w', who[1]);
+		actor_request(1, 'x', 0);
+		wait_state(pids[1], 'D');
+		command_or_die('F', pids[0]);
+		taken = listed(pids[2]) == 1 && listed(pids[3]) == 1;
+		actor_request(0, 'w', pids[1]);
 		wait_tick();
-		ok(taken & LISTS(who[0], who[2], who[3]), "%s", name);
+		ok(taken & LISTS(pids[0], pids[2], pids[3]), "%s", name);
 		fail_unload();
 	}
-	close_stage(who, 4);
+	end_actors(pids, 4);
 	wait_idle(&ring);
 }
 
-/* One actor forks, and is stopped in the middle of it while another does F. */
-static void amid_fork(const char *symbol, const char *name)
+/* One actor forks, and is delayed at @symbol while another is followed. */
+static void test_fork_race(const char *symbol, const char *name)
 {
-	struct {
-		int letter, number;
-	} order = { 'f', 2 };
-	struct account account;
+	struct expected_counts counts;
 	bool taken;
-	pid_t who[4];
-	int answer;
+	pid_t pids[4];
+	int i;
 
-	account_open(&account);
-	who[0] = open_stage();
-	who[1] = tell(0, 'f', 1);
-	if (!delay_once(who[1], symbol, 2000)) {
+	expected_begin(&counts);
+	pids[0] = start_actors();
+	pids[1] = actor_request(0, 'f', 1);
+	if (!delay_once(pids[1], symbol, 2000)) {
 		skip(name, "no kprobes");
-		close_stage(who, 2);
+		end_actors(pids, 2);
 		return;
 	}
-	if (write(stage[1][0], &order, sizeof(order)) < 0)
-		err(1, "write");
-	await_state(who[1], 'D');
-	command_or_die('F', who[0]);
-	if (read(stage[1][0], &answer, sizeof(answer)) != sizeof(answer))
-		err(1, "read");
-	who[2] = answer;
+	actor_send(1, 'f', 2);
+	wait_state(pids[1], 'D');
+	command_or_die('F', pids[0]);
+	pids[2] = actor_answer(1);
 	fail_unload();
-	taken = LISTS(who[0], who[1], who[2]);
-	who[3] = tell(2, 'f', 3);
-	tell(3, 'm', 50);
-	taken &= lists(who, 4);
-	for (answer = 3; answer >= 0; answer--)
-		tell(answer, 'x', 0);
-	while (wait_noted(-1, 0))
+	taken = LISTS(pids[0], pids[1], pids[2]);
+	pids[3] = actor_request(2, 'f', 3);
+	actor_request(3, 'm', 50);
+	taken &= lists(pids, 4);
+	for (i = 3; i >= 0; i--)
+		actor_request(i, 'x', 0);
+	while (wait_and_log(-1, 0))
 		;
-	close_stage(NULL, 0);
+	end_actors(NULL, 0);
 	wait_idle(&ring);
-	account_close(&account);
-	for (answer = 2; answer < 4; answer++)
-		taken &= tally_is_right(account_find(&account, who[answer]));
+	expected_finish(&counts);
+	for (i = 2; i < 4; i++)
+		taken &= process_matches(expected_find(&counts, pids[i]));
 	ok(taken, "%s", name);
-	account_free(&account);
+	expected_free(&counts);
 }
 
-/* ---- F against other commands, and against the end ---- */
+/* ---- F against exits and other commands ---- */
 
-/*
- * F of who ends at any moment, with children who do: it is taken, or it is
- * ESRCH, and in the end nobody is left.
- */
-static void against_exits(unsigned int seed)
+/* Follow processes that exit at random, with children that do the same. */
+static void test_exit_race(unsigned int seed)
 {
 	unsigned int i, j, taken = 0, gone = 0, wrong = 0;
-	struct account account;
-	struct rusage none = { 0 };
+	struct expected_counts counts;
+	struct usage none = { 0 };
 	pid_t pid, parent;
 	int ret;
 
-	account_open(&account);
+	expected_begin(&counts);
 	fflush(stdout);
 	for (i = 0; i < 300; i++) {
 		pid = fork_child();
@@ -578,7 +581,7 @@ static void against_exits(unsigned int seed)
 			for (j = 0; j < 4; j++) {
 				if (fork_child())
 					continue;
-				note(AT_BIRTH, getpid(), parent, &none, false);
+				log_usage(USAGE_FORKED, getpid(), parent, none, false);
 				usleep(rand_r(&seed) % 2000);
 				touch(3);
 				_exit(0);
@@ -591,38 +594,36 @@ static void against_exits(unsigned int seed)
 		taken += !ret;
 		gone += ret == -ESRCH;
 		wrong += ret && ret != -ESRCH;
-		while (wait_noted(-1, i % 10 ? WNOHANG : 0))
+		while (wait_and_log(-1, i % 10 ? WNOHANG : 0))
 			;
 	}
-	while (wait_noted(-1, 0))
+	while (wait_and_log(-1, 0))
 		;
 	wait_idle(&ring);
-	account_close(&account);
-	diag("%u were followed, %u had gone", taken, gone);
-	ok(!wrong && taken && tallies_are_right(&account, false) &&
-	   account.records.min_flt == account.samples.min_flt,
-	   "F against ends: it is taken or ESRCH, and nobody is left");
-	account_free(&account);
+	expected_finish(&counts);
+	diag("%u were followed, %u had exited before", taken, gone);
+	ok(!wrong && taken && check_counts(&counts, false) &&
+	   counts.recorded.min_flt == counts.sampled.min_flt,
+	   "F of a process that exits registers it or is ESRCH, and no process stays");
+	expected_free(&counts);
 }
 
-/* ---- Against commands ---- */
-
-static bool over(void)
+static bool is_stopped(void)
 {
 	return phase() == STOPPED;
 }
 
-/* Gives one command after another to a storm's processes. */
+/* Give one command after another for processes of the load. */
 static void give_commands(unsigned int seed, char letter, pid_t root)
 {
-	while (!over()) {
-		unsigned int nr = __atomic_load_n(&table->nr, __ATOMIC_ACQUIRE);
+	while (!is_stopped()) {
+		unsigned int nr = __atomic_load_n(&usage_log->nr, __ATOMIC_ACQUIRE);
 		pid_t pid = root;
 		int ret;
 
-		/* One of the last that were born, or the first of all. */
+		/* One of the last 50 that were forked, or the first of all. */
 		if (nr > 50 && rand_r(&seed) % 4)
-			pid = table->entries[nr - 1 - rand_r(&seed) % 50].pid;
+			pid = usage_log->entries[nr - 1 - rand_r(&seed) % 50].pid;
 		ret = pid ? command(letter, pid) : 0;
 		if (ret && ret != -EEXIST && ret != -ESRCH)
 			_exit(-ret);
@@ -630,19 +631,19 @@ static void give_commands(unsigned int seed, char letter, pid_t root)
 	_exit(0);
 }
 
-/* Two that follow and two that unregister, all over each other. */
-static void against_commands(unsigned int seed)
+/* Two processes give F, two give U and one gives R, for the same processes. */
+static void test_command_race(unsigned int seed)
 {
-	static const struct kind kind = { .subreapers = true };
+	static const struct load_kind kind = { .subreapers = true };
 	static const char letters[] = "FFUUR";
 	pid_t pids[5], root;
-	struct account account;
+	struct expected_counts counts;
 	unsigned int i, failed = 0;
 	bool sane = true;
 	int status;
 
-	account_open(&account);
-	root = start_storm(seed, &kind);
+	expected_begin(&counts);
+	root = start_fork_load(seed, &kind);
 	for (i = 0; i < 5; i++) {
 		pids[i] = fork_child();
 		if (!pids[i])
@@ -658,43 +659,43 @@ static void against_commands(unsigned int seed)
 		free(text);
 		sleep_ms(60);
 	}
-	__atomic_store_n(&storm->phase, STOPPED, __ATOMIC_RELEASE);
+	__atomic_store_n(&fork_load->phase, STOPPED, __ATOMIC_RELEASE);
 	for (i = 0; i < 5; i++) {
 		waitpid(pids[i], &status, 0);
 		failed += status != 0;
 	}
-	await_quiet(root);
+	wait_quiet(root);
 	status = command('F', root);
 	failed += status && status != -EEXIST;
-	close(release[1]);
-	while (wait_noted(-1, 0))
+	close(release_pipe[1]);
+	while (wait_and_log(-1, 0))
 		;
 	wait_idle(&ring);
-	account_close(&account);
-	for (i = 0; i < account.nr; i++) {
-		struct tally *tally = &account.tallies[i];
+	expected_finish(&counts);
+	for (i = 0; i < counts.nr; i++) {
+		struct process_counts *process = &counts.processes[i];
 
-		/* Between U and F it may have done what nobody counts. */
-		if (tally->records && (!tally->first || !tally->last ||
-				       !tally->over ||
-				       tally->seen.min_flt > tally->due.min_flt)) {
-			tally_diag(tally);
+		/* Faults between U and F are not recorded. */
+		if (process->records &&
+		    (!process->first || !process->last || !process->ended ||
+		     process->recorded.min_flt > process->expected.min_flt)) {
+			process_diag(process);
 			sane = false;
 		}
 	}
-	ok(!failed && sane && !account.unknown &&
-	   account.records.min_flt == account.samples.min_flt,
-	   "F, U and R against each other in a storm: nobody is listed twice, or left");
-	account_free(&account);
+	ok(!failed && sane && !counts.unknown &&
+	   counts.recorded.min_flt == counts.sampled.min_flt,
+	   "concurrent F, U and R in a forking tree list no process twice and leave none");
+	expected_free(&counts);
 }
 
 int main(int argc, char **argv)
 {
-	static const struct kind kinds[] = {
-		{ "orphans stay", true, false, false },
+	static const struct load_kind kinds[] = {
+		{ "orphans stay in the tree", true, false, false },
 		{ "orphans escape", false, false, false },
-		{ "by threads", true, true, false },
-		{ "and of a child at once", true, false, true },
+		{ "threads fork", true, true, false },
+		{ "a child is followed at the same time", true, false, true },
 	};
 	unsigned int i, seed = time(NULL);
 
@@ -705,18 +706,19 @@ int main(int argc, char **argv)
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	write_file(PID_MAX_PATH, "4194304");
 	open_rings();
-	table_make();
-	storm = shared_memory(sizeof(*storm));
+	usage_log_create();
+	fork_load = shared_memory(sizeof(*fork_load));
 
-	diag("storms: seed %u", seed);
-	amid_exit();
-	amid_fork("copy_semundo", "a child that F meets half made is taken");
-	amid_fork("uprobe_copy_process",
-		  "a child that F meets before the probe does is taken once");
+	diag("fork loads: seed %u", seed);
+	test_exiting_parent();
+	test_fork_race("copy_semundo",
+		       "F registers a child whose fork is not complete yet");
+	test_fork_race("uprobe_copy_process",
+		       "F registers a child that the fork probe has not seen yet exactly once");
 	for (i = 0; i < ARRAY_SIZE(kinds); i++)
-		storms(seed, &kinds[i]);
-	against_exits(seed);
-	against_commands(seed);
+		test_fork_load(seed, &kinds[i]);
+	test_exit_race(seed);
+	test_command_race(seed);
 
 	return done();
 }

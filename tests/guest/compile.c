@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A whole build, followed: make -j4 of this project's own programs, by the
- * compiler that is in the guest, against wait4(2). compile.files says what that
- * takes.
+ * A whole build, followed and compared with wait4(2): make -j4 compiles the
+ * project's own tests in the guest. compile.files lists the files that this needs.
  *
  * vm: -m 2048
  */
@@ -10,7 +9,7 @@
 
 #define SOURCES	"/src/tests/guest"
 
-/* Any C file there is a program; the rules are make's own. */
+/* Each C file there is a program. */
 static const char makefile[] =
 	"CFLAGS = -std=gnu11 -D_GNU_SOURCE -pthread\n"
 	"programs := $(patsubst %.c,out/%,$(wildcard *.c))\n"
@@ -19,7 +18,7 @@ static const char makefile[] =
 	"out/%: %.c\n"
 	"	@mkdir -p out && $(CC) $(CFLAGS) -o $@ $<\n";
 
-static void build(void)
+static void run_make(void)
 {
 	if (chdir(SOURCES))
 		err(1, SOURCES);
@@ -29,8 +28,8 @@ static void build(void)
 	err(127, "make");
 }
 
-/* A build of each source is a program. */
-static int count_programs(const char *path)
+/* Count what ls lists for a directory or a pattern. */
+static int count_files(const char *path)
 {
 	char line[200];
 	FILE *pipe;
@@ -45,7 +44,10 @@ static int count_programs(const char *path)
 	return nr;
 }
 
-/* Each process's last record is of one that has no memory any more. */
+/*
+ * Count the compilers among the last records. @wrong is the number of last records
+ * with memory: an exited process has none.
+ */
 static unsigned int count_compilers(uint64_t from, unsigned int *wrong)
 {
 	uint64_t i, head = procs_head();
@@ -65,7 +67,7 @@ static unsigned int count_compilers(uint64_t from, unsigned int *wrong)
 int main(void)
 {
 	unsigned int compilers, wrong;
-	struct account account;
+	struct expected_counts counts;
 	int status, fd, programs;
 	struct rusage usage;
 	pid_t pid;
@@ -75,43 +77,43 @@ int main(void)
 	write_file(PID_MAX_PATH, "4194304");
 	setenv("PATH", "/usr/bin:/bin", 1);
 	open_rings();
-	table_make();
+	usage_log_create();
 	fd = open("/tmp/Makefile", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 	if (fd < 0 || write(fd, makefile, strlen(makefile)) < 0)
 		err(1, "/tmp/Makefile");
 	close(fd);
 
-	account_open(&account);
+	expected_begin(&counts);
 	fflush(stdout);
 	pid = fork_child();
 	if (!pid)
-		build();
+		run_make();
 	if (wait4(pid, &status, 0, &usage) != pid)
 		err(1, "wait4");
-	note(BY_WAITER, pid, getpid(), &usage, false);
-	/* Whom make has left, if anyone. */
-	while (wait_noted(-1, 0))
+	log_usage(USAGE_WAITED, pid, getpid(), usage_of(&usage), false);
+	/* Wait for orphans that make left, if any. */
+	while (wait_and_log(-1, 0))
 		;
 	wait_idle(&ring);
-	account_close(&account);
+	expected_finish(&counts);
 
-	programs = count_programs(SOURCES "/out");
+	programs = count_files(SOURCES "/out");
 	ok(status == 0 && programs > 10 &&
-	   programs == count_programs(SOURCES "/*.c"),
-	   "make -j4 makes each program");
-	/* The table knows of make alone, with all that it has waited for. */
-	if (!ok(sums_agree(&account) && account.due.min_flt > 10000,
-		"wait4, samples and records agree: a whole build"))
-		diag("%ld minor faults", account.due.min_flt);
-	compilers = count_compilers(account.from_record, &wrong);
+	   programs == count_files(SOURCES "/*.c"),
+	   "make -j4 builds every program");
+	/* The usage log has only make, which includes all that it waited for. */
+	if (!ok(totals_match(&counts) && counts.total.min_flt > 10000,
+		"samples and records match wait4 for a whole build"))
+		diag("%ld minor faults", counts.total.min_flt);
+	compilers = count_compilers(counts.first_record, &wrong);
 	if (!ok((int)compilers == programs && !wrong,
-		"each compiler that ran has its last record, by its name"))
+		"each compiler of a build has a last record with its name"))
 		diag("%u compilers, %u wrong", compilers, wrong);
 	diag("%d programs, %ld faults, %lu samples, %lu records", programs,
-	     account.due.min_flt,
-	     (unsigned long)(ring_head(&ring) - account.from_sample),
-	     (unsigned long)(procs_head() - account.from_record));
-	account_free(&account);
+	     counts.total.min_flt,
+	     (unsigned long)(ring_head(&ring) - counts.first_sample),
+	     (unsigned long)(procs_head() - counts.first_record));
+	expected_free(&counts);
 
 	return done();
 }

@@ -1,62 +1,99 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The module in fail/, which has a call of a kernel function not happen: one at a
- * time.
+ * The module in fail/, which makes one call of a kernel function fail. It is
+ * loaded for one failure at a time.
  */
 #ifndef MP3_FAIL_H
 #define MP3_FAIL_H
 
-#include <sys/syscall.h>
-
+#include "module.h"
 #include "test.h"
 
-/* Has the nth call of a function by a process fail, or none for 0. */
+static const char *fail_module_path = "/mp3/fail.ko";
+
+/* The names of the function behind kmalloc() of a small, fixed size. */
+#define SMALL_KMALLOC							\
+	"__kmalloc_cache_noprof kmalloc_trace kmem_cache_alloc_trace"
+
+/**
+ * fail_call - Make one call of a kernel function fail, until fail_unload()
+ * @pid:      process whose calls are counted
+ * @symbols:  name of the function, or the names that it has in different
+ *            kernels, separated by blanks: the first that exists is used
+ * @nth:      which of the calls fails, from 1 on; 0: none, they are only counted
+ * @retval:   what that call returns
+ * @delay_ms: how long that call sleeps first
+ *
+ * Returns 0 or -errno: -ENOENT if no function has any of the names.
+ */
+static inline int fail_call(pid_t pid, const char *symbols, int nth,
+			    long retval, int delay_ms)
+{
+	int ret = -ENOENT, length;
+	char params[200];
+
+	for (; *symbols && ret == -ENOENT; symbols += length) {
+		symbols += strspn(symbols, " ");
+		length = strcspn(symbols, " ");
+		snprintf(params, sizeof(params),
+			 "symbol=%.*s pid=%d nth=%d retval=%ld delay_ms=%d",
+			 length, symbols, pid, nth, retval, delay_ms);
+		ret = load_file(fail_module_path, params);
+	}
+	return ret;
+}
+
+/* The same for a single name and a return value of 0. Returns false on errors. */
 static inline bool fail_load(pid_t pid, const char *symbol, int nth,
 			     int delay_ms)
 {
-	int fd = open("/mp3/fail.ko", O_RDONLY | O_CLOEXEC), ret;
-	char params[120];
-
-	snprintf(params, sizeof(params), "symbol=%s pid=%d nth=%d delay_ms=%d",
-		 symbol, pid, nth, delay_ms);
-	ret = fd < 0 ? -1 : syscall(SYS_finit_module, fd, params, 0);
-	close(fd);
-
-	return !ret;
+	return !fail_call(pid, symbol, nth, 0, delay_ms);
 }
 
 static inline void fail_unload(void)
 {
-	if (syscall(SYS_delete_module, "fail", O_NONBLOCK))
-		err(1, "unload fail");
+	int ret = unload_name("fail");
+
+	if (ret)
+		errx(1, "unload fail: %s", strerror(-ret));
 }
 
-/* Where there are kprobes, a function that has none has changed its name. */
-static inline bool no_kprobes(const char *symbol)
+static inline bool have_kprobes(void)
 {
 	if (!fail_load(getpid(), "cdev_add", 1, 0))
-		return true;
+		return false;
 	fail_unload();
+	return true;
+}
+
+/*
+ * Return true if there are no kprobes, after a failure at @symbol. If there are,
+ * the function has been renamed: die.
+ */
+static inline bool no_kprobes(const char *symbol)
+{
+	if (!have_kprobes())
+		return true;
 	errx(1, "no kprobe at %s", symbol);
 }
 
 /*
- * Has a kernel function do nothing, once, in that process: it sleeps for
- * @delay_ms instead, until fail_unload(). False where there are no kprobes.
+ * Replace one call of a kernel function by a sleep of @delay_ms, until
+ * fail_unload(). Returns false if there are no kprobes.
  */
 static inline bool delay_once(pid_t pid, const char *symbol, int delay_ms)
 {
 	return fail_load(pid, symbol, 1, delay_ms) || !no_kprobes(symbol);
 }
 
-/* Has the nth small allocation of a process wait, and fail then; likewise. */
+/*
+ * Make the nth small allocation of a process sleep and then fail, until
+ * fail_unload(). Returns false if there are no kprobes.
+ */
 static inline bool fail_allocation(pid_t pid, int nth, int delay_ms)
 {
-	/* By the names that different kernels have for it */
-	return fail_load(pid, "__kmalloc_cache_noprof", nth, delay_ms) ||
-	       fail_load(pid, "kmalloc_trace", nth, delay_ms) ||
-	       fail_load(pid, "kmem_cache_alloc_trace", nth, delay_ms) ||
-	       !no_kprobes("any kmalloc");
+	return !fail_call(pid, SMALL_KMALLOC, nth, 0, delay_ms) ||
+	       !no_kprobes(SMALL_KMALLOC);
 }
 
 #endif /* MP3_FAIL_H */

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Every allocation that fails: for each thing one can ask of the module, its
- * first allocation fails, then its second, and so on until none is left. What
- * is refused is refused by an errno and leaves nothing; then the same works.
+ * Failing allocations: for each action that a user can request of the module, its
+ * first allocation fails, then its second, and so on until none is left. An action
+ * that fails returns an errno and leaves nothing behind; then it succeeds.
  *
- * The kernel fails them, by /proc/thread-self/fail-nth, where it is built to;
- * copies from and to user space count as allocations there.
+ * The kernel makes them fail by /proc/thread-self/fail-nth, if it is built with
+ * fault injection. It treats copies from and to user space as allocations.
  */
 #include <signal.h>
 
@@ -14,48 +14,48 @@
 #define FAIL_NTH	"/proc/thread-self/fail-nth"
 #define DEBUGFS		"/sys/kernel/debug"
 #define CHILDREN	3
-#define ONE_BY_ONE	40	/* then in growing steps: F fills a reserve */
+#define NR_SINGLE_STEPS	40	/* larger steps follow: F fills a reserve */
 
 /**
- * struct act - something that one can ask of the module
- * @name: what it is
- * @act:  does it: 0 or an errno
- * @undo: takes back what succeeded
- * @needs_none: only the copy of its line can fail
+ * struct act - an action that a user can request of the module
+ * @name:              its name in test results
+ * @perform:           performs it; returns 0 or an errno
+ * @undo:              reverts it after it has succeeded
+ * @must_not_allocate: nothing but the copy of its command may fail
  */
-struct act {
+struct action {
 	const char *name;
-	int (*act)(void);
+	int (*perform)(void);
 	void (*undo)(void);
-	bool needs_none;
+	bool must_not_allocate;
 };
 
 static int fail_fd, status_fd, device;
-static pid_t pid;		/* a process with CHILDREN */
+static pid_t pid;		/* a process with CHILDREN children */
 static size_t page;
 static void *mapping;
-static char *data;		/* for the first touch */
+static char *data;		/* a mapping for do_touch() */
 static int pipe_fds[2];
 
-/* From here on, the @nth allocation of this thread fails; 0: none. */
+/* From here on, make the @nth allocation of this thread fail; 0: none. */
 static void fail_nth(int nth)
 {
 	char text[20];
 	int len = snprintf(text, sizeof(text), "%d", nth), i;
 
-	/* The copy of the new number may be the one that the old one fails. */
+	/* The old number may make the copy of the new one fail. */
 	for (i = 0; i < 2; i++)
 		if (pwrite(fail_fd, text, len, 0) == len)
 			return;
 	err(1, FAIL_NTH);
 }
 
-/* None fails any more; returns how many were still to go. */
+/* Let no allocation fail. Returns how many were left to go before the failure. */
 static int fail_none(void)
 {
 	char text[20] = "1";
 
-	/* Likewise: then that one was left. */
+	/* The read itself may be what fails: then one was left. */
 	if (pread(fail_fd, text, sizeof(text) - 1, 0) < 0 && errno != EFAULT)
 		err(1, FAIL_NTH);
 	fail_nth(0);
@@ -63,22 +63,19 @@ static int fail_none(void)
 	return atoi(text);
 }
 
-static int give(char letter)
+static int give_command(char letter)
 {
-	char line[20];
-	int len = snprintf(line, sizeof(line), "%c,%d", letter, pid);
-
-	return write(status_fd, line, len) == len ? 0 : errno;
+	return -command_by_fd(status_fd, letter, pid);
 }
 
 static int do_register(void)
 {
-	return give('R');
+	return give_command('R');
 }
 
 static int do_follow(void)
 {
-	return give('F');
+	return give_command('F');
 }
 
 static void undo_register(void)
@@ -92,7 +89,7 @@ static void undo_register(void)
 
 static int do_unregister(void)
 {
-	return give('U');
+	return give_command('U');
 }
 
 static void undo_unregister(void)
@@ -128,13 +125,13 @@ static void undo_mmap(void)
 	munmap(mapping, 128 * page);
 }
 
-/* By a system call: an access would be tried again until it succeeds. */
+/* A system call, since the kernel would retry an access until it succeeds. */
 static int do_touch(void)
 {
 	return write(pipe_fds[1], data, 1) == 1 ? 0 : errno;
 }
 
-/* The page, and the tables that led there, come anew the next time. */
+/* Map again, so that the next access allocates the page and its tables. */
 static void undo_touch(void)
 {
 	munmap(data, 128 * page);
@@ -156,53 +153,59 @@ static int do_list(void)
 	return ret;
 }
 
-static void undo_nothing(void)
+static void undo_list(void)
 {
 }
 
-/* One allocation after another: how many there were, or -1 if one went wrong. */
-static int fail_each(const struct act *act, unsigned int registered)
+/*
+ * Make one allocation of an action after another fail. Returns how many there are,
+ * or -1 if something went wrong.
+ */
+static int fail_each(const struct action *action, unsigned int registered)
 {
-	int nth, left, ret, failed = 0;
+	int nth, left, ret, nr_failed = 0;
 	bool good = true;
 
-	for (nth = 1;; nth += nth < ONE_BY_ONE ? 1 : nth / 8) {
+	for (nth = 1;; nth += nth < NR_SINGLE_STEPS ? 1 : nth / 8) {
 		fail_nth(nth);
-		ret = act->act();
+		ret = action->perform();
 		left = fail_none();
-		failed += ret != 0;
+		nr_failed += ret != 0;
 		if (ret && left) {
-			diag("%s fails by itself: %s", act->name, strerror(ret));
+			diag("%s fails although no allocation did: %s",
+			     action->name, strerror(ret));
 			return -1;
 		}
-		/* EFAULT: a copy. A failure may also be made good for. */
-		if (ret && ret != EFAULT && (ret != ENOMEM || act->needs_none)) {
+		/* EFAULT: a copy failed. Some failures have a fallback. */
+		if (ret && ret != EFAULT &&
+		    (ret != ENOMEM || action->must_not_allocate)) {
 			diag("allocation %d: %s", nth, strerror(ret));
 			good = false;
 		}
 		if (ret && nr_registered() != registered) {
-			diag("allocation %d: %u are registered, %u were", nth,
+			diag("allocation %d: %u are registered, want %u", nth,
 			     nr_registered(), registered);
 			good = false;
 		}
 		if (!ret)
-			act->undo();
+			action->undo();
 		if (left)
 			break;
-		/* The reserve is kept for a second, and then tried anew. */
-		if (act->act == do_follow)
+		/* Wait until the reserve is freed, so that F fills it again. */
+		if (action->perform == do_follow)
 			sleep_ms(1100);
 	}
-	ret = act->act();
+	ret = action->perform();
 	if (ret)
 		return -1;
-	act->undo();
-	diag("%s: up to allocation %d, %d times refused", act->name, nth, failed);
+	action->undo();
+	diag("%s: up to allocation %d, %d failures", action->name, nth, nr_failed);
 
-	return good && failed ? nth : -1;
+	return good && nr_failed ? nth : -1;
 }
 
-static void start_family(void)
+/* Start the process that the actions are about, with its children. */
+static void start_processes(void)
 {
 	int i;
 
@@ -217,8 +220,11 @@ static void start_family(void)
 		pause();
 }
 
-/* Warnings of each failure would look like trouble in the log. */
-static bool prepare(void)
+/*
+ * Make every allocation eligible to fail, and silence the warnings: the runner
+ * takes a warning in the log for a failure. Returns false without fail-nth.
+ */
+static bool enable_failures(void)
 {
 	static const char *const knobs[][2] = {
 		{ DEBUGFS "/failslab/ignore-gfp-wait", "N" },
@@ -241,37 +247,38 @@ static bool prepare(void)
 
 int main(void)
 {
-	static const struct act acts[] = {
+	static const struct action actions[] = {
 		{ "R", do_register, undo_register, false },
 		{ "F", do_follow, undo_register, false },
-		{ "the list", do_list, undo_nothing, false },
-		{ "open", do_open, undo_open, false },
-		{ "mmap", do_mmap, undo_mmap, false },
-		{ "first touch", do_touch, undo_touch, false },
+		{ "a read of the status file", do_list, undo_list, false },
+		{ "open of " MP3_DEVICE_PATH, do_open, undo_open, false },
+		{ "mmap of " MP3_DEVICE_PATH, do_mmap, undo_mmap, false },
+		{ "the first access to a mapped page", do_touch, undo_touch,
+		  false },
 	};
 	size_t i;
 
 	page = getpagesize();
 	open_rings();
-	start_family();
+	start_processes();
 	status_fd = open(MP3_STATUS_PATH, O_RDWR | O_CLOEXEC);
 	if (status_fd < 0)
 		err(1, MP3_STATUS_PATH);
-	if (!prepare()) {
-		skip("each allocation fails once", "no fail-nth in this kernel");
+	if (!enable_failures()) {
+		skip("each allocation may fail", "no fail-nth in this kernel");
 		return done();
 	}
 	data = map_data();
 	if (data == MAP_FAILED || pipe(pipe_fds))
 		err(1, "mmap or pipe");
-	for (i = 0; i < ARRAY_SIZE(acts); i++)
-		ok(fail_each(&acts[i], 0) > 0,
-		   "%s: each of its allocations fails once, and nothing stays",
-		   acts[i].name);
+	for (i = 0; i < ARRAY_SIZE(actions); i++)
+		ok(fail_each(&actions[i], 0) > 0,
+		   "%s leaves nothing behind whichever allocation fails",
+		   actions[i].name);
 	command_or_die('R', pid);
-	ok(fail_each(&(struct act){ "U", do_unregister, undo_unregister, true },
+	ok(fail_each(&(struct action){ "U", do_unregister, undo_unregister, true },
 		     1) > 0,
-	   "U: allocates nothing");
+	   "U allocates nothing");
 	command_or_die('U', pid);
 	kill(-pid, SIGKILL);
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Followed processes: who is one, and that of all of them, however short they
- * live, the samples, and each one's records, say what wait4(2) says.
+ * Following. Which processes F follows is checked with actors, which fork in every
+ * way on request. That their counts are exact is checked with trees of processes,
+ * however short they live: the samples, and the records of each process, have to
+ * match wait4(2).
  *
- * Usage: follow [SEED [NR]], which runs NR (1) of the random trees, from SEED on.
+ * Usage: follow [SEED [NR]], which runs NR (1) random trees, with seeds from SEED.
  *
  * vm: -s 128
  */
@@ -13,73 +15,74 @@
 
 #include "tree.h"
 
-#define MIXED		1000
-#define TREES		8
+#define NR_SHORT_LIVED	1000
+#define NR_TREES	8
 #define TREE_SIZE	120	/* processes of a random tree, at most */
 #define EXEC_PAGES	"40"
 
-static pid_t pids[MIXED];
+static pid_t pids[NR_SHORT_LIVED];
 static unsigned int *tree_size;	/* of a random tree, shared */
 
 /* ---- A followed tree ---- */
 
 /*
- * The first of a tree follows itself; the test waits for it and, since orphans
- * go to the test, for all whom nobody else waits for.
+ * Run a tree and compare it with wait4(2). Its first process follows itself. The
+ * test is a subreaper: it waits for each process that no other waits for.
  */
-static bool grow(void (*body)(unsigned int), unsigned int seed,
-		 struct account *account)
+static bool run_tree(void (*behavior)(unsigned int), unsigned int seed,
+		     struct expected_counts *counts)
 {
 	siginfo_t info = { 0 };
 	pid_t pid;
 	bool good;
 
 	fflush(stdout);
-	account_open(account);
+	expected_begin(counts);
 	pid = fork_child();
 	if (!pid) {
 		command_self('F');
-		body(seed);
+		behavior(seed);
 		_exit(0);
 	}
-	/* How it ended is told apart, and what it did is noted. */
+	/* Check how it ended first: wait_and_log() only logs its usage. */
 	waitid(P_PID, pid, &info, WEXITED | WNOWAIT);
-	while (wait_noted(-1, 0))
+	while (wait_and_log(-1, 0))
 		;
 	wait_idle(&ring);
-	account_close(account);
+	expected_finish(counts);
 	good = info.si_code == CLD_EXITED && !info.si_status;
 	if (!good)
-		diag("the first of them failed");
+		diag("the first process of the tree failed");
 	if (procs.header->dropped)
-		diag("%llu could not be followed", procs.header->dropped);
+		diag("%llu processes were dropped", procs.header->dropped);
 	return good && !procs.header->dropped;
 }
 
-/* @processes and @faults: as many that there must have been at least. */
-static void tree(const char *name, void (*body)(unsigned int),
-		 unsigned int processes, long faults)
+/* @processes and @faults are the least that the tree has to have. */
+static void test_tree(const char *name, void (*behavior)(unsigned int),
+		      unsigned int processes, long faults)
 {
-	struct account account;
-	bool good = grow(body, 1, &account);
+	struct expected_counts counts;
+	bool good = run_tree(behavior, 1, &counts);
 
-	if (!ok(sums_agree(&account) && good && account.nr >= processes &&
-		account.due.min_flt >= faults,
-		"wait4, samples and records agree: %s", name))
-		diag("%u processes with %ld faults, wanted %u and %ld",
-		     account.nr, account.due.min_flt, processes, faults);
-	ok(each_agrees(&account), "and for each process by itself: %s", name);
-	account_free(&account);
+	if (!ok(totals_match(&counts) && good && counts.nr >= processes &&
+		counts.total.min_flt >= faults,
+		"samples and records match wait4 for %s", name))
+		diag("%u processes with %ld faults, want %u and %ld",
+		     counts.nr, counts.total.min_flt, processes, faults);
+	ok(processes_match(&counts), "the records of each process match wait4 for %s",
+	   name);
+	expected_free(&counts);
 }
 
-/* ---- Bodies ---- */
+/* ---- Behaviors of trees ---- */
 
-/* Half of them are waited for here, and the rest by who adopts them. */
-static void mixed(unsigned int seed)
+/* Half of the children are waited for here, and half become orphans. */
+static void short_lived(unsigned int seed)
 {
 	unsigned int i, ms, pages;
 
-	for (i = 0; i < MIXED; i++) {
+	for (i = 0; i < NR_SHORT_LIVED; i++) {
 		ms = rand_r(&seed) % 41;
 		pages = rand_r(&seed) % 30;
 		pids[i] = fork_child();
@@ -90,11 +93,11 @@ static void mixed(unsigned int seed)
 			_exit(0);
 		}
 	}
-	for (i = 0; i < MIXED; i += 2)
-		wait_noted(pids[i], 0);
+	for (i = 0; i < NR_SHORT_LIVED; i += 2)
+		wait_and_log(pids[i], 0);
 }
 
-/* As daemons do: nobody who could tell of the grandchild lives for long. */
+/* Fork twice, as daemons do: the child of a short-lived child becomes an orphan. */
 static void double_forks(unsigned int seed)
 {
 	int i;
@@ -111,11 +114,11 @@ static void double_forks(unsigned int seed)
 			_exit(0);
 		}
 		if (i % 2)
-			wait_noted(pid, 0);
+			wait_and_log(pid, 0);
 	}
 }
 
-/* Each is the last one's child, and half of them outlive their parents. */
+/* Each process forks the next, and half of them outlive their parents. */
 static void chain(unsigned int seed)
 {
 	int depth;
@@ -127,7 +130,7 @@ static void chain(unsigned int seed)
 		if (pid) {
 			touch(2);
 			if (depth % 2)
-				wait_noted(pid, 0);
+				wait_and_log(pid, 0);
 			_exit(0);
 		}
 		touch(3);
@@ -135,7 +138,7 @@ static void chain(unsigned int seed)
 	sleep_ms(60);
 }
 
-static void *fork_some(void *arg)
+static void *fork_20(void *arg)
 {
 	unsigned int seed = (uintptr_t)arg;
 	int i;
@@ -149,44 +152,44 @@ static void *fork_some(void *arg)
 		}
 		touch(1);
 		if (i % 3)
-			wait_noted(pid, 0);
+			wait_and_log(pid, 0);
 	}
 	return NULL;
 }
 
-static void threads_fork(unsigned int seed)
+static void forking_threads(unsigned int seed)
 {
 	pthread_t threads[10];
 	uintptr_t i;
 
 	for (i = 0; i < 10; i++)
-		if (pthread_create(&threads[i], NULL, fork_some,
+		if (pthread_create(&threads[i], NULL, fork_20,
 				   (void *)(seed + i)))
 			errx(1, "pthread_create");
 	for (i = 0; i < 10; i++)
 		pthread_join(threads[i], NULL);
 }
 
-/* Threads that go on forking when the first one has left them. */
-static void leader_leaves(unsigned int seed)
+/* Threads go on forking after the leader has exited. */
+static void exiting_leader(unsigned int seed)
 {
 	pthread_t thread;
 	uintptr_t i;
 
 	for (i = 0; i < 4; i++)
-		if (pthread_create(&thread, NULL, fork_some,
+		if (pthread_create(&thread, NULL, fork_20,
 				   (void *)(seed + i)))
 			errx(1, "pthread_create");
 	syscall(SYS_exit, 0);
 }
 
-static void execute(void)
+static void exec_touch(void)
 {
 	execl("/proc/self/exe", "follow", "touch", EXEC_PAGES, NULL);
 	_exit(127);
 }
 
-/* The child borrows its parent's memory, and its first faults are there. */
+/* The child borrows its parent's memory, in which its first faults occur. */
 static pid_t vfork_child(bool executes)
 {
 	pid_t pid = vfork();
@@ -196,7 +199,7 @@ static pid_t vfork_child(bool executes)
 	if (pid)
 		return pid;
 	if (executes)
-		execute();
+		exec_touch();
 	_exit(0);
 }
 
@@ -214,25 +217,25 @@ static void vforks(unsigned int seed)
 				     environ))
 			errx(1, "posix_spawn");
 		if (i % 4)
-			wait_noted(pid, 0);
+			wait_and_log(pid, 0);
 	}
 }
 
-static void *thread_executes(void *arg)
+static void *exec_in_thread(void *arg)
 {
-	execute();
+	exec_touch();
 	return arg;
 }
 
-static void *touch_for_ever(void *arg)
+static void *touch_forever(void *arg)
 {
 	for (;;)
 		touch(8);
 	return arg;
 }
 
-/* A thread takes the first one's place, pid and all, amid others. */
-static void threads_exec(unsigned int seed)
+/* A thread takes over the leader's pid by exec, while other threads run. */
+static void exec_by_threads(unsigned int seed)
 {
 	pthread_t thread;
 	int i, j;
@@ -242,9 +245,9 @@ static void threads_exec(unsigned int seed)
 		if (fork_child())
 			continue;
 		for (j = 0; j < 3; j++)
-			pthread_create(&thread, NULL, touch_for_ever, NULL);
+			pthread_create(&thread, NULL, touch_forever, NULL);
 		touch(10);
-		pthread_create(&thread, NULL, thread_executes, NULL);
+		pthread_create(&thread, NULL, exec_in_thread, NULL);
 		pthread_join(thread, NULL);
 		_exit(1);
 	}
@@ -259,7 +262,7 @@ static pid_t clone_with(unsigned long flags)
 	return pid;
 }
 
-/* Children of followed processes that are not the children of any. */
+/* By CLONE_PARENT, followed processes fork children of one that is not followed. */
 static void siblings(unsigned int seed)
 {
 	int i;
@@ -277,8 +280,8 @@ static void siblings(unsigned int seed)
 	}
 }
 
-/* Whose end is no SIGCHLD, or no signal at all; who shares files and names. */
-static void odd_clones(unsigned int seed)
+/* Clones with another exit signal or none, shared files, or new namespaces. */
+static void unusual_clones(unsigned int seed)
 {
 	static const unsigned long flags[] = {
 		0, SIGUSR1, SIGCHLD | CLONE_FILES | CLONE_FS,
@@ -291,7 +294,7 @@ static void odd_clones(unsigned int seed)
 	signal(SIGUSR1, SIG_IGN);
 	for (i = 0; i < 60; i++) {
 		if (!clone_with(flags[i % ARRAY_SIZE(flags)])) {
-			/* A pid namespace would take its children with it. */
+			/* The end of a pid namespace would kill the child. */
 			if (getpid() != 1 && i % 2 && !fork_child()) {
 				touch(3);
 				_exit(0);
@@ -302,8 +305,8 @@ static void odd_clones(unsigned int seed)
 	}
 }
 
-/* Nobody can wait for their children: they say themselves what they did. */
-static void ignoring(unsigned int seed)
+/* Children that are not waited for log their own usage. */
+static void ignored_children(unsigned int seed)
 {
 	int i;
 
@@ -312,12 +315,12 @@ static void ignoring(unsigned int seed)
 		if (!fork_child()) {
 			touch(rand_r(&seed) % 10);
 			sleep_ms(rand_r(&seed) % 20);
-			exit_noted();
+			log_and_exit();
 		}
 	}
 }
 
-static void killed(unsigned int seed)
+static void killed_children(unsigned int seed)
 {
 	int i;
 
@@ -326,8 +329,8 @@ static void killed(unsigned int seed)
 		if (!pids[i]) {
 			if (i % 2)
 				pthread_create(&(pthread_t){ 0 }, NULL,
-					       touch_for_ever, NULL);
-			touch_for_ever(NULL);
+					       touch_forever, NULL);
+			touch_forever(NULL);
 		}
 	}
 	for (i = 0; i < 40; i++) {
@@ -338,51 +341,52 @@ static void killed(unsigned int seed)
 
 /* ---- Random trees ---- */
 
-static void twig(unsigned int seed, int depth);
+static void random_process(unsigned int seed, int depth);
 
-struct fork_order {
+struct fork_request {
 	unsigned int seed;
 	int depth;
 };
 
-static void *thread_twigs(void *arg)
+static void *fork_random_processes(void *arg)
 {
-	struct fork_order *order = arg;
+	struct fork_request *request = arg;
 	int i;
 
 	for (i = 0; i < 3; i++) {
 		if (!fork_child()) {
-			twig(order->seed + i, order->depth + 1);
+			random_process(request->seed + i, request->depth + 1);
 			_exit(0);
 		}
 	}
-	free(order);
+	free(request);
 	return NULL;
 }
 
-static void fork_in_thread(unsigned int seed, int depth, pthread_t *thread)
+static void start_forking_thread(unsigned int seed, int depth,
+				 pthread_t *thread)
 {
-	struct fork_order *order = malloc(sizeof(*order));
+	struct fork_request *request = malloc(sizeof(*request));
 
-	if (!order)
+	if (!request)
 		err(1, "malloc");
-	*order = (struct fork_order){ seed, depth };
-	if (pthread_create(thread, NULL, thread_twigs, order))
+	*request = (struct fork_request){ seed, depth };
+	if (pthread_create(thread, NULL, fork_random_processes, request))
 		errx(1, "pthread_create");
 }
 
-/* One more, as long as the tree is not too large. */
-static bool may_fork(int depth)
+/* Count one more process. Returns false if the tree is large or deep enough. */
+static bool claim_process(int depth)
 {
 	return depth < 12 && __atomic_add_fetch(tree_size, 1, __ATOMIC_RELAXED) <=
 			     TREE_SIZE;
 }
 
 /*
- * A process of a random tree. Who will be killed waits for nobody, lest what it
- * has been told is lost.
+ * A process of a random tree. If it is going to be killed, it waits for no child,
+ * whose usage would be lost.
  */
-static void twig(unsigned int seed, int depth)
+static void random_process(unsigned int seed, int depth)
 {
 	bool dies = depth && rand_r(&seed) % 8 == 0;
 	int i, steps = 2 + rand_r(&seed) % 6, nr_threads = 0;
@@ -397,35 +401,38 @@ static void twig(unsigned int seed, int depth)
 			sleep_ms(rand_r(&seed) % 30);
 			break;
 		case 1:
-			if (may_fork(depth) && !dies)
-				fork_in_thread(below, depth,
-					       &threads[nr_threads++]);
+			if (claim_process(depth) && !dies)
+				start_forking_thread(below, depth,
+						     &threads[nr_threads++]);
 			break;
 		case 2:
-			if (may_fork(depth))
+			if (claim_process(depth))
 				pid = vfork_child(true);
 			break;
 		case 3:
 			if (pid > 0 && !dies)
-				wait_noted(pid, 0);
+				wait_and_log(pid, 0);
 			pid = 0;
 			break;
 		case 4:
-			/* The C library does not know, and would lock itself out. */
-			if (nr_threads || !may_fork(depth))
+			/*
+			 * The C library does not know of this clone: with other
+			 * threads the child could find a lock held.
+			 */
+			if (nr_threads || !claim_process(depth))
 				break;
 			if (!clone_with(CLONE_PARENT | SIGCHLD)) {
-				twig(below, depth + 1);
+				random_process(below, depth + 1);
 				_exit(0);
 			}
 			break;
 		case 5:
 		case 6:
-			if (!may_fork(depth))
+			if (!claim_process(depth))
 				break;
 			pid = fork_child();
 			if (!pid) {
-				twig(below, depth + 1);
+				random_process(below, depth + 1);
 				_exit(0);
 			}
 			break;
@@ -438,136 +445,148 @@ static void twig(unsigned int seed, int depth)
 	if (dies)
 		kill(getpid(), SIGKILL);
 	else if (depth && rand_r(&seed) % 8 == 0)
-		execute();
+		exec_touch();
 }
 
 static void random_tree(unsigned int seed)
 {
-	twig(seed, 0);
+	random_process(seed, 0);
 }
 
-static void random_trees(unsigned int first, unsigned int nr)
+static void test_random_trees(unsigned int first, unsigned int nr)
 {
 	unsigned int i, processes = 0;
 	bool all = true;
 
 	diag("random trees: seeds %u to %u", first, first + nr - 1);
 	for (i = 0; i < nr; i++) {
-		struct account account;
+		struct expected_counts counts;
 		bool good;
 
 		*tree_size = 0;
-		good = grow(random_tree, first + i, &account);
-		good &= sums_agree(&account) & each_agrees(&account);
-		processes += account.nr;
-		account_free(&account);
+		good = run_tree(random_tree, first + i, &counts);
+		good &= totals_match(&counts) & processes_match(&counts);
+		processes += counts.nr;
+		expected_free(&counts);
 		if (good)
 			continue;
 		diag("seed %u", first + i);
 		all = false;
 	}
-	ok(all, "wait4, samples and records agree: %u random trees", nr);
-	diag("%u processes in them", processes);
+	ok(all, "samples and records match wait4 for %u random trees", nr);
+	diag("%u processes in the random trees", processes);
 }
 
-/* ---- Who is followed ---- */
+/* ---- Which processes are followed ---- */
 
-/* who[i] is actor i's pid. Every kind of child is there when fork returns. */
-static void children_to_come(void)
+/* actor[i] is the pid of actor i. A child is registered when fork returns. */
+static void test_future_children(void)
 {
-	pid_t who[9];
+	pid_t actor[9];
 
-	who[0] = open_stage();
-	command_or_die('F', who[0]);
-	who[1] = tell(0, 'f', 1);
-	ok(LISTS(who[0], who[1]), "a child of a followed process is registered");
-	who[2] = tell(1, 'f', 2);
-	ok(lists(who, 3), "so is a child of that");
-	who[3] = tell(2, 't', 3);
-	who[4] = tell(0, 'e', 4);
-	ok(lists(who, 5), "so are children of threads");
-	who[5] = tell(2, 'p', 5);
-	who[6] = tell(0, 'p', 6);
-	ok(lists(who, 7), "so are those made for the parent");
+	actor[0] = start_actors();
+	command_or_die('F', actor[0]);
+	actor[1] = actor_request(0, 'f', 1);
+	ok(LISTS(actor[0], actor[1]), "a child of a followed process is registered");
+	actor[2] = actor_request(1, 'f', 2);
+	ok(lists(actor, 3), "a grandchild of a followed process is registered");
+	actor[3] = actor_request(2, 't', 3);
+	actor[4] = actor_request(0, 'e', 4);
+	ok(lists(actor, 5),
+	   "children forked by threads of followed processes are registered");
+	actor[5] = actor_request(2, 'p', 5);
+	actor[6] = actor_request(0, 'p', 6);
+	ok(lists(actor, 7),
+	   "children cloned by followed processes with CLONE_PARENT are registered");
 
-	tell(1, 'x', 0);
-	tell(0, 'w', who[1]);
+	actor_request(1, 'x', 0);
+	actor_request(0, 'w', actor[1]);
 	wait_tick();
-	who[7] = tell(2, 'f', 7);
-	ok(LISTS(who[0], who[2], who[3], who[4], who[5], who[6], who[7]),
-	   "an orphan stays followed, and who has ended is gone");
+	actor[7] = actor_request(2, 'f', 7);
+	ok(LISTS(actor[0], actor[2], actor[3], actor[4], actor[5], actor[6],
+		 actor[7]),
+	   "an orphan stays followed after its parent has exited and is unregistered");
 
-	ok(command('F', who[2]) == -EEXIST && command('R', who[2]) == -EEXIST &&
-	   command('F', who[0]) == -EEXIST, "F and R of a followed one are EEXIST");
-	close_stage(who, 8);
+	ok(command('F', actor[2]) == -EEXIST && command('R', actor[2]) == -EEXIST &&
+	   command('F', actor[0]) == -EEXIST,
+	   "F and R of a followed process are EEXIST");
+	end_actors(actor, 8);
 	wait_idle(&ring);
 }
 
-/* R says nothing of children, and U of a process nothing of those it has. */
-static void until_unregistered(void)
+/* R does not follow, and U of a process does not affect its children. */
+static void test_unregister(void)
 {
-	pid_t who[9];
+	pid_t actor[9];
 
-	who[0] = open_stage();
-	command_or_die('R', who[0]);
-	who[1] = tell(0, 'f', 1);
-	ok(LISTS(who[0]), "a child of one that R registered is not");
-	command_or_die('F', who[0]);
-	ok(LISTS(who[0], who[1]), "F after R follows, and takes the child");
-	who[2] = tell(1, 'f', 2);
-	/* Before a tick takes it out: it is followed no more from U on. */
+	actor[0] = start_actors();
+	command_or_die('R', actor[0]);
+	actor[1] = actor_request(0, 'f', 1);
+	ok(LISTS(actor[0]),
+	   "a child of a process registered by R is not registered");
+	command_or_die('F', actor[0]);
+	ok(LISTS(actor[0], actor[1]),
+	   "F after R follows the process and registers its child");
+	actor[2] = actor_request(1, 'f', 2);
+	/* No tick comes in between: U alone has to end the following. */
 	set_interval("10000");
-	command_or_die('U', who[0]);
-	who[3] = tell(0, 'f', 3);
+	command_or_die('U', actor[0]);
+	actor[3] = actor_request(0, 'f', 3);
 	set_interval("50");
-	ok(LISTS(who[1], who[2]), "an unregistered one has no followed child");
-	who[4] = tell(1, 'f', 4);
-	ok(LISTS(who[1], who[2], who[4]), "but its children go on, and have");
-	command_or_die('U', who[1]);
-	command_or_die('R', who[1]);
-	who[5] = tell(1, 'f', 5);
-	ok(LISTS(who[1], who[2], who[4]), "registered anew by R, it has none");
-	command_or_die('F', who[1]);
-	who[6] = tell(1, 'f', 6);
-	ok(LISTS(who[1], who[2], who[4], who[5], who[6]),
-	   "and by F it has, those of the time between, too");
-	command_or_die('U', who[6]);
-	ok(LISTS(who[1], who[2], who[4], who[5]), "a child can leave by itself");
-	command_or_die('F', who[0]);
-	ok(lists(who, 7), "F of the first takes all of those who had left");
-	close_stage(who, 7);
+	ok(LISTS(actor[1], actor[2]),
+	   "a child that a process forks after U is not registered");
+	actor[4] = actor_request(1, 'f', 4);
+	ok(LISTS(actor[1], actor[2], actor[4]),
+	   "U of a process leaves its children registered and followed");
+	command_or_die('U', actor[1]);
+	command_or_die('R', actor[1]);
+	actor[5] = actor_request(1, 'f', 5);
+	ok(LISTS(actor[1], actor[2], actor[4]),
+	   "a child forked after U and R of its parent is not registered");
+	command_or_die('F', actor[1]);
+	actor[6] = actor_request(1, 'f', 6);
+	ok(LISTS(actor[1], actor[2], actor[4], actor[5], actor[6]),
+	   "F after U and R registers the children forked in between");
+	command_or_die('U', actor[6]);
+	ok(LISTS(actor[1], actor[2], actor[4], actor[5]),
+	   "U of a followed child leaves its parent registered");
+	command_or_die('F', actor[0]);
+	ok(lists(actor, 7),
+	   "F of the first process registers all that were unregistered");
+	end_actors(actor, 7);
 	wait_idle(&ring);
 }
 
+/* How often the fork probe was called, counted by fail.ko. */
 static int probe_calls(void)
 {
 	FILE *file = fopen("/sys/module/fail/parameters/calls", "re");
 	int calls;
 
 	if (!file || fscanf(file, "%d", &calls) != 1)
-		err(1, "calls of the probe");
+		err(1, "cannot read the number of probe calls");
 	fclose(file);
 
 	return calls;
 }
 
-/* Has the actor fork: whether the probe was called. */
-static bool fork_is_watched(void)
+/* Have an actor fork. Returns true if the fork probe was called. */
+static bool fork_calls_probe(void)
 {
 	int before = probe_calls();
-	pid_t pid = tell(0, 'f', 1);
+	pid_t pid = actor_request(0, 'f', 1);
 
-	tell(1, 'x', 0);
-	tell(0, 'w', pid);
+	actor_request(1, 'x', 0);
+	actor_request(0, 'w', pid);
 	return probe_calls() != before;
 }
 
-static void watched_while_followed(void)
+static void test_probe(void)
 {
 	static const char name[] =
-		"forks are watched while one is followed, and not for long after";
-	pid_t pid = open_stage();
-	bool watched, again;
+		"the fork probe is attached while a process is followed, and detached soon after";
+	pid_t pid = start_actors();
+	bool called, again;
 	int i;
 
 	command_or_die('F', pid);
@@ -575,74 +594,74 @@ static void watched_while_followed(void)
 		no_kprobes("mp3_on_fork");
 		skip(name, "no kprobes");
 	} else {
-		watched = fork_is_watched();
+		called = fork_calls_probe();
 		command_or_die('U', pid);
-		/* Only a probe that stays is there after a minute. */
-		for (i = 0; i < 600 && fork_is_watched(); i++)
+		/* It is detached after a second or so; allow a minute. */
+		for (i = 0; i < 600 && fork_calls_probe(); i++)
 			sleep_ms(100);
 		command_or_die('F', pid);
-		again = fork_is_watched();
-		ok(watched && i < 600 && again, "%s", name);
+		again = fork_calls_probe();
+		ok(called && i < 600 && again, "%s", name);
 		fail_unload();
 	}
-	close_stage(&pid, 1);
+	end_actors(&pid, 1);
 	wait_idle(&ring);
 }
 
-/* A tree as it is found: registered when F returns, and nobody else. */
-static void present_descendants(void)
+/* When F returns, exactly the descendants are registered. */
+static void test_present_descendants(void)
 {
 	bool followed = true;
-	pid_t who[11];
+	pid_t actor[11];
 	int i;
 
-	who[0] = open_stage();
-	tell(0, 's', 0);
-	who[1] = tell(0, 'f', 1);
-	who[2] = tell(1, 'f', 2);
-	who[3] = tell(2, 't', 3);
-	who[4] = tell(3, 'e', 4);
-	who[5] = tell(4, 't', 5);
-	who[6] = tell(3, 'p', 6);
-	/* Actor 2 is the child of 0 from then on. */
-	tell(1, 'x', 0);
-	tell(0, 'w', who[1]);
-	/* A sibling is no descendant. */
-	who[7] = tell(0, 'p', 7);
-	command_or_die('R', who[4]);
-	command_or_die('F', who[0]);
-	ok(LISTS(who[0], who[2], who[3], who[4], who[5], who[6]),
-	   "F takes all descendants, and no sibling");
+	actor[0] = start_actors();
+	actor_request(0, 's', 0);
+	actor[1] = actor_request(0, 'f', 1);
+	actor[2] = actor_request(1, 'f', 2);
+	actor[3] = actor_request(2, 't', 3);
+	actor[4] = actor_request(3, 'e', 4);
+	actor[5] = actor_request(4, 't', 5);
+	actor[6] = actor_request(3, 'p', 6);
+	/* Actor 2 becomes a child of actor 0. */
+	actor_request(1, 'x', 0);
+	actor_request(0, 'w', actor[1]);
+	/* A sibling is not a descendant. */
+	actor[7] = actor_request(0, 'p', 7);
+	command_or_die('R', actor[4]);
+	command_or_die('F', actor[0]);
+	ok(LISTS(actor[0], actor[2], actor[3], actor[4], actor[5], actor[6]),
+	   "F registers all descendants, but no sibling");
 
 	for (i = 2; i <= 6; i++)
-		followed &= command('F', who[i]) == -EEXIST;
-	ok(followed, "each of them is followed, and who was registered by R, too");
-	who[8] = tell(4, 'f', 8);
-	who[9] = tell(5, 'e', 9);
-	who[10] = tell(7, 'f', 10);
-	ok(LISTS(who[0], who[2], who[3], who[4], who[5], who[6], who[8], who[9]),
-	   "and so are their children to come");
-	close_stage(who, 11);
+		followed &= command('F', actor[i]) == -EEXIST;
+	ok(followed,
+	   "F follows each descendant, even if R had registered it before");
+	actor[8] = actor_request(4, 'f', 8);
+	actor[9] = actor_request(5, 'e', 9);
+	actor[10] = actor_request(7, 'f', 10);
+	ok(LISTS(actor[0], actor[2], actor[3], actor[4], actor[5], actor[6],
+		 actor[8], actor[9]),
+	   "children that present descendants fork after F are registered");
+	end_actors(actor, 11);
 	wait_idle(&ring);
 }
 
-/* ---- Whose processes, and as whom ---- */
+/* ---- Permissions and pid namespaces ---- */
 
-#define PROGRAM	"/tmp/mp3-follow"	/* a copy of this one, setuid root */
+#define PROGRAM	"/tmp/mp3-follow"	/* a copy of this program, setuid root */
 
-/* A child of the user's that runs as root from then on. */
+/* Have an actor of the user start a setuid root program. Returns its pid. */
 static pid_t fork_setuid(int actor)
 {
-	char line[80], path[32];
+	char path[32];
 	struct stat stat;
 	pid_t pid;
 
-	snprintf(line, sizeof(line), "cp -f /proc/%d/exe " PROGRAM, getpid());
-	if (system(line) || chown(PROGRAM, 0, 0) || chmod(PROGRAM, 04755))
-		errx(1, "%s", line);
-	pid = tell(actor, 'S', 0);
+	copy_program(PROGRAM, 04755);
+	pid = actor_request(actor, 'S', 0);
 	snprintf(path, sizeof(path), "/proc/%d", pid);
-	/* A process that is not dumpable is root's, too; but this one was. */
+	/* It is a dumpable process of the user's until the program runs. */
 	while (lstat(path, &stat) || stat.st_uid)
 		sleep_ms(1);
 	unlink(PROGRAM);
@@ -650,106 +669,114 @@ static pid_t fork_setuid(int actor)
 	return pid;
 }
 
-/* Actor 5 is the user who asks. */
-static void of_a_user(void)
+/* Actor 5 is the user that gives the commands. */
+static void test_user(void)
 {
-	pid_t who[10];
+	pid_t actor[10];
 
-	who[0] = open_stage();
-	who[5] = tell(0, 'p', 5);
-	who[1] = tell(0, 'f', 1);
-	who[2] = tell(0, 'f', 2);
-	who[3] = tell(2, 'f', 3);
-	who[4] = tell(1, 'f', 4);
-	tell(5, 'u', 1000);
-	ok(tell(5, 'F', who[0]) == -EPERM && lists(NULL, 0),
-	   "F of root's by a user is EPERM, whoever is below");
-	/* All are the user's, but 2. */
-	tell(0, 'u', 1000);
-	tell(1, 'u', 1000);
-	tell(3, 'u', 1000);
-	tell(4, 'u', 1000);
-	ok(tell(5, 'F', who[0]) == 0 && LISTS(who[0], who[1], who[4]),
-	   "F by a user leaves out what is not his, and what is below it");
-	who[6] = tell(3, 'f', 6);
-	who[7] = tell(4, 'f', 7);
-	ok(LISTS(who[0], who[1], who[4], who[7]),
-	   "and what these start, but not what his own do");
-	ok(tell(5, 'U', who[2]) == -EPERM && tell(5, 'F', who[2]) == -EPERM &&
-	   tell(5, 'F', who[1]) == -EEXIST, "and errors are those of each");
+	actor[0] = start_actors();
+	actor[5] = actor_request(0, 'p', 5);
+	actor[1] = actor_request(0, 'f', 1);
+	actor[2] = actor_request(0, 'f', 2);
+	actor[3] = actor_request(2, 'f', 3);
+	actor[4] = actor_request(1, 'f', 4);
+	actor_request(5, 'u', 1000);
+	ok(actor_request(5, 'F', actor[0]) == -EPERM && lists(NULL, 0),
+	   "F of root's process by a user is EPERM and registers no descendant");
+	/* All but actor 2 become the user's. */
+	actor_request(0, 'u', 1000);
+	actor_request(1, 'u', 1000);
+	actor_request(3, 'u', 1000);
+	actor_request(4, 'u', 1000);
+	ok(actor_request(5, 'F', actor[0]) == 0 &&
+	   LISTS(actor[0], actor[1], actor[4]),
+	   "F by a user leaves out another's descendant and all processes below it");
+	actor[6] = actor_request(3, 'f', 6);
+	actor[7] = actor_request(4, 'f', 7);
+	ok(LISTS(actor[0], actor[1], actor[4], actor[7]),
+	   "children are followed after F by a user, but not below a left-out process");
+	ok(actor_request(5, 'U', actor[2]) == -EPERM &&
+	   actor_request(5, 'F', actor[2]) == -EPERM &&
+	   actor_request(5, 'F', actor[1]) == -EEXIST,
+	   "U and F of a left-out process are EPERM, F of a followed one EEXIST");
 
-	who[8] = fork_setuid(1);
-	ok(LISTS(who[0], who[1], who[4], who[7], who[8]) &&
-	   tell(5, 'U', who[8]) == -EPERM,
-	   "what a followed one starts is followed, whatever its rights");
-	command_or_die('F', who[2]);
-	ok(LISTS(who[0], who[1], who[2], who[3], who[4], who[6], who[7], who[8]),
-	   "root may add the rest");
-	close_stage(who, 9);
+	actor[8] = fork_setuid(1);
+	ok(LISTS(actor[0], actor[1], actor[4], actor[7], actor[8]) &&
+	   actor_request(5, 'U', actor[8]) == -EPERM,
+	   "a setuid program started by a followed process is followed");
+	command_or_die('F', actor[2]);
+	ok(LISTS(actor[0], actor[1], actor[2], actor[3], actor[4], actor[6],
+		 actor[7], actor[8]),
+	   "F by root of a left-out process registers it and all below it");
+	end_actors(actor, 9);
 	wait_idle(&ring);
 }
 
-static void in_a_pid_namespace(void)
+static void test_pid_namespace(void)
 {
-	pid_t who[5];
+	pid_t actor[5];
 
-	who[0] = open_stage();
-	who[1] = tell(0, 'n', 1);
-	ok(tell(1, 'F', 1) == 0 && tell(1, 'f', 2) == 2 &&
-	   tell(2, 'f', 3) == 3 && tell(1, 'l', 1) == 1 &&
-	   tell(1, 'l', 3) == 1 && tell(3, 'l', 2) == 1,
-	   "in a pid namespace F and its list are by its own numbers");
-	ok(tell(1, 'F', who[0]) == -ESRCH, "outside's are none of them");
-	ok(listed(who[1]) == 1 && !listed(1) && !listed(3) &&
-	   becomes_registered(3), "outside they have other numbers");
-	command_or_die('F', who[0]);
-	ok(listed(who[0]) == 1 && becomes_registered(4) &&
-	   tell(3, 'l', who[0]) == 0, "F from outside takes them, too");
-	close_stage(who, 2);
+	actor[0] = start_actors();
+	actor[1] = actor_request(0, 'n', 1);
+	ok(actor_request(1, 'F', 1) == 0 && actor_request(1, 'f', 2) == 2 &&
+	   actor_request(2, 'f', 3) == 3 && actor_request(1, 'l', 1) == 1 &&
+	   actor_request(1, 'l', 3) == 1 && actor_request(3, 'l', 2) == 1,
+	   "in a pid namespace F and the list use pids of the namespace");
+	ok(actor_request(1, 'F', actor[0]) == -ESRCH,
+	   "in a pid namespace F of a process outside is ESRCH");
+	ok(listed(actor[1]) == 1 && !listed(1) && !listed(3) &&
+	   becomes_registered(3),
+	   "processes followed in a pid namespace are listed outside by other pids");
+	command_or_die('F', actor[0]);
+	ok(listed(actor[0]) == 1 && becomes_registered(4) &&
+	   actor_request(3, 'l', actor[0]) == 0,
+	   "F from outside of a pid namespace registers the processes in it");
+	end_actors(actor, 2);
 	wait_idle(&ring);
 }
 
-/* What the present descendants had done by then is not counted. */
-static void base_of_descendants(void)
+/* Faults of a descendant before F do not count. */
+static void test_base_of_descendants(void)
 {
-	struct account account;
+	struct expected_counts counts;
 	struct stat_line stat;
-	struct rusage usage = { 0 };
-	pid_t who[4];
+	struct usage usage = { 0 };
+	pid_t actor[4];
 	int i;
 
-	account_open(&account);
-	who[0] = open_stage();
+	expected_begin(&counts);
+	actor[0] = start_actors();
 	for (i = 1; i < 4; i++)
-		who[i] = tell(i - 1, 'f', i);
+		actor[i] = actor_request(i - 1, 'f', i);
 	for (i = 0; i < 4; i++)
-		tell(i, 'm', 100 + i);
+		actor_request(i, 'm', 100 + i);
 	for (i = 0; i < 4; i++) {
-		/* It sleeps once it reads, and does nothing any more. */
-		await_state(who[i], 'S');
-		stat_of(who[i], &stat);
-		usage.ru_minflt = stat.flt[0];
-		usage.ru_majflt = stat.flt[2];
-		note(AT_BASE, who[i], 0, &usage, false);
+		/* Once it waits for a request, its counts do not change. */
+		wait_state(actor[i], 'S');
+		stat_of(actor[i], &stat);
+		usage.min_flt = stat.flt[0];
+		usage.maj_flt = stat.flt[2];
+		log_usage(USAGE_REGISTERED, actor[i], 0, usage, false);
 	}
-	command_or_die('F', who[0]);
+	command_or_die('F', actor[0]);
 	for (i = 0; i < 4; i++)
-		tell(i, 'm', 200);
+		actor_request(i, 'm', 200);
 	for (i = 3; i >= 0; i--)
-		tell(i, 'x', 0);
-	while (wait_noted(-1, 0))
+		actor_request(i, 'x', 0);
+	while (wait_and_log(-1, 0))
 		;
-	close_stage(who, 0);
+	end_actors(actor, 0);
 	wait_idle(&ring);
-	account_close(&account);
-	ok(sums_agree(&account) && account.due.min_flt >= 800,
-	   "wait4, samples and records agree: since F, of a tree that was there");
-	ok(each_agrees(&account), "and for each process by itself");
-	account_free(&account);
+	expected_finish(&counts);
+	ok(totals_match(&counts) && counts.total.min_flt >= 800,
+	   "samples and records match wait4 from F on for a tree that existed before");
+	ok(processes_match(&counts),
+	   "the records of each process match wait4 from F on for a tree that existed before");
+	expected_free(&counts);
 }
 
-/* It leaves, and they go on: what is counted of each is its own part. */
-static void leaving_alone(unsigned int seed)
+/* A process unregisters itself, while its children stay registered. */
+static void unregistering_parent(unsigned int seed)
 {
 	int i;
 
@@ -767,7 +794,7 @@ static void leaving_alone(unsigned int seed)
 	touch(70);
 }
 
-static void many_at_once(void)
+static void test_many_children(void)
 {
 	static const unsigned int nr = 800;
 	volatile uint32_t *registered = shared_memory(sizeof(*registered));
@@ -788,7 +815,7 @@ static void many_at_once(void)
 	while (waitpid(-1, NULL, 0) > 0)
 		;
 	wait_idle(&ring);
-	ok_eq(*registered, nr + 1, "F takes 800 children at once");
+	ok_eq(*registered, nr + 1, "F registers 800 present children");
 }
 
 int main(int argc, char **argv)
@@ -804,40 +831,45 @@ int main(int argc, char **argv)
 
 	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	/* No pid comes twice: it is a process's name here. */
+	/* No pid is used twice: pids identify processes in the usage log. */
 	write_file(PID_MAX_PATH, "4194304");
 	open_rings();
-	table_make();
+	usage_log_create();
 	tree_size = shared_memory(sizeof(*tree_size));
 
 	if (argc > 1) {
-		random_trees(strtoul(argv[1], NULL, 10),
-			     argc > 2 ? atoi(argv[2]) : 1);
+		test_random_trees(strtoul(argv[1], NULL, 10),
+				  argc > 2 ? atoi(argv[2]) : 1);
 		return done();
 	}
 
-	tree("1000 children that live 0 to 40 ms", mixed, MIXED + 1, 10000);
-	tree("double forks", double_forks, 201, 1000);
-	tree("a chain of 60 generations", chain, 61, 300);
-	tree("threads that fork", threads_fork, 201, 1000);
-	tree("threads that fork without their leader", leader_leaves, 81, 400);
-	tree("vfork, exec and posix_spawn", vforks, 61, 40 * 40);
-	tree("exec by a thread amid others", threads_exec, 11, 400);
-	tree("CLONE_PARENT", siblings, 61, 40 * 7);
-	tree("odd clones", odd_clones, 81, 400);
-	tree("children of who ignores SIGCHLD", ignoring, 201, 1000);
-	tree("SIGKILL amid faults", killed, 41, 400);
-	tree("unregistered amid its children", leaving_alone, 21, 450);
-	random_trees(first, TREES);
+	test_tree("1000 children that live up to 40 ms", short_lived,
+		  NR_SHORT_LIVED + 1, 10000);
+	test_tree("children that fork twice and become orphans", double_forks,
+		  201, 1000);
+	test_tree("a chain of 60 generations", chain, 61, 300);
+	test_tree("threads that fork", forking_threads, 201, 1000);
+	test_tree("threads that fork after the leader has exited", exiting_leader,
+		  81, 400);
+	test_tree("vfork, exec and posix_spawn", vforks, 61, 40 * 40);
+	test_tree("an exec by one of several threads", exec_by_threads, 11, 400);
+	test_tree("children cloned with CLONE_PARENT", siblings, 61, 40 * 7);
+	test_tree("clones with unusual flags", unusual_clones, 81, 400);
+	test_tree("children of a process that ignores SIGCHLD", ignored_children,
+		  201, 1000);
+	test_tree("children killed while they fault", killed_children, 41, 400);
+	test_tree("children of a process that unregisters", unregistering_parent,
+		  21, 450);
+	test_random_trees(first, NR_TREES);
 
-	children_to_come();
-	until_unregistered();
-	watched_while_followed();
-	present_descendants();
-	of_a_user();
-	in_a_pid_namespace();
-	base_of_descendants();
-	many_at_once();
+	test_future_children();
+	test_unregister();
+	test_probe();
+	test_present_descendants();
+	test_user();
+	test_pid_namespace();
+	test_base_of_descendants();
+	test_many_children();
 
 	return done();
 }

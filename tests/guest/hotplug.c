@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * CPUs that go and come while all is sampled, at intervals that change all the
- * time, and a machine that sleeps: no fault is lost, and the grid goes on.
+ * CPU hotplug and suspend: workers fault and fork while a CPU goes offline and
+ * comes online again, at intervals that change all the time, and while the
+ * machine is suspended. No fault is lost, and sampling continues.
  *
  * Usage: hotplug [SEED]
  */
@@ -14,31 +15,31 @@
 #define DEPTH_PATH	"/sys/power/mem_sleep"
 #define POWER_PATH	"/sys/power/state"
 #define ALARM_PATH	"/sys/class/rtc/rtc0/wakealarm"
-#define ROUNDS		200	/* of CPU 1 going and coming */
-#define WORKERS		4	/* that fault all the time */
+#define ROUNDS		200	/* of CPU 1 going offline or online */
+#define WORKERS		4
 
-static volatile sig_atomic_t over;
+static volatile sig_atomic_t stopped;
 
-static void end(int signal)
+static void handle_term(int signal)
 {
 	(void)signal;
-	over = 1;
+	stopped = 1;
 }
 
-/* Faults and forks, wherever the scheduler has it. */
-static void work(void)
+/* Fault and fork until SIGTERM, on whichever CPU the scheduler chooses. */
+static void fault_and_fork(void)
 {
-	signal(SIGTERM, end);
+	signal(SIGTERM, handle_term);
 	command_self('F');
-	while (!over) {
+	while (!stopped) {
 		if (!fork_child()) {
 			touch(5);
 			_exit(0);
 		}
 		touch(20);
-		wait_noted(-1, 0);
+		wait_and_log(-1, 0);
 	}
-	exit_noted();
+	log_and_exit();
 }
 
 static void start_workers(pid_t *pids)
@@ -48,7 +49,7 @@ static void start_workers(pid_t *pids)
 	for (i = 0; i < WORKERS; i++) {
 		pids[i] = fork_child();
 		if (!pids[i])
-			work();
+			fault_and_fork();
 	}
 }
 
@@ -59,31 +60,31 @@ static void end_workers(const pid_t *pids)
 	for (i = 0; i < WORKERS; i++)
 		kill(pids[i], SIGTERM);
 	for (i = 0; i < WORKERS; i++)
-		wait_noted(pids[i], 0);
+		wait_and_log(pids[i], 0);
 	wait_idle(&ring);
 }
 
-static bool agree(struct account *account)
+static bool counts_match(struct expected_counts *counts)
 {
 	bool good;
 
-	account_close(account);
-	good = sums_agree(account) & each_agrees(account);
-	account_free(account);
+	expected_finish(counts);
+	good = totals_match(counts) & processes_match(counts);
+	expected_free(counts);
 
 	return good && !procs.header->dropped;
 }
 
-static void cpu_comes_and_goes(unsigned int seed)
+static void test_cpu_hotplug(unsigned int seed)
 {
-	struct account account;
+	struct expected_counts counts;
 	pid_t pids[WORKERS];
 	uint64_t ticks;
 	char ms[12];
 	int i;
 
 	diag("seed %u", seed);
-	account_open(&account);
+	expected_begin(&counts);
 	start_workers(pids);
 	ticks = ring.header->ticks;
 	for (i = 0; i < ROUNDS; i++) {
@@ -95,60 +96,52 @@ static void cpu_comes_and_goes(unsigned int seed)
 	ticks = ring.header->ticks - ticks;
 	set_interval("50");
 	end_workers(pids);
-	ok(agree(&account) && ticks,
-	   "a CPU goes and comes %d times: wait4, samples and records agree",
+	ok(counts_match(&counts) && ticks,
+	   "samples and records match wait4 while a CPU goes offline and online %d times",
 	   ROUNDS / 2);
-	diag("%lu ticks meanwhile", (unsigned long)ticks);
+	diag("%lu ticks", (unsigned long)ticks);
 }
 
-static bool writes(const char *path, const char *text)
+/* Suspend for two seconds. Returns false if the guest cannot. */
+static bool suspend(void)
 {
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool written = fd >= 0 && write(fd, text, strlen(text)) > 0;
-
-	close(fd);
-
-	return written;
+	/* QEMU's clock only wakes it from this state. */
+	return !try_write(DEPTH_PATH, "deep") &&
+	       !try_write(ALARM_PATH, "+2") && !try_write(POWER_PATH, "mem");
 }
 
-/* Sleeps for two seconds; false where the guest cannot. */
-static bool sleep_and_wake(void)
+static void test_suspend(void)
 {
-	/* Of the other depths QEMU's clock does not wake it. */
-	return writes(DEPTH_PATH, "deep") && writes(ALARM_PATH, "+2") &&
-	       writes(POWER_PATH, "mem");
-}
-
-static void machine_sleeps(void)
-{
-	static const char name[] = "the machine sleeps: wait4, samples and records agree";
-	struct account account;
+	static const char name[] =
+		"samples and records match wait4 across a suspend";
+	struct expected_counts counts;
 	pid_t pids[WORKERS];
 	bool slept, good;
 
-	account_open(&account);
+	expected_begin(&counts);
 	start_workers(pids);
 	wait_tick();
-	slept = sleep_and_wake();
+	slept = suspend();
 	wait_tick();
 	end_workers(pids);
-	good = agree(&account);
+	good = counts_match(&counts);
 	if (slept || !good)
 		ok(good, "%s", name);
 	else
-		skip(name, "no such sleep, or no clock that wakes, in this guest");
+		skip(name, "no suspend to RAM, or no clock that ends it");
 }
 
 int main(int argc, char **argv)
 {
 	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	open_rings();
-	table_make();
+	usage_log_create();
 	if (access(ONLINE_PATH, W_OK))
-		skip("a CPU goes and comes", "no second CPU that can");
+		skip("samples and records match wait4 while a CPU goes offline and online",
+		     "CPU 1 cannot go offline");
 	else
-		cpu_comes_and_goes(argc > 1 ? atoi(argv[1]) : time(NULL));
-	machine_sleeps();
+		test_cpu_hotplug(argc > 1 ? atoi(argv[1]) : time(NULL));
+	test_suspend();
 
 	return done();
 }

@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Forks as fast as they go: nobody is dropped, and each is counted, whether
- * ticks come often or not at all.
+ * Forks as fast as possible: no child is dropped and each is counted, whether ticks
+ * are frequent or there are none. Then the reserve of entries for the fork probe is
+ * kept from being refilled: the children that find it empty count as dropped.
  */
 #include "tree.h"
 
-#define SECONDS	3	/* at least */
-#define REFILL	6000	/* forks that take more than the reserve's 4096 entries */
-#define FORKERS	4
+#define SECONDS		3	/* at least */
+#define MIN_FORKS	6000	/* more than the 4096 entries of the reserve */
+#define FORKERS		4
 
-static bool *over;
+static bool *stopped;
 
-static bool is_over(void)
+static bool is_stopped(void)
 {
-	return __atomic_load_n(over, __ATOMIC_ACQUIRE);
+	return __atomic_load_n(stopped, __ATOMIC_ACQUIRE);
 }
 
-/* The cheapest child there is: it does nothing, in its parent's memory. */
-static void by_vfork(void)
+/* The cheapest child: it exits at once, in its parent's memory. */
+static void vfork_once(void)
 {
 	pid_t pid = vfork();
 
@@ -28,7 +29,7 @@ static void by_vfork(void)
 	waitpid(pid, NULL, 0);
 }
 
-static void by_fork(void)
+static void fork_once(void)
 {
 	pid_t pid = fork_child();
 
@@ -37,37 +38,37 @@ static void by_fork(void)
 	waitpid(pid, NULL, 0);
 }
 
-static unsigned long *nr_forks;	/* of all forkers */
+static unsigned long *fork_count;	/* of all forkers, shared */
 
-static unsigned long forks_so_far(void)
+static unsigned long read_fork_count(void)
 {
-	return __atomic_load_n(nr_forks, __ATOMIC_RELAXED);
+	return __atomic_load_n(fork_count, __ATOMIC_RELAXED);
 }
 
-static void *fork_on(void *arg)
+static void *fork_loop(void *arg)
 {
 	void (*fork_one)(void) = arg;
 
-	while (!is_over()) {
+	while (!is_stopped()) {
 		fork_one();
-		__atomic_add_fetch(nr_forks, 1, __ATOMIC_RELAXED);
+		__atomic_add_fetch(fork_count, 1, __ATOMIC_RELAXED);
 	}
 	return NULL;
 }
 
-/* Half of them are threads of one process, for whom one lock is not enough. */
-static void fork_with_thread(void (*fork_one)(void))
+/* Fork in two threads: forks of one process can be concurrent as well. */
+static void fork_in_two_threads(void (*fork_one)(void))
 {
 	pthread_t thread;
 
-	if (pthread_create(&thread, NULL, fork_on, fork_one))
+	if (pthread_create(&thread, NULL, fork_loop, fork_one))
 		errx(1, "pthread_create");
-	fork_on(fork_one);
+	fork_loop(fork_one);
 	pthread_join(thread, NULL);
 	_exit(0);
 }
 
-/* Each of the forks has one record or more: the first and the last of it. */
+/* Count first and last records, and add up the faults of all. */
 static void count_records(unsigned long *first, unsigned long *last,
 			  long *min_flt)
 {
@@ -85,41 +86,44 @@ static void count_records(unsigned long *first, unsigned long *last,
 	}
 }
 
-/* For some seconds, and until there were so many or it has been two minutes. */
-static void run(const char *name, const char *params, void (*fork_one)(void),
-		unsigned long least)
+/*
+ * Run the forkers for some seconds, and until there were @min_forks or two minutes
+ * have passed.
+ */
+static void test_forks(const char *name, const char *params,
+		       void (*fork_one)(void), unsigned long min_forks)
 {
 	unsigned long forks, first, last;
 	struct rusage usage;
-	long due = 0, min_flt;
+	long expected = 0, min_flt;
 	struct totals sum;
 	pid_t pids[FORKERS];
 	time_t begin;
 	int i;
 
 	reload(params);
-	*over = false;
-	*nr_forks = 0;
+	*stopped = false;
+	*fork_count = 0;
 	fflush(stdout);
 	for (i = 0; i < FORKERS; i++) {
 		pids[i] = fork_child();
 		if (!pids[i]) {
-			/* Its faults so far are no matter: it is all or none. */
+			/* The few faults before F are tolerated below. */
 			command('F', getpid());
-			fork_with_thread(fork_one);
+			fork_in_two_threads(fork_one);
 		}
 	}
 	begin = time(NULL);
 	do {
 		sleep(SECONDS);
-	} while (forks_so_far() < least && time(NULL) - begin < 120);
-	__atomic_store_n(over, true, __ATOMIC_RELEASE);
+	} while (read_fork_count() < min_forks && time(NULL) - begin < 120);
+	__atomic_store_n(stopped, true, __ATOMIC_RELEASE);
 	for (i = 0; i < FORKERS; i++) {
 		wait4(pids[i], NULL, 0, &usage);
-		due += usage.ru_minflt;
+		expected += usage.ru_minflt;
 	}
-	forks = forks_so_far();
-	/* Where ticks are rare, the last of them is still to come. */
+	forks = read_fork_count();
+	/* If ticks are rare, the next one is far away. */
 	set_interval("50");
 	wait_idle(&ring);
 	if (procs_head() > procs.capacity - 2)
@@ -128,96 +132,94 @@ static void run(const char *name, const char *params, void (*fork_one)(void),
 	sum = ring_sum(&ring, 0);
 	diag("%s: %lu forks", name, forks);
 	ok(!ring.header->dropped && !procs.header->dropped,
-	   "%s: nobody is dropped", name);
+	   "no child is dropped during %s", name);
 	if (!ok(first == forks + FORKERS && last == first && forks,
-		"%s: each has its first and its last record", name))
+		"each child has a first and a last record during %s", name))
 		diag("%lu first, %lu last, %llu dropped", first, last,
 		     (unsigned long long)procs.header->dropped);
-	/* All but what the forkers had done before they were followed. */
-	if (!ok((unsigned long)min_flt == sum.min_flt && min_flt <= due &&
-		min_flt + FORKERS * 200 >= due,
-		"%s: and its faults", name))
+	/* wait4 includes what the forkers had used before they were followed. */
+	if (!ok((unsigned long)min_flt == sum.min_flt && min_flt <= expected &&
+		min_flt + FORKERS * 200 >= expected,
+		"samples and records have the same faults during %s", name))
 		diag("samples %lu, records %ld, wait4 %ld", sum.min_flt,
-		     min_flt, due);
+		     min_flt, expected);
 }
 
-/* ---- Faster than entries can be had ---- */
+/* ---- An empty reserve ---- */
 
-/* Forks as many as it is told to, and says when that is done. */
-static void __attribute__((noreturn)) fork_when_told(int from, int to)
+/* Fork as many children as requested, and answer when that is done. */
+static void __attribute__((noreturn)) forker_main(int from, int to)
 {
 	int nr;
 
 	while (read(from, &nr, sizeof(nr)) == sizeof(nr)) {
 		while (nr--)
-			by_vfork();
+			vfork_once();
 		if (write(to, "", 1) != 1)
 			break;
 	}
 	_exit(0);
 }
 
-/* Its second allocation is one for the reserve: the file is open before. */
-static void __attribute__((noreturn)) follow_when_told(int from)
+/* Its second allocation is for the reserve: the status file is open before. */
+static void __attribute__((noreturn)) follower_main(int from)
 {
 	int fd = open(MP3_STATUS_PATH, O_WRONLY | O_CLOEXEC);
-	char line[20], byte;
-	int len = snprintf(line, sizeof(line), "F,%d", getpid());
+	char byte;
 
-	if (read(from, &byte, 1) != 1 || write(fd, line, len) >= 0 ||
-	    errno != ENOMEM)
-		warn("F that fails");
+	if (read(from, &byte, 1) != 1 ||
+	    command_by_fd(fd, 'F', getpid()) != -ENOMEM)
+		warnx("F did not fail with ENOMEM");
 	_exit(0);
 }
 
-/* Has it fork: how many milliseconds that took. */
-static long fork_some(int nr, int to, int from)
+/* Have the forker fork. Returns how many milliseconds that took. */
+static long time_forks(int nr, int to, int from)
 {
-	struct timespec begin, end;
+	uint64_t begin = now_ns();
 	char byte;
 
-	clock_gettime(CLOCK_MONOTONIC, &begin);
 	if (write(to, &nr, sizeof(nr)) < 0 || read(from, &byte, 1) != 1)
 		err(1, "pipe");
-	clock_gettime(CLOCK_MONOTONIC, &end);
 
-	return (end.tv_sec - begin.tv_sec) * 1000 +
-	       (end.tv_nsec - begin.tv_nsec) / 1000000;
+	return (now_ns() - begin) / 1000000;
 }
 
 /*
- * Who follows others fills up the reserve of entries, and nobody else can
- * meanwhile; if that takes long, forks come to the end of the reserve.
+ * F fills the reserve under a lock that a refill needs as well. An allocation of F
+ * sleeps with the lock held, so that forks use up the reserve.
  */
-static void run_out(void)
+static void test_reserve_exhausted(void)
 {
-	static const char name[] = "who finds no entry left is counted as dropped";
-	/* The reserve has 4096 entries, and is filled up from half of it on. */
-	const int some = 500, many = 5000;
+	static const char name[] =
+		"a child that finds the reserve empty is counted as dropped";
+	/* The reserve has 4096 entries, and is refilled below half of them. */
+	const int nr_warmup = 500, nr_forks = 5000;
 	unsigned long first, last, dropped;
-	int order[2], answer[2], go[2];
+	int requests[2], answers[2], go[2];
 	pid_t forker, follower;
 	long min_flt, ms;
 	bool delayed;
 
 	reload("records=1000000");
-	if (pipe2(order, O_CLOEXEC) || pipe2(answer, O_CLOEXEC) ||
+	if (pipe2(requests, O_CLOEXEC) || pipe2(answers, O_CLOEXEC) ||
 	    pipe2(go, O_CLOEXEC))
 		err(1, "pipe");
 	fflush(stdout);
 	forker = fork_child();
 	if (!forker)
-		fork_when_told(order[0], answer[1]);
+		forker_main(requests[0], answers[1]);
 	follower = fork_child();
 	if (!follower)
-		follow_when_told(go[0]);
+		follower_main(go[0]);
 	command_or_die('F', forker);
-	ms = fork_some(some, order[1], answer[0]);
-	delayed = fail_allocation(follower, 2, 1000 + 2 * ms * many / some);
+	ms = time_forks(nr_warmup, requests[1], answers[0]);
+	delayed = fail_allocation(follower, 2,
+				  1000 + 2 * ms * nr_forks / nr_warmup);
 	if (write(go[1], "", 1) != 1)
 		err(1, "pipe");
 	sleep_ms(300);
-	fork_some(many, order[1], answer[0]);
+	time_forks(nr_forks, requests[1], answers[0]);
 	waitpid(follower, NULL, 0);
 	kill_and_reap(forker);
 	if (!delayed) {
@@ -227,12 +229,13 @@ static void run_out(void)
 	wait_idle(&ring);
 	count_records(&first, &last, &min_flt);
 	dropped = procs.header->dropped;
-	if (!ok(dropped && first + dropped == (unsigned long)some + many + 1 &&
-		first == last && ring.header->dropped == dropped, "%s", name))
+	if (!ok(dropped && first == last &&
+		first + dropped == (unsigned long)nr_warmup + nr_forks + 1 &&
+		ring.header->dropped == dropped, "%s", name))
 		diag("%lu first, %lu last, %lu dropped", first, last, dropped);
 	/*
-	 * With the reserve full nothing passes by the probe when it is taken
-	 * out: what is patched meanwhile is not safe to run in an emulator.
+	 * Fill the reserve first: no refill may run the probed function while the
+	 * probe is removed, since patching running code is not safe in an emulator.
 	 */
 	command_or_die('F', getpid());
 	command_or_die('U', getpid());
@@ -244,14 +247,14 @@ int main(void)
 	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	write_file(PID_MAX_PATH, "4194304");
 	open_rings();
-	over = shared_memory(sizeof(*over));
-	nr_forks = shared_memory(sizeof(*nr_forks));
+	stopped = shared_memory(sizeof(*stopped));
+	fork_count = shared_memory(sizeof(*fork_count));
 
-	run("vfork", "records=1000000", by_vfork, REFILL);
-	run("fork", "records=1000000", by_fork, 1);
-	run("vfork without ticks", "records=1000000 interval_ms=10000",
-	    by_vfork, REFILL);
-	run_out();
+	test_forks("vforks", "records=1000000", vfork_once, MIN_FORKS);
+	test_forks("forks", "records=1000000", fork_once, 1);
+	test_forks("vforks without ticks", "records=1000000 interval_ms=10000",
+		   vfork_once, MIN_FORKS);
+	test_reserve_exhausted();
 	reload("");
 
 	return done();

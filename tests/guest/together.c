@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * All that can be asked of the module at once, as fast as it goes: for a debug
- * kernel to find what must not come together, data races above all. The rings
- * agree all the same.
+ * Everything that a user can request of the module, concurrently and as fast as
+ * possible, so that a debug kernel can find what must not happen concurrently: data
+ * races above all. Records and samples still have to match.
  *
- * KCSAN watches one access in 500 here, not in 4,000: what is written once a tick
- * is hardly ever met otherwise.
+ * KCSAN checks one access in 500 here instead of one in 4,000: otherwise it would
+ * hardly ever meet data that is written once a tick.
  *
  * vm: -a kcsan.skip_watch=500
  */
@@ -14,30 +14,30 @@
 #include "tree.h"
 
 #define SECONDS	20
-#define NR_ACTS	5
+#define NR_ACTIONS	5
 
-static pid_t pids[NR_ACTS];	/* who does what, in the order of main() */
+static pid_t pids[NR_ACTIONS];	/* one process for each of main()'s actions */
 
-/* Registered, it faults by two threads. */
-static void *touch_on(void *arg)
+/* Register, and fault in two threads. */
+static void *touch_forever(void *arg)
 {
 	for (;;)
 		touch(64);
 	return arg;
 }
 
-static void fault(void)
+static void fault_in_threads(void)
 {
 	pthread_t thread;
 
 	command('R', getpid());
-	if (pthread_create(&thread, NULL, touch_on, NULL))
+	if (pthread_create(&thread, NULL, touch_forever, NULL))
 		errx(1, "pthread_create");
-	touch_on(NULL);
+	touch_forever(NULL);
 }
 
-/* Followed, it forks. */
-static void fork_on(void)
+/* Follow this process, and fork. */
+static void fork_forever(void)
 {
 	command('F', getpid());
 	for (;;) {
@@ -50,8 +50,8 @@ static void fork_on(void)
 }
 
 /*
- * To the first two, whose pids are there when it starts, in turn. What it asks
- * for may be the case already, or not yet.
+ * Give commands for this process and, in turn, for the first two, which are started
+ * before it. Commands may fail: a process can be registered already, or not yet.
  */
 static void give_commands(void)
 {
@@ -66,7 +66,7 @@ static void give_commands(void)
 	}
 }
 
-static void poll_on(void)
+static void poll_forever(void)
 {
 	struct pollfd fd = { .events = POLLIN };
 
@@ -89,23 +89,23 @@ static void change_interval(void)
 
 int main(void)
 {
-	static void (*const acts[NR_ACTS])(void) = {
-		fault, fork_on, give_commands, poll_on, change_interval,
+	static void (*const actions[NR_ACTIONS])(void) = {
+		fault_in_threads, fork_forever, give_commands, poll_forever, change_interval,
 	};
 	uint64_t i, min_flt = 0;
 	struct totals sum;
 
 	open_rings();
-	/* With nothing registered each U would make a sample of its own. */
+	/* Otherwise a U of the only registered process would make a sample. */
 	command_or_die('R', getpid());
 	fflush(stdout);
-	for (i = 0; i < NR_ACTS; i++) {
+	for (i = 0; i < NR_ACTIONS; i++) {
 		pids[i] = fork_child();
 		if (!pids[i])
-			acts[i]();
+			actions[i]();
 	}
 	sleep(SECONDS);
-	for (i = NR_ACTS; i--;)
+	for (i = NR_ACTIONS; i--;)
 		kill_and_reap(pids[i]);
 	set_interval("50");
 	command_or_die('U', getpid());
@@ -118,9 +118,12 @@ int main(void)
 		min_flt += record_at(i).min_flt;
 	diag("%lu samples, %llu records, %lu minor faults", sum.samples,
 	     (unsigned long long)procs_head(), sum.min_flt);
-	ok(sum.samples && sum.min_flt, "it was sampled");
-	ok_eq(min_flt, sum.min_flt, "records and samples have the same faults");
-	ok_eq(procs.header->dropped, 0, "nobody was dropped");
+	ok(sum.samples && sum.min_flt,
+	   "samples with faults are taken during concurrent commands");
+	ok_eq(min_flt, sum.min_flt,
+	      "records and samples have the same minor faults after concurrent commands");
+	ok_eq(procs.header->dropped, 0,
+	      "no process is dropped during concurrent commands");
 
 	return done();
 }
