@@ -17,7 +17,7 @@
 #define NR_SINGLE_STEPS	40	/* larger steps follow: F fills a reserve */
 
 /**
- * struct act - an action that a user can request of the module
+ * struct action - an action that a user can request of the module
  * @name:              its name in test results
  * @perform:           performs it; returns 0 or an errno
  * @undo:              reverts it after it has succeeded

@@ -1,27 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The grid: samples are taken at absolute deadlines, one interval apart, while
- * anything is registered; a deadline that passes unserved is missed, and never
- * made up for. Most of it is measured in the clock ticks that the samples
- * themselves carry: how late a busy machine serves a deadline proves nothing.
+ * The grid: while a process is registered, samples are taken at absolute deadlines,
+ * one interval apart. A deadline that passes unserved counts as missed, and no burst
+ * makes up for it. Most checks use the clock ticks recorded in the samples: that a
+ * busy machine serves a deadline late is no error.
  *
- * Takes about a minute, half of it to measure the rate over 30 s.
+ * Takes about a minute, half of which measures the rate over 30 s.
  */
 #include <poll.h>
-#include <sched.h>
-#include <signal.h>
 #include <sys/prctl.h>
 
+#include "process.h"
 #include "test.h"
 
 #define RT_RUNTIME_PATH	"/proc/sys/kernel/sched_rt_runtime_us"
-#define MAX_CPUS	64
 
 static struct ring ring;
 static pid_t self;
 static int cpus;
 
-/* The whole of a small file of sysfs or procfs. */
+/* Read a small file of sysfs or procfs. */
 static void read_file(const char *path, char *text, size_t size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -33,12 +31,12 @@ static void read_file(const char *path, char *text, size_t size)
 	close(fd);
 }
 
-static volatile struct mp3_sample *sample(uint64_t number)
+static volatile struct mp3_sample *sample_at(uint64_t number)
 {
 	return &ring.samples[number % MP3_SAMPLES];
 }
 
-/* Waits until entry @number is there. */
+/* Wait until entry @number has been published. */
 static void wait_sample(uint64_t number)
 {
 	struct pollfd pollfd = { .fd = ring.fd, .events = POLLIN };
@@ -48,54 +46,16 @@ static void wait_sample(uint64_t number)
 			errx(1, "no sample for a minute");
 }
 
-/* A child that does nothing, to be registered. */
-static pid_t idle_child(void)
-{
-	pid_t pid = fork();
-
-	if (pid < 0)
-		err(1, "fork");
-	while (!pid)
-		pause();
-	return pid;
-}
-
-static void end_child(pid_t pid)
-{
-	int status;
-
-	kill(pid, SIGKILL);
-	waitpid(pid, &status, 0);
-}
-
-static void load(bool on)
-{
-	static pid_t spinners[MAX_CPUS];
-	int i;
-
-	for (i = 0; i < cpus; i++) {
-		if (!on) {
-			end_child(spinners[i]);
-			continue;
-		}
-		spinners[i] = fork();
-		if (spinners[i] < 0)
-			err(1, "fork");
-		while (!spinners[i])
-			;
-	}
-}
-
 /* ---- Deadlines and clock ticks ---- */
 
 /**
- * struct grid - a grid that has just been started, in clock ticks
- * @begin:  before the registration that started it
+ * struct grid - a grid that was just started; times in clock ticks
+ * @begin:  time before the registration that started it
  * @slack:  the registration was at most so much later
  * @step:   the interval
- * @head:   the entry that will be its first sample
- * @ticks:  of the header, before it
- * @missed: likewise
+ * @head:   number of the entry that will be its first sample
+ * @ticks:  the header's ticks before it
+ * @missed: the header's missed deadlines before it
  */
 struct grid {
 	unsigned long begin;
@@ -106,7 +66,7 @@ struct grid {
 	uint64_t missed;
 };
 
-/* The clock tick now: some line of the kernel's list of timers has it. */
+/* The kernel's current clock tick, from a line of its list of timers. */
 static unsigned long jiffies_now(void)
 {
 	static const char path[] = "/proc/timer_list";
@@ -126,8 +86,8 @@ static unsigned long jiffies_now(void)
 }
 
 /*
- * Registers this process, in the clock tick of the last sample before it if that
- * can be had.
+ * Register this process, if possible in the same clock tick as the last sample
+ * before, so that the start of the grid is known exactly.
  */
 static struct grid start_grid(void)
 {
@@ -140,7 +100,7 @@ static struct grid start_grid(void)
 		grid.head = ring_head(&ring);
 		grid.ticks = ring.header->ticks;
 		grid.missed = ring.header->missed;
-		grid.begin = sample(grid.head - 1)->jiffies;
+		grid.begin = sample_at(grid.head - 1)->jiffies;
 		grid.step = ring.header->interval_ns / 1e9 * ring.header->hz;
 		command_or_die('R', self);
 		grid.slack = jiffies_now() - grid.begin;
@@ -150,14 +110,14 @@ static struct grid start_grid(void)
 }
 
 /**
- * struct seen - a sample, and what the header said then
- * @number:   of the entry
- * @deadline: how many deadlines of its grid were served or missed with it
+ * struct observation - a sample, and the header at the time when it was observed
+ * @number:   number of its entry
+ * @deadline: number of deadlines of its grid that were served or missed so far
  * @jiffies:  its clock tick
- * @late:     clock ticks after its deadline, and the grid's slack
- * @ns:	      CLOCK_MONOTONIC when it was seen
+ * @late:     clock ticks after its deadline, including the grid's slack
+ * @ns:       CLOCK_MONOTONIC when it was observed
  */
-struct seen {
+struct observation {
 	uint64_t number;
 	uint64_t deadline;
 	unsigned long jiffies;
@@ -166,38 +126,38 @@ struct seen {
 };
 
 /*
- * Waits for entry @from, and looks at the newest there is. Where another one is
- * on its way, the header is ahead of the head: then it looks again.
+ * Wait for entry @from, and observe the newest one. While another is being
+ * published, the header is ahead of the head: then observe again.
  */
-static struct seen see(const struct grid *grid, uint64_t from)
+static struct observation observe(const struct grid *grid, uint64_t from)
 {
-	struct seen seen;
+	struct observation observed;
 
 	do {
 		wait_sample(from);
-		seen.number = ring_head(&ring) - 1;
-		seen.jiffies = sample(seen.number)->jiffies;
-		seen.deadline = seen.number - grid->head + 1 +
+		observed.number = ring_head(&ring) - 1;
+		observed.jiffies = sample_at(observed.number)->jiffies;
+		observed.deadline = observed.number - grid->head + 1 +
 				ring.header->missed - grid->missed;
-		seen.ns = now_ns();
-	} while (ring.header->ticks - grid->ticks != seen.number - grid->head + 1);
+		observed.ns = now_ns();
+	} while (ring.header->ticks - grid->ticks != observed.number - grid->head + 1);
 
-	seen.late = seen.jiffies - grid->begin - seen.deadline * grid->step;
+	observed.late = observed.jiffies - grid->begin - observed.deadline * grid->step;
 
-	return seen;
+	return observed;
 }
 
 /*
- * Samples that follow each other faster than deadlines do: a late one is
- * followed by one on time, but that makes up for one or two intervals only.
+ * Check for samples that come faster than deadlines do. One that follows a late
+ * one may come early, but only by an interval or two.
  */
-static bool burst(uint64_t from, uint64_t to, double step)
+static bool has_burst(uint64_t from, uint64_t to, double step)
 {
 	double latest = 0, tick;
 	uint64_t i;
 
 	for (i = from; i < to; i++) {
-		tick = (double)(sample(i)->jiffies - sample(from)->jiffies) -
+		tick = (double)(sample_at(i)->jiffies - sample_at(from)->jiffies) -
 		       (i - from) * step;
 		if (tick < latest - 5 * step)
 			return true;
@@ -209,65 +169,66 @@ static bool burst(uint64_t from, uint64_t to, double step)
 
 /**
  * struct least - the least late of some samples
- * @late: clock ticks, by its own clock tick
- * @seen: the one that was seen the least late
+ * @late:     lateness in clock ticks
+ * @observed: the sample that was observed least late, by CLOCK_MONOTONIC
  */
 struct least {
 	double late;
-	struct seen seen;
+	struct observation observed;
 };
 
-static void keep_least(struct least *least, const struct seen *seen)
+static void keep_least(struct least *least, const struct observation *observed)
 {
 	double interval = ring.header->interval_ns;
-	double apart = (double)seen->ns - (double)least->seen.ns;
+	double apart = (double)observed->ns - (double)least->observed.ns;
 
-	if (seen->late < least->late)
-		least->late = seen->late;
-	if (!least->seen.ns ||
-	    apart < (seen->deadline - least->seen.deadline) * interval)
-		least->seen = *seen;
+	if (observed->late < least->late)
+		least->late = observed->late;
+	if (!least->observed.ns ||
+	    apart < (observed->deadline - least->observed.deadline) * interval)
+		least->observed = *observed;
 }
 
 /*
- * Lateness comes and goes, drift stays: so what is compared is the least late
- * of the first and of the last samples.
+ * Lateness varies, but drift accumulates: compare the least late of the first
+ * samples with that of the last ones.
  */
-static void grid_holds(unsigned int seconds, const char *when)
+static void test_rate(unsigned int seconds, const char *when)
 {
 	struct grid grid = start_grid();
-	struct seen seen = { .number = grid.head - 1 };
+	struct observation observed = { .number = grid.head - 1 };
 	struct least first = { .late = 1e9 }, last = { .late = 1e9 };
 	unsigned int ticks = seconds * ring.header->hz, window = ticks / 5;
 	double least_late = 1e9, rate;
 	unsigned long age;
 
 	do {
-		seen = see(&grid, seen.number + 1);
-		age = seen.jiffies - grid.begin;
-		if (seen.late < least_late)
-			least_late = seen.late;
+		observed = observe(&grid, observed.number + 1);
+		age = observed.jiffies - grid.begin;
+		if (observed.late < least_late)
+			least_late = observed.late;
 		if (age < window)
-			keep_least(&first, &seen);
+			keep_least(&first, &observed);
 		if (age >= ticks - window)
-			keep_least(&last, &seen);
+			keep_least(&last, &observed);
 	} while (age < ticks);
 	command_or_die('U', self);
-	if (!first.seen.ns || !last.seen.ns)
+	if (!first.observed.ns || !last.observed.ns)
 		errx(1, "no sample for seconds");
 
-	rate = (last.seen.deadline - first.seen.deadline) * 1e9 /
-	       (last.seen.ns - first.seen.ns);
+	rate = (last.observed.deadline - first.observed.deadline) * 1e9 /
+	       (last.observed.ns - first.observed.ns);
 	diag("%.3f deadlines a second, %lu served, %lu missed; late by %.1f to %.1f clock ticks",
-	     rate, (unsigned long)(seen.number - grid.head + 1),
+	     rate, (unsigned long)(observed.number - grid.head + 1),
 	     (unsigned long)(ring.header->missed - grid.missed),
 	     first.late, last.late);
-	/* To 0.05 over 30 s; the least late is known no better over less. */
+	/* Within 0.05 over 30 s; over less, the least late is known less exactly. */
 	ok(rate > 20 - 1.5 / seconds && rate < 20 + 1.5 / seconds,
 	   "20.00 deadlines a second are served or missed, %s", when);
-	ok(least_late >= 0, "no sample lies before its deadline, %s", when);
-	/* Of so many, one is in time on any machine. */
-	ok(least_late - grid.slack < 1, "and some in the clock tick of theirs, %s", when);
+	ok(least_late >= 0, "no sample is taken before its deadline, %s", when);
+	/* With so many samples, one is on time on any machine. */
+	ok(least_late - grid.slack < 1,
+	   "a sample is taken in the clock tick of its deadline, %s", when);
 	ok(last.late - first.late < grid.step / 2 &&
 	   first.late - last.late < grid.step / 2,
 	   "the grid does not drift, %s", when);
@@ -275,63 +236,65 @@ static void grid_holds(unsigned int seconds, const char *when)
 
 static int compare_late(const void *a, const void *b)
 {
-	const struct seen *left = a, *right = b;
+	const struct observation *left = a, *right = b;
 
 	return (left->late > right->late) - (left->late < right->late);
 }
 
 /*
- * The kernel's timers are rounded up over long distances: to 8 clock ticks from
- * 64 on, to 64 from 512 on.
+ * The kernel rounds distant timers up: to 8 clock ticks from a distance of 64 on,
+ * and to 64 from 512 on.
  */
-static void long_intervals_hold(const char *ms, unsigned int samples)
+static void test_long_interval(const char *ms, unsigned int samples)
 {
-	struct seen seen[8] = { 0 };
+	struct observation observed[8] = { 0 };
 	struct grid grid;
 	unsigned int i;
 	bool good = false;
 	int try;
 
 	set_interval(ms);
-	/* Three times a busy machine may serve most of them late. */
+	/* A busy machine may serve most deadlines late, but hardly three times. */
 	for (try = 0; !good && try < 3; try++) {
 		grid = start_grid();
 		for (i = 0; i < samples; i++) {
-			seen[i] = see(&grid, i ? seen[i - 1].number + 1 : grid.head);
-			seen[i].late -= grid.slack;
+			observed[i] = observe(&grid, i ?
+					      observed[i - 1].number + 1 :
+					      grid.head);
+			observed[i].late -= grid.slack;
 		}
 		command_or_die('U', self);
-		qsort(seen, samples, sizeof(*seen), compare_late);
-		diag("late by %.0f, %.0f, %.0f clock ticks, less %ld of slack: least, median, most",
-		     seen[0].late, seen[samples / 2].late,
-		     seen[samples - 1].late, grid.slack);
-		good = grid.slack <= 3 && seen[samples / 2].late <= 8;
+		qsort(observed, samples, sizeof(*observed), compare_late);
+		diag("late by %.0f, %.0f, %.0f clock ticks (least, median, most), less %ld of slack",
+		     observed[0].late, observed[samples / 2].late,
+		     observed[samples - 1].late, grid.slack);
+		good = grid.slack <= 3 && observed[samples / 2].late <= 8;
 	}
-	ok(good, "half of the samples are on time at %s ms", ms);
+	ok(good, "half of the samples are on time at an interval of %s ms", ms);
 	set_interval("50");
 }
 
 /* ---- The first and the last sample ---- */
 
-/* Whether the last one has been unregistered, or has ended. */
-static void silence(void)
+/* No process is registered: the last one was unregistered, or has exited. */
+static void test_idle(void)
 {
-	pid_t child = idle_child();
+	pid_t child = sleeper();
 	uint64_t head, ticks;
 
 	command_or_die('R', self);
 	command_or_die('U', self);
 	command_or_die('R', child);
-	end_child(child);
+	kill_and_reap(child);
 	wait_idle(&ring);
 	head = ring_head(&ring);
 	ticks = ring.header->ticks;
 	sleep_ms(1000);
 	ok(ring_head(&ring) == head && ring.header->ticks == ticks,
-	   "nothing is registered: no tick and no sample in a second");
+	   "no tick and no sample occurs in a second with nothing registered");
 }
 
-static void first_sample(void)
+static void test_first_sample(void)
 {
 	struct grid grid;
 	bool good = true;
@@ -340,45 +303,29 @@ static void first_sample(void)
 	for (i = 0; i < 10; i++) {
 		grid = start_grid();
 		wait_sample(grid.head);
-		if (sample(grid.head)->jiffies - grid.begin < grid.step)
+		if (sample_at(grid.head)->jiffies - grid.begin < grid.step)
 			good = false;
 		command_or_die('U', self);
 	}
-	ok(good, "the first sample comes an interval after registering, or later");
-}
-
-struct usage {
-	long min_flt, cpu_us;
-};
-
-static struct usage own_usage(void)
-{
-	struct rusage usage;
-
-	getrusage(RUSAGE_SELF, &usage);
-	return (struct usage){
-		.min_flt = usage.ru_minflt,
-		.cpu_us = (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) *
-			  1000000 + usage.ru_utime.tv_usec +
-			  usage.ru_stime.tv_usec,
-	};
+	ok(good,
+	   "the first sample comes at least an interval after the registration");
 }
 
 /*
- * With an interval of ten seconds no tick comes between the two commands, but
- * where the machine stands still: then the next round is as good. The first
- * round brings in all that the second needs, which so has no other faults.
+ * With an interval of ten seconds no tick comes between the two commands, unless
+ * the machine stands still: then another round follows. The first round brings in
+ * what the second needs, so that this has no other faults.
  */
-static void last_sample(void)
+static void test_last_sample(void)
 {
 	unsigned long faults = 0;
 	uint64_t head, before;
 	struct usage start, end;
-	bool one = false, counted = false, none = false;
+	bool one_sample = false, counted = false, unregistered = false;
 	int round;
 
 	set_interval("10000");
-	for (round = 0; round < 5 && (round < 2 || !one); round++) {
+	for (round = 0; round < 5 && (round < 2 || !one_sample); round++) {
 		head = ring_head(&ring);
 		command_or_die('R', self);
 		start = own_usage();
@@ -386,25 +333,27 @@ static void last_sample(void)
 		before = ring_head(&ring);
 		end = own_usage();
 		command_or_die('U', self);
-		one = before == head && ring_head(&ring) == head + 1;
-		none = ring.header->processes == 0;
-		faults = sample(head)->min_flt;
+		one_sample = before == head && ring_head(&ring) == head + 1;
+		unregistered = ring.header->processes == 0;
+		faults = sample_at(head)->min_flt;
 		counted = faults == (unsigned long)(end.min_flt - start.min_flt) &&
 			  faults >= 100;
 	}
 	set_interval("50");
-	ok(one && none, "the last sample is there when U returns, and only that");
-	if (!ok(counted, "it has the faults since the sample before"))
-		diag("%lu faults, getrusage says %ld", faults,
+	ok(one_sample && unregistered,
+	   "U takes exactly one last sample before it returns");
+	if (!ok(counted, "the last sample has all faults since the sample before"))
+		diag("%lu faults, getrusage %ld", faults,
 		     end.min_flt - start.min_flt);
 }
 
-static void one_of_two(void)
+/* U of one of two registered processes. */
+static void test_one_of_two(void)
 {
 	bool silent = false, counted = false;
 	unsigned long faults = 0;
 	struct usage start, end;
-	pid_t child = idle_child();
+	pid_t child = sleeper();
 	uint64_t head;
 	int round;
 
@@ -415,29 +364,30 @@ static void one_of_two(void)
 		start = own_usage();
 		touch(100);
 		end = own_usage();
-		/* It has no fault from here on: it was at rest before. */
+		/* The child sleeps, and has no faults from here on. */
 		command_or_die('R', child);
 		command_or_die('U', self);
 		silent = ring_head(&ring) == head && ring.header->processes == 1;
 		set_interval("50");
 		wait_sample(head);
-		faults = sample(head)->min_flt;
+		faults = sample_at(head)->min_flt;
 		counted = faults == (unsigned long)(end.min_flt - start.min_flt) &&
 			  faults >= 100;
 		command_or_die('U', child);
 	}
-	end_child(child);
-	ok(silent, "U of one of two makes no sample");
-	if (!ok(counted, "its last faults are in the next sample"))
-		diag("%lu faults, getrusage says %ld", faults,
+	kill_and_reap(child);
+	ok(silent, "U of one of two registered processes takes no sample");
+	if (!ok(counted,
+		"the next sample has the last faults of a process that U removed"))
+		diag("%lu faults, getrusage %ld", faults,
 		     end.min_flt - start.min_flt);
 }
 
 /*
- * A second of CPU time in an interval of ten: 10 percent, and not 100, though
- * the sample comes after a second.
+ * A second of CPU time in an interval of ten is 10 percent, even if the sample is
+ * taken after that second, when the process is unregistered.
  */
-static void early_last_sample(void)
+static void test_early_last_sample(void)
 {
 	unsigned long percent, want = 0;
 	struct usage start;
@@ -446,7 +396,7 @@ static void early_last_sample(void)
 
 	set_interval("10000");
 	for (round = 0; round < 5; round++) {
-		/* Who has slept has no CPU time that is yet to be added. */
+		/* After a sleep, the scheduler has no CPU time left to account. */
 		sleep_ms(1);
 		head = ring_head(&ring);
 		command_or_die('R', self);
@@ -459,18 +409,18 @@ static void early_last_sample(void)
 			break;
 	}
 	set_interval("50");
-	percent = sample(head)->cpu_percent;
+	percent = sample_at(head)->cpu_percent;
 	if (!ok(percent + 1 >= want && percent <= want + 1,
-		"an early last sample's CPU time is over a whole interval"))
+		"the CPU time of an early last sample is relative to a whole interval"))
 		diag("%lu percent, want %lu", percent, want);
 }
 
 /* ---- interval_ms ---- */
 
-static void interval_bounds(void)
+static void test_interval_bounds(void)
 {
-	static const char *const wrong[] = { "0", "10001", "-1", "x", "\n", "50x" };
-	static const char *const right[] = {
+	static const char *const invalid[] = { "0", "10001", "-1", "x", "\n", "50x" };
+	static const char *const valid[] = {
 		"1", "2", "3", "4", "5", "9999", "10000", "50",
 	};
 	uint64_t ns = ring.header->interval_ns, want, tick;
@@ -478,51 +428,52 @@ static void interval_bounds(void)
 	bool good = true;
 	size_t i;
 
-	for (i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
-		int ret = try_write(INTERVAL_PATH, wrong[i]);
+	for (i = 0; i < sizeof(invalid) / sizeof(*invalid); i++) {
+		int ret = try_write(INTERVAL_PATH, invalid[i]);
 
 		read_file(INTERVAL_PATH, text, sizeof(text));
 		if (ret == -EINVAL && atoi(text) == 50 &&
 		    ring.header->interval_ns == ns)
 			continue;
-		diag("\"%s\": %s, interval_ms %d", wrong[i], strerror(-ret),
+		diag("\"%s\": %s, interval_ms %d", invalid[i], strerror(-ret),
 		     atoi(text));
 		good = false;
 	}
-	ok(good, "a malformed interval_ms, or one beyond 1..10000, is EINVAL and no change");
+	ok(good,
+	   "an interval_ms that is malformed or beyond 1..10000 is EINVAL and changes nothing");
 
 	good = true;
 	tick = 1000000000 / ring.header->hz;
-	for (i = 0; i < sizeof(right) / sizeof(*right); i++) {
-		want = atoi(right[i]) * 1000000ULL;
+	for (i = 0; i < sizeof(valid) / sizeof(*valid); i++) {
+		want = atoi(valid[i]) * 1000000ULL;
 		if (want < tick)
 			want = tick;
-		set_interval(right[i]);
+		set_interval(valid[i]);
 		read_file(INTERVAL_PATH, text, sizeof(text));
-		if (atoi(text) == atoi(right[i]) &&
+		if (atoi(text) == atoi(valid[i]) &&
 		    ring.header->interval_ns == want)
 			continue;
-		diag("%s ms: interval_ms %d, interval_ns %lu", right[i],
+		diag("%s ms: interval_ms %d, interval_ns %lu", valid[i],
 		     atoi(text), (unsigned long)ring.header->interval_ns);
 		good = false;
 	}
-	ok(good, "interval_ns is interval_ms, and no shorter than a clock tick");
+	ok(good, "interval_ns is interval_ms, but not shorter than a clock tick");
 }
 
-static void interval_changes(void)
+static void test_interval_changes(void)
 {
 	struct grid grid;
 	uint64_t head;
-	double took;
+	double elapsed;
 
 	set_interval("10000");
 	grid = start_grid();
 	set_interval("20");
 	wait_sample(grid.head);
-	took = sample(grid.head)->jiffies - grid.begin;
-	ok(took < grid.step / 2, "a shorter interval takes effect at once");
+	elapsed = sample_at(grid.head)->jiffies - grid.begin;
+	ok(elapsed < grid.step / 2, "a shorter interval takes effect at once");
 
-	/* Ten seconds from now on, though a tick is under way at any moment. */
+	/* Right after a sample, no tick is under way: the next is ten seconds away. */
 	wait_sample(grid.head + 5);
 	set_interval("10000");
 	head = ring_head(&ring);
@@ -532,8 +483,8 @@ static void interval_changes(void)
 	set_interval("50");
 }
 
-/* A busy machine may miss many of them, but all are accounted for. */
-static void shortest_interval(void)
+/* A busy machine may miss many deadlines, but each has to be counted. */
+static void test_shortest_interval(void)
 {
 	unsigned long deadlines, ticks;
 	unsigned int in_a_row = 0;
@@ -546,26 +497,26 @@ static void shortest_interval(void)
 	command_or_die('U', self);
 	deadlines = ring.header->ticks + ring.header->missed - grid.ticks -
 		    grid.missed;
-	/* The last sample on the grid is the one before U's. */
+	/* The last entry is U's sample; the one before it is on the grid. */
 	last = ring_head(&ring) - 2;
-	ticks = sample(last)->jiffies - grid.begin;
+	ticks = sample_at(last)->jiffies - grid.begin;
 	set_interval("50");
 	for (i = grid.head; i < last; i++) {
-		unsigned long gap = sample(i + 1)->jiffies - sample(i)->jiffies;
+		unsigned long gap = sample_at(i + 1)->jiffies - sample_at(i)->jiffies;
 
 		in_a_row += gap == 1;
 	}
-	diag("%u of %lu samples come one clock tick after another", in_a_row,
+	diag("%u of %lu samples come one clock tick after another one", in_a_row,
 	     last - grid.head);
 	if (!ok(deadlines + 2 + grid.slack >= ticks && deadlines <= ticks,
-		"an interval of one clock tick: each one is served or missed"))
+		"at an interval of one clock tick each deadline is served or missed"))
 		diag("%lu deadlines in %lu clock ticks", deadlines, ticks);
 }
 
 /* ---- Missed deadlines ---- */
 
-/* Takes a CPU from everyone, once all CPUs are to be taken; registered. */
-static void hog(int cpu, int ready, int *arrived, long ms)
+/* Register, and occupy a CPU once all others do as well. */
+static void occupy_cpu(int cpu, int ready, int *arrived, long ms)
 {
 	struct sched_param param = { .sched_priority = 99 };
 	uint64_t end;
@@ -589,8 +540,8 @@ static void hog(int cpu, int ready, int *arrived, long ms)
 	_exit(0);
 }
 
-/* Nobody else runs for so long, on any CPU: no worker of the kernel either. */
-static void stop_the_world(long ms)
+/* Let no other task run on any CPU, not even the kernel's workers. */
+static void occupy_all_cpus(long ms)
 {
 	int *arrived = mmap(NULL, sizeof(*arrived), PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -608,56 +559,57 @@ static void stop_the_world(long ms)
 			err(1, "fork");
 		if (!pids[i]) {
 			close(ready[1]);
-			hog(i, ready[0], arrived, ms);
+			occupy_cpu(i, ready[0], arrived, ms);
 		}
 	}
-	/* All of them read the end of file now, where they wait. */
+	/* The others wait in read(), which returns at the end of the pipe. */
 	close(ready[1]);
 	for (i = 0; i < cpus; i++)
 		if (waitpid(pids[i], &status, 0) < 0 || status)
-			errx(1, "hog %d failed", i);
+			errx(1, "the process on CPU %d failed", i);
 	write_file(RT_RUNTIME_PATH, throttle);
 	close(ready[0]);
 	munmap(arrived, sizeof(*arrived));
 }
 
-static void missed_deadlines(void)
+static void test_missed_deadlines(void)
 {
 	struct grid grid = start_grid();
-	struct seen before, after;
-	unsigned long missed, peak = 0;
+	struct observation before, after;
+	unsigned long missed, peak_percent = 0;
 	uint64_t i;
 
-	before = see(&grid, grid.head + 5);
-	stop_the_world(600);
-	after = see(&grid, ring_head(&ring) + 20);
+	before = observe(&grid, grid.head + 5);
+	occupy_all_cpus(600);
+	after = observe(&grid, ring_head(&ring) + 20);
 	command_or_die('U', self);
 
 	missed = (after.deadline - before.deadline) -
 		 (after.number - before.number);
-	/* 12 intervals: 11 deadlines lie in them, and the last one is served. */
-	if (!ok(missed >= 10, "deadlines that nobody could serve are missed"))
+	/* 12 intervals contain 11 deadlines, the last of which is served. */
+	if (!ok(missed >= 10,
+		"deadlines that pass while all CPUs are occupied are missed"))
 		diag("%lu missed", missed);
-	/* Else they would be so late that their number is a wrong one. */
+	/* A deadline that was not counted would make the later ones seem late. */
 	if (!ok(after.late >= 0 && after.late - grid.slack < 2 * grid.step,
-		"each deadline is either served or missed"))
+		"each deadline counts as served or missed after CPUs were occupied"))
 		diag("late by %.1f clock ticks before, %.1f after", before.late,
 		     after.late);
-	ok(!burst(grid.head, after.number + 1, grid.step),
-	   "missed deadlines are not made up for by a burst");
+	ok(!has_burst(grid.head, after.number + 1, grid.step),
+	   "no burst of samples makes up for missed deadlines");
 
 	for (i = before.number; i <= after.number; i++)
-		if (sample(i)->cpu_percent > peak)
-			peak = sample(i)->cpu_percent;
-	/* Over an interval it would be ten times as much. */
-	if (!ok(peak < 400UL * cpus,
-		"a late sample's CPU time is over the time since the one before"))
-		diag("%lu percent of %d CPUs", peak, cpus);
+		if (sample_at(i)->cpu_percent > peak_percent)
+			peak_percent = sample_at(i)->cpu_percent;
+	/* Relative to an interval it would be ten times as much. */
+	if (!ok(peak_percent < 400UL * cpus,
+		"the CPU time of a late sample is relative to the time since the one before"))
+		diag("%lu percent of %d CPUs", peak_percent, cpus);
 }
 
 int main(void)
 {
-	/* A fault for each page, and no thread of the kernel that moves them. */
+	/* One fault for each page, and no khugepaged that moves them. */
 	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	self = getpid();
 	cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -665,21 +617,21 @@ int main(void)
 		cpus = MAX_CPUS;
 	ring = ring_open();
 
-	silence();
-	first_sample();
-	last_sample();
-	one_of_two();
-	early_last_sample();
-	interval_bounds();
-	interval_changes();
-	shortest_interval();
-	missed_deadlines();
-	long_intervals_hold("1000", 5);
-	long_intervals_hold("2500", 3);
-	load(true);
-	grid_holds(6, "while all CPUs are busy");
-	load(false);
-	grid_holds(30, "over 30 s");
+	test_idle();
+	test_first_sample();
+	test_last_sample();
+	test_one_of_two();
+	test_early_last_sample();
+	test_interval_bounds();
+	test_interval_changes();
+	test_shortest_interval();
+	test_missed_deadlines();
+	test_long_interval("1000", 5);
+	test_long_interval("2500", 3);
+	keep_cpus_busy(true);
+	test_rate(6, "while all CPUs are busy");
+	keep_cpus_busy(false);
+	test_rate(30, "over 30 s");
 
 	return done();
 }
