@@ -1,51 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Loading and unloading: with work in flight, with parameters good and bad,
- * with each step of the load failing, and what is left afterwards: nothing.
+ * Loading and unloading: with work in flight, open files and forking processes,
+ * with good and bad parameters, and with each step of the load failing. Afterwards
+ * nothing of the module may be left.
  *
- * Usage: lifecycle [MP3.KO], by default /mp3/mp3.ko; fail.ko lies beside it.
+ * Usage: lifecycle [MP3.KO], by default /mp3/mp3.ko; fail.ko is next to it.
  */
 #include <dirent.h>
 #include <libgen.h>
 #include <linux/sched.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
+#include "fail.h"
+#include "module.h"
+#include "process.h"
 #include "test.h"
 
-#define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
-#define MAJOR			"/sys/module/mp3/parameters/major"
-
-static const char *mp3_ko = "/mp3/mp3.ko";
-static char *fail_ko;
-
-/* ---- Modules, by their bare system calls ---- */
-
-static int load_file(const char *path, const char *params)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	int ret;
-
-	if (fd < 0)
-		err(1, "%s", path);
-	ret = syscall(SYS_finit_module, fd, params, 0) ? -errno : 0;
-	close(fd);
-
-	return ret;
-}
-
-static int load(const char *params)
-{
-	return load_file(mp3_ko, params);
-}
-
-static int unload(void)
-{
-	return syscall(SYS_delete_module, "mp3", O_NONBLOCK) ? -errno : 0;
-}
+#define MAJOR_PATH	"/sys/module/mp3/parameters/major"
 
 static bool unload_is_refused(void)
 {
@@ -54,61 +25,10 @@ static bool unload_is_refused(void)
 	return ret == -EBUSY || ret == -EWOULDBLOCK;
 }
 
-static void must_load(const char *params)
-{
-	int ret = load(params);
+/* ---- What a module leaves behind ---- */
 
-	if (ret)
-		errx(1, "load with \"%s\": %s", params, strerror(-ret));
-}
-
-static void must_unload(void)
-{
-	int ret = unload();
-
-	if (ret)
-		errx(1, "unload: %s", strerror(-ret));
-}
-
-#define NR_NAMES 3	/* of a function, at most: kernels differ */
-
-/*
- * Has one of @symbols, names that different kernels have for the same, fail
- * once for a process: 0, or -errno where there is none or there are no kprobes.
- */
-static int fail_load(pid_t pid, const char * const symbols[NR_NAMES], const char *how)
-{
-	char params[200];
-	int i, ret = -ENOENT;
-
-	for (i = 0; i < NR_NAMES && symbols[i] && ret == -ENOENT; i++) {
-		snprintf(params, sizeof(params), "symbol=%s pid=%d %s",
-			 symbols[i], pid, how);
-		ret = load_file(fail_ko, params);
-	}
-	return ret;
-}
-
-static void fail_unload(void)
-{
-	if (syscall(SYS_delete_module, "fail", O_NONBLOCK))
-		err(1, "unload fail");
-}
-
-static bool fail_is_possible(void)
-{
-	static const char * const any[NR_NAMES] = { "cdev_add" };
-
-	if (access(fail_ko, F_OK) || fail_load(getpid(), any, ""))
-		return false;
-	fail_unload();
-	return true;
-}
-
-/* ---- What a load leaves behind ---- */
-
-/* How many lines of a file hold a text. */
-static int lines_with(const char *path, const char *text)
+/* Count the lines of a file that contain a text. */
+static int count_lines(const char *path, const char *text)
 {
 	FILE *file = fopen(path, "re");
 	char line[512];
@@ -123,7 +43,7 @@ static int lines_with(const char *path, const char *text)
 	return count;
 }
 
-/* The thread that keeps the workqueue going without memory bears its name. */
+/* Look for the workqueue's rescuer thread, which bears its name. */
 static bool has_worker(void)
 {
 	DIR *proc = opendir("/proc");
@@ -137,16 +57,16 @@ static bool has_worker(void)
 		if (!atoi(entry->d_name))
 			continue;
 		snprintf(path, sizeof(path), "/proc/%s/stat", entry->d_name);
-		found = lines_with(path, "(mp3) ") ||
-			lines_with(path, "(kworker/R-mp3) ");
+		found = count_lines(path, "(mp3) ") ||
+			count_lines(path, "(kworker/R-mp3) ");
 	}
 	closedir(proc);
 
 	return found;
 }
 
-/* What an open of that device number says: 0 or -errno. */
-static int open_number(unsigned int number)
+/* Open a device by its major number. Returns 0 or -errno. */
+static int try_open_number(unsigned int number)
 {
 	static const char path[] = "/dev/mp3-test";
 	int fd, ret;
@@ -162,10 +82,10 @@ static int open_number(unsigned int number)
 	return ret;
 }
 
-/* Areas of memory made to be mapped: nothing else in the guest has any. */
-static int user_areas(void)
+/* Count areas of vmalloc_user(): nothing else in the guest has any. */
+static int count_user_areas(void)
 {
-	return lines_with("/proc/vmallocinfo", " user");
+	return count_lines("/proc/vmallocinfo", " user");
 }
 
 static bool nothing_left(void)
@@ -180,52 +100,32 @@ static bool nothing_left(void)
 	for (i = 0; i < ARRAY_SIZE(paths); i++)
 		if (!access(paths[i], F_OK))
 			left = paths[i];
-	if (lines_with("/proc/devices", " mp3"))
-		left = "its number";
-	if (open_number(MP3_MAJOR) != -ENXIO)
-		left = "its device";
+	if (count_lines("/proc/devices", " mp3"))
+		left = "its device number";
+	if (try_open_number(MP3_MAJOR) != -ENXIO)
+		left = "its character device";
 	if (has_worker())
 		left = "its workqueue";
-	if (user_areas())
+	if (count_user_areas())
 		left = "its memory";
 	if (left)
-		diag("left: %s", left);
+		diag("left after unloading: %s", left);
 
 	return !left;
 }
 
 /* ---- Processes ---- */
 
-/* Memory that children share with their parent. */
-static volatile void *shared(void)
-{
-	void *memory = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE,
-			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-	if (memory == MAP_FAILED)
-		err(1, "mmap");
-	return memory;
-}
-
-/* Ends a child; true when it was alive until then. */
-static bool end(pid_t pid)
-{
-	int status;
-
-	kill(pid, SIGKILL);
-	return waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) &&
-	       WTERMSIG(status) == SIGKILL;
-}
-
-static bool file_is_on_its_way(int ret)
+/* The errors of a status file while its module is loaded or unloaded. */
+static bool is_transient(int ret)
 {
 	return ret == -ENOENT || ret == -EIO;
 }
 
-/* Registers itself, lists, unregisters, for ever, loaded or not. */
-static pid_t meddler(void)
+/* Register, list and unregister in a loop, whether the module is loaded or not. */
+static pid_t start_commander(void)
 {
-	pid_t pid = fork();
+	pid_t pid = fork_child();
 	char buf[4096];
 
 	if (pid)
@@ -235,7 +135,7 @@ static pid_t meddler(void)
 	for (;;) {
 		int fd, ret = command('R', getpid());
 
-		if (ret && !file_is_on_its_way(ret))
+		if (ret && !is_transient(ret))
 			errx(1, "R: %s", strerror(-ret));
 		fd = open(MP3_STATUS_PATH, O_RDONLY | O_CLOEXEC);
 		if (fd >= 0) {
@@ -244,17 +144,17 @@ static pid_t meddler(void)
 			close(fd);
 		}
 		ret = command('U', getpid());
-		if (ret && ret != -ESRCH && !file_is_on_its_way(ret))
+		if (ret && ret != -ESRCH && !is_transient(ret))
 			errx(1, "U: %s", strerror(-ret));
 		usleep(500);
 	}
 }
 
 /*
- * Uses whatever of a load is there to be used, as soon as it is: registers
- * itself, and opens the device, by a node that was there before.
+ * Use whatever exists of a module as soon as it does: register, and open the
+ * device by a node that was made before.
  */
-static pid_t early_user(volatile bool *opened)
+static pid_t start_early_user(volatile bool *opened)
 {
 	static const char path[] = "/dev/mp3-early";
 	pid_t pid;
@@ -263,7 +163,7 @@ static pid_t early_user(volatile bool *opened)
 	if (mknod(path, S_IFCHR | 0600, makedev(MP3_MAJOR, 0)))
 		err(1, "%s", path);
 	*opened = false;
-	pid = fork();
+	pid = fork_child();
 	if (pid)
 		return pid;
 
@@ -280,10 +180,10 @@ static pid_t early_user(volatile bool *opened)
 	}
 }
 
-/* Writes one interval after the other, for ever; counts those that took. */
-static pid_t interval_writer(volatile long *taken)
+/* Write one interval after another, and count the writes that succeed. */
+static pid_t start_interval_writer(volatile long *nr_written)
 {
-	pid_t pid = fork();
+	pid_t pid = fork_child();
 	int ms;
 
 	if (pid)
@@ -297,93 +197,98 @@ static pid_t interval_writer(volatile long *taken)
 		if (fd < 0)
 			continue;
 		if (dprintf(fd, "%d", ms) > 0)
-			++*taken;
+			++*nr_written;
 		close(fd);
 	}
 }
 
-/* ---- Unloading at work ---- */
+/* ---- Unloading a module in use ---- */
 
 static void test_rounds(void)
 {
 	const int rounds = 200;
-	pid_t pids[8], other;
+	pid_t pids[8], commander;
 	bool good = true;
 	int i, round;
 
 	for (i = 0; i < 8; i++)
 		pids[i] = sleeper();
-	other = meddler();
+	commander = start_commander();
 
 	srand(1);
 	for (round = 0; good && round < rounds; round++) {
-		must_load("interval_ms=5");
+		load_or_die("interval_ms=5");
 		for (i = 0; i < 8; i++)
 			good &= command('R', pids[i]) == 0;
 		usleep(rand() % 15000);
 		good &= unload() == 0;
 	}
-	ok(good, "%d loads and unloads with processes registered and a tick due",
+	ok(good, "the module unloads %d times with processes registered and a tick due",
 	   rounds);
 	for (i = 0; i < 8; i++)
-		good &= end(pids[i]);
-	good &= end(other);
-	ok(good && nothing_left(), "nothing is left of them");
+		good &= kill_and_reap(pids[i]);
+	good &= kill_and_reap(commander);
+	ok(good && nothing_left(),
+	   "nothing is left of the module after %d loads and unloads", rounds);
 }
 
-static void test_hundred(void)
+static void test_hundred_processes(void)
 {
 	pid_t pids[100];
 	bool good = true;
 	int i;
 
-	must_load("");
+	load_or_die("");
 	for (i = 0; i < 100; i++) {
 		pids[i] = sleeper();
 		good &= command('R', pids[i]) == 0;
 	}
-	ok(good && !unload(), "unload with 100 processes registered");
+	ok(good && !unload(),
+	   "the module unloads with 100 processes registered");
 	for (i = 0; i < 100; i++)
-		good &= end(pids[i]);
-	ok(good, "the 100 processes live on");
+		good &= kill_and_reap(pids[i]);
+	ok(good, "100 registered processes survive an unload");
 }
 
 static void test_interval_writer(void)
 {
-	static const char * const last_step[NR_NAMES] = { "async_synchronize_full" };
-	volatile long *taken = shared();
-	pid_t pid = sleeper(), writer = interval_writer(taken);
+	static const char last_step[] = "async_synchronize_full";
+	static const char name[] =
+		"a write of interval_ms after the module's exit is harmless";
+	volatile long *nr_written = shared_memory(sizeof(*nr_written));
+	pid_t pid = sleeper(), writer = start_interval_writer(nr_written);
 	bool good = true;
 	int i;
 
 	for (i = 0; i < 50; i++) {
-		must_load("");
+		load_or_die("");
 		good &= command('R', pid) == 0;
 		usleep(rand() % 5000);
 		good &= unload() == 0;
 	}
-	ok(good && *taken, "50 more while another writes intervals in sysfs");
+	ok(good && *nr_written,
+	   "the module unloads 50 times while a process writes intervals in sysfs");
 
 	/*
-	 * The file in sysfs outlives the module's own exit by a moment. It is
-	 * made a long one by putting off what unloading does in between.
+	 * The file in sysfs exists for a moment longer than the module's exit.
+	 * Prolong that by delaying what unloading does in between.
 	 */
-	if (!fail_is_possible()) {
-		skip("an interval written after the module's exit",
-		     "no kprobes");
+	if (!have_kprobes()) {
+		skip(name, "no kprobes");
 	} else {
 		for (i = 0; i < 5; i++) {
-			must_load("");
-			if (fail_load(getpid(), last_step, "delay_ms=100"))
-				errx(1, "no kprobe at %s", last_step[0]);
+			load_or_die("");
+			if (!fail_load(getpid(), last_step, 1, 100))
+				errx(1, "no kprobe at %s", last_step);
 			good &= unload() == 0;
 			fail_unload();
 		}
-		ok(good, "an interval written after the module's exit");
+		ok(good, "%s", name);
 	}
-	good &= end(pid);
-	good &= end(writer);
-	ok(good && nothing_left(), "nothing is left of that");
+	good &= kill_and_reap(pid);
+	good &= kill_and_reap(writer);
+	ok(good && nothing_left(),
+	   "nothing is left of the module after writes of intervals");
 }
 
 static void test_busy(void)
@@ -394,45 +299,47 @@ static void test_busy(void)
 	char byte;
 	int fd;
 
-	must_load("");
+	load_or_die("");
 	fd = open(MP3_DEVICE_PATH, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		err(1, MP3_DEVICE_PATH);
-	ok(unload_is_refused(), "an open device holds the module");
+	ok(unload_is_refused(), "an open %s prevents unloading", MP3_DEVICE_PATH);
 	map = mmap(NULL, page, PROT_READ, MAP_SHARED, fd, MP3_OFF_HEADER);
 	if (map == MAP_FAILED)
 		err(1, "mmap");
 	close(fd);
-	ok(unload_is_refused(), "a mapping alone holds the module");
+	ok(unload_is_refused(), "a mapping of a closed device prevents unloading");
 	pid = sleeper();
 	munmap(map, page);
-	ok(unload_is_refused(), "a mapping that a child inherited holds it");
-	end(pid);
+	ok(unload_is_refused(), "a mapping that a child inherited prevents unloading");
+	kill_and_reap(pid);
 
 	fd = open(MP3_PROCS_PATH, O_RDONLY | O_CLOEXEC);
-	ok(fd >= 0 && unload_is_refused(), "the other device holds it, too");
+	ok(fd >= 0 && unload_is_refused(), "an open %s prevents unloading",
+	   MP3_PROCS_PATH);
 	close(fd);
 
 	fd = open(MP3_STATUS_PATH, O_RDWR | O_CLOEXEC);
 	if (fd < 0 || command('R', getpid()) || read(fd, &byte, 1) != 1)
 		err(1, MP3_STATUS_PATH);
-	ok_eq(unload(), 0, "an open status file does not hold it");
+	ok_eq(unload(), 0, "an open status file does not prevent unloading");
 	ok(read(fd, &byte, 1) < 0 && write(fd, "R,1", 3) < 0,
-	   "reading and writing it fail from then on");
-	must_load("");
+	   "reads and writes of an open status file fail after unloading");
+	load_or_die("");
 	ok(read(fd, &byte, 1) < 0 && write(fd, "R,1", 3) < 0 && !listed(1),
-	   "nor does the next load bring it back to life");
+	   "reads and writes of a status file opened before unloading fail after the next load");
 	close(fd);
-	must_unload();
-	ok(nothing_left(), "nothing is left of any of it");
+	unload_or_die();
+	ok(nothing_left(),
+	   "nothing is left of the module after unloading with an open file");
 }
 
 /* ---- References ---- */
 
 /*
- * A user namespace lives as long as any task of its own, a pid namespace as
- * long as any pid. Where only one of each is allowed, a new process in a new
- * pair can be had once nothing refers to the one before it any more.
+ * A user namespace lives as long as any of its tasks, and a pid namespace as long as
+ * any of its pids. With a limit of one of each, a new process in a new pair can be
+ * created only when nothing refers to the one before.
  */
 static bool limit_namespaces(const char *limit)
 {
@@ -454,8 +361,8 @@ static bool limit_namespaces(const char *limit)
 	return true;
 }
 
-/* Waits for what is left of the last one; -1 if that takes a minute. */
-static pid_t namespaced(void)
+/* Start a process in new namespaces. Returns -1 if that fails for a minute. */
+static pid_t start_namespaced(void)
 {
 	struct clone_args args = {
 		.flags = CLONE_NEWUSER | CLONE_NEWPID,
@@ -476,15 +383,15 @@ static pid_t namespaced(void)
 		pause();
 }
 
-static bool is_let_go(void)
+static bool is_released(void)
 {
-	pid_t pid = namespaced();
+	pid_t pid = start_namespaced();
 
-	return pid > 0 && end(pid);
+	return pid > 0 && kill_and_reap(pid);
 }
 
-/* Every command that can be refused, once each; ends with @pid registered. */
-static bool refuse_all(pid_t pid)
+/* Give each command that is refused, once; @pid is registered afterwards. */
+static bool give_refused_commands(pid_t pid)
 {
 	char line[40];
 	int status;
@@ -498,7 +405,7 @@ static bool refuse_all(pid_t pid)
 	    command('U', pid) || command('R', pid) || command('F', pid))
 		return false;
 
-	stranger = fork();
+	stranger = fork_child();
 	if (!stranger) {
 		if (setresuid(1001, 1001, 1001))
 			_exit(2);
@@ -516,37 +423,39 @@ static void test_references(void)
 	pid_t pid;
 
 	if (!limit_namespaces("1")) {
-		skip("no command keeps hold of a process", "no namespaces");
-		skip("unloading lets go of those registered", "no namespaces");
+		skip("no command keeps a reference to a process", "no namespaces");
+		skip("unloading drops the references to registered processes",
+		     "no namespaces");
 		return;
 	}
-	must_load("");
-	pid = namespaced();
+	load_or_die("");
+	pid = start_namespaced();
 	if (pid < 0)
 		err(1, "clone3");
-	good = refuse_all(pid);
+	good = give_refused_commands(pid);
 	kill(pid, SIGKILL);
 	waitid(P_PID, pid, &info, WEXITED | WNOWAIT);
 	good &= command('R', pid) == -ESRCH && command('U', pid) == -ESRCH &&
 		command('F', pid) == -ESRCH;
-	end(pid);
-	ok(is_let_go() && good, "no command keeps hold of a process");
+	kill_and_reap(pid);
+	ok(is_released() && good, "no command keeps a reference to a process");
 
 	limit_namespaces("2");
-	pid = namespaced();
+	pid = start_namespaced();
 	if (pid < 0)
 		err(1, "clone3");
 	good = command('R', pid) == 0;
-	must_unload();
-	end(pid);
+	unload_or_die();
+	kill_and_reap(pid);
 	limit_namespaces("1");
-	ok(is_let_go() && good, "unloading lets go of those registered");
+	ok(is_released() && good,
+	   "unloading drops the references to registered processes");
 	limit_namespaces("1000");
 }
 
 /* ---- Parameters ---- */
 
-static long parameter(const char *path)
+static long read_parameter(const char *path)
 {
 	FILE *file = fopen(path, "re");
 	char text[32];
@@ -558,7 +467,7 @@ static long parameter(const char *path)
 	return atol(text);
 }
 
-static struct mp3_header header(void)
+static struct mp3_header read_header(void)
 {
 	struct ring ring = ring_open();
 	struct mp3_header copy = *ring.header;
@@ -592,7 +501,8 @@ static void test_bad_parameters(void)
 		if (!ret)
 			unload();
 	}
-	ok(good && nothing_left(), "a parameter out of range refuses to load");
+	ok(good && nothing_left(),
+	   "a load with an invalid parameter is EINVAL and leaves nothing");
 }
 
 static void test_intervals(void)
@@ -608,14 +518,14 @@ static void test_intervals(void)
 		uint64_t want = ms[i] * 1000000, tick;
 		struct mp3_header seen;
 
-		must_load(params[i]);
-		seen = header();
+		load_or_die(params[i]);
+		seen = read_header();
 		tick = 1000000000 / seen.hz;
-		good &= parameter(INTERVAL_PATH) == ms[i];
+		good &= read_parameter(INTERVAL_PATH) == ms[i];
 		good &= seen.interval_ns == (want > tick ? want : tick);
-		must_unload();
+		unload_or_die();
 	}
-	ok(good, "an interval given at load holds, and is in the header");
+	ok(good, "interval_ms given at load takes effect and is in the header");
 }
 
 static void test_major(void)
@@ -624,112 +534,109 @@ static void test_major(void)
 	char entry[20];
 	long number;
 
-	ok_eq(load("major=1"), -EBUSY, "a major number that is taken is busy");
-	ok(nothing_left() && !load("") && parameter(MAJOR) == MP3_MAJOR,
-	   "and the next load works");
-	must_unload();
+	ok_eq(load("major=1"), -EBUSY, "a load with a major number in use is EBUSY");
+	ok(nothing_left() && !load("") && read_parameter(MAJOR_PATH) == MP3_MAJOR,
+	   "a load that is EBUSY leaves nothing, and the next load succeeds");
+	unload_or_die();
 
-	must_load("major=0");
-	number = parameter(MAJOR);
+	load_or_die("major=0");
+	number = read_parameter(MAJOR_PATH);
 	snprintf(entry, sizeof(entry), "%3ld mp3\n", number);
-	ok(number > 0 && lines_with("/proc/devices", entry) == 1 &&
+	ok(number > 0 && count_lines("/proc/devices", entry) == 1 &&
 	   !stat(MP3_DEVICE_PATH, &status) &&
-	   major(status.st_rdev) == number && header().magic == MP3_MAGIC,
-	   "major=0 takes any that is free, and says which");
-	must_unload();
-	ok(nothing_left() && open_number(number) == -ENXIO,
-	   "and gives it back");
+	   major(status.st_rdev) == number && read_header().magic == MP3_MAGIC,
+	   "a load with major=0 takes a free number and reports it");
+	unload_or_die();
+	ok(nothing_left() && try_open_number(number) == -ENXIO,
+	   "unloading frees the number taken with major=0");
 }
 
 /* ---- Loads that fail ---- */
 
 /*
- * EXFULL is an errno that is nobody else's here. A /proc/mp3 that is taken
- * fails proc_mkdir() as here; but for real, proc itself gives a WARN, which no
- * test may leave in the kernel's log.
+ * No other code returns EXFULL here. If /proc/mp3 already exists, proc_mkdir() fails
+ * just as here; but then proc also issues a WARN, which no test may leave in the log.
  */
 static void test_steps(void)
 {
 	static const struct step {
 		const char *name;
-		const char *symbols[NR_NAMES];
+		const char *symbols;
 		const char *params;
 		long retval;
 		int nth, error;
 	} steps[] = {
-		{ "the tracepoint", { "for_each_kernel_tracepoint" },
+		{ "the tracepoint lookup", "for_each_kernel_tracepoint",
 		  "", 0, 1, -ENOENT },
-		{ "the ring", { "vmalloc_user_noprof", "vmalloc_user" },
-		  "", 0, 1, -ENOMEM },
-		{ "its header", { "vmalloc_user_noprof", "vmalloc_user" },
-		  "", 0, 2, -ENOMEM },
-		{ "the other ring", { "vmalloc_user_noprof", "vmalloc_user" },
-		  "", 0, 3, -ENOMEM },
-		{ "the other header", { "vmalloc_user_noprof", "vmalloc_user" },
-		  "", 0, 4, -ENOMEM },
-		{ "the workqueue", { "alloc_workqueue_noprof", "alloc_workqueue" },
-		  "", 0, 1, -ENOMEM },
-		{ "the device number", { "register_chrdev_region" },
+		{ "allocating the ring of samples",
+		  "vmalloc_user_noprof vmalloc_user", "", 0, 1, -ENOMEM },
+		{ "allocating the header of samples",
+		  "vmalloc_user_noprof vmalloc_user", "", 0, 2, -ENOMEM },
+		{ "allocating the ring of records",
+		  "vmalloc_user_noprof vmalloc_user", "", 0, 3, -ENOMEM },
+		{ "allocating the header of records",
+		  "vmalloc_user_noprof vmalloc_user", "", 0, 4, -ENOMEM },
+		{ "allocating the workqueue",
+		  "alloc_workqueue_noprof alloc_workqueue", "", 0, 1, -ENOMEM },
+		{ "registering the device number", "register_chrdev_region",
 		  "", -EXFULL, 1, -EXFULL },
-		{ "any device number", { "alloc_chrdev_region" },
+		{ "allocating a device number", "alloc_chrdev_region",
 		  "major=0", -EXFULL, 1, -EXFULL },
-		{ "the class", { "class_create", "__class_create" },
+		{ "creating the class", "class_create __class_create",
 		  "", -EXFULL, 1, -EXFULL },
-		{ "the proc directory", { "proc_mkdir" }, "", 0, 1, -ENOMEM },
-		{ "the status file", { "proc_create" }, "", 0, 1, -ENOMEM },
-		{ "the node", { "device_create" }, "", -EXFULL, 1, -EXFULL },
-		{ "the other node", { "device_create" }, "", -EXFULL, 2, -EXFULL },
-		{ "the device", { "cdev_add" }, "", -EXFULL, 1, -EXFULL },
+		{ "creating /proc/mp3", "proc_mkdir", "", 0, 1, -ENOMEM },
+		{ "creating the status file", "proc_create",
+		  "", 0, 1, -ENOMEM },
+		{ "creating " MP3_DEVICE_PATH, "device_create",
+		  "", -EXFULL, 1, -EXFULL },
+		{ "creating " MP3_PROCS_PATH, "device_create",
+		  "", -EXFULL, 2, -EXFULL },
+		{ "adding the character devices", "cdev_add",
+		  "", -EXFULL, 1, -EXFULL },
 	};
-	volatile bool *opened = shared();
+	volatile bool *opened = shared_memory(sizeof(*opened));
 	const struct step *step;
 	bool none_opened = true;
-	char how[60];
 	pid_t user;
 	int ret;
 
-	if (!fail_is_possible()) {
-		skip("where any step fails, the load does", "no kprobes");
+	if (!have_kprobes()) {
+		skip("a load fails and leaves nothing if any step fails",
+		     "no kprobes");
 		return;
 	}
 	for (step = steps; step < steps + ARRAY_SIZE(steps); step++) {
-		snprintf(how, sizeof(how), "nth=%d retval=%ld delay_ms=20",
-			 step->nth, step->retval);
-		ret = fail_load(getpid(), step->symbols, how);
+		ret = fail_call(getpid(), step->symbols, step->nth,
+				step->retval, 20);
 		if (ret)
-			errx(1, "%s: %s", step->symbols[0], strerror(-ret));
-		user = early_user(opened);
+			errx(1, "%s: %s", step->symbols, strerror(-ret));
+		user = start_early_user(opened);
 		ret = load(step->params);
-		end(user);
+		kill_and_reap(user);
 		none_opened &= !*opened;
 		fail_unload();
 		if (ret != step->error)
 			diag("load: %s", strerror(-ret));
 		if (!ok(ret == step->error && nothing_left() && !load(""),
-			"where %s fails, the load does, and the next works",
+			"a load fails and leaves nothing if %s fails, and the next succeeds",
 			step->name) && ret)
 			continue;
-		must_unload();
+		unload_or_die();
 	}
-	/* An open file would be left without a module. */
-	ok(none_opened, "until a load cannot fail, no one can open the device");
+	/* A file that is open when the load fails would lose its module. */
+	ok(none_opened,
+	   "the device cannot be opened before the load can no longer fail");
 	unlink("/dev/mp3-early");
 }
 
 static int do_register(int fd)
 {
-	char line[20];
-	int len = snprintf(line, sizeof(line), "R,%d", getpid());
-
-	return write(fd, line, len) < 0 ? errno : 0;
+	return -command_by_fd(fd, 'R', getpid());
 }
 
 static int do_follow(int fd)
 {
-	char line[20];
-	int len = snprintf(line, sizeof(line), "F,%d", getpid());
-
-	return write(fd, line, len) < 0 ? errno : 0;
+	return -command_by_fd(fd, 'F', getpid());
 }
 
 static int do_open(int fd)
@@ -737,28 +644,31 @@ static int do_open(int fd)
 	return open(MP3_DEVICE_PATH, O_RDONLY | O_CLOEXEC) < 0 ? errno : fd < 0;
 }
 
-/* What a child's act comes to when one of the functions fails it. */
-static int failing(const char * const symbols[NR_NAMES], const char *how,
-		   int (*act)(int fd))
+/*
+ * Have a child perform an action while a call of one of the functions fails.
+ * Returns the action's errno, or 0.
+ */
+static int perform_failing(const char *symbols, int nth, long retval,
+			   int (*action)(int fd))
 {
 	int fd, go[2], ret, status;
 	pid_t pid;
 
-	/* Opened before: that allocates, too. */
+	/* Open the status file first: that allocates as well. */
 	fd = open(MP3_STATUS_PATH, O_WRONLY | O_CLOEXEC);
 	if (fd < 0 || pipe2(go, O_CLOEXEC))
 		err(1, MP3_STATUS_PATH);
-	pid = fork();
+	pid = fork_child();
 	if (!pid) {
 		if (read(go[0], &status, 1) != 1)
 			_exit(1);
-		_exit(act(fd));
+		_exit(action(fd));
 	}
-	ret = fail_load(pid, symbols, how);
+	ret = fail_call(pid, symbols, nth, retval, 0);
 	if (ret)
-		errx(1, "%s: %s", symbols[0], strerror(-ret));
+		errx(1, "%s: %s", symbols, strerror(-ret));
 	if (write(go[1], "", 1) != 1 || waitpid(pid, &status, 0) != pid)
-		err(1, "a child");
+		err(1, "the child that performs the action");
 	fail_unload();
 	close(go[0]);
 	close(go[1]);
@@ -767,56 +677,46 @@ static int failing(const char * const symbols[NR_NAMES], const char *how,
 	return WEXITSTATUS(status);
 }
 
-/* Small allocations: the nth of them. */
-static int without_memory(int nth, int (*act)(int fd))
+/* Have a child perform an action whose nth small allocation fails. */
+static int without_memory(int nth, int (*action)(int fd))
 {
-	static const char * const kmalloc[NR_NAMES] = {
-		"__kmalloc_cache_noprof", "kmalloc_trace",
-		"kmem_cache_alloc_trace"
-	};
-	char how[20];
-
-	snprintf(how, sizeof(how), "nth=%d", nth);
-	return failing(kmalloc, how, act);
+	return perform_failing(SMALL_KMALLOC, nth, 0, action);
 }
 
 static void test_no_memory(void)
 {
-	static const char * const attach[NR_NAMES] = { "tracepoint_probe_register" };
-
-	if (!fail_is_possible()) {
-		skip("a registration without memory is ENOMEM", "no kprobes");
-		skip("following without memory is ENOMEM", "no kprobes");
-		skip("an open without memory is ENOMEM", "no kprobes");
+	if (!have_kprobes()) {
+		skip("R without memory is ENOMEM", "no kprobes");
+		skip("F without memory is ENOMEM", "no kprobes");
+		skip("open without memory is ENOMEM", "no kprobes");
 		return;
 	}
-	must_load("");
+	load_or_die("");
 	ok_eq(without_memory(1, do_register), ENOMEM,
-	      "a registration without memory is ENOMEM");
-	ok_eq(header().processes, 0, "and registers nothing");
+	      "R without memory is ENOMEM");
+	ok_eq(read_header().processes, 0, "R without memory registers nothing");
 	ok(without_memory(1, do_follow) == ENOMEM &&
 	   without_memory(2, do_follow) == ENOMEM &&
 	   without_memory(1000, do_follow) == ENOMEM &&
-	   failing(attach, "retval=-12", do_follow) == ENOMEM,
-	   "following without memory is ENOMEM");
-	ok_eq(header().processes, 0, "and follows nobody");
+	   perform_failing("tracepoint_probe_register", 1, -ENOMEM,
+			   do_follow) == ENOMEM,
+	   "F without memory is ENOMEM");
+	ok_eq(read_header().processes, 0, "F without memory registers nothing");
 	ok_eq(without_memory(1, do_open), ENOMEM,
-	      "an open without memory is ENOMEM");
-	ok_eq(unload(), 0, "and does not hold the module");
+	      "open without memory is ENOMEM");
+	ok_eq(unload(), 0, "open without memory does not prevent unloading");
 }
 
-/* ---- Unloading amid forks ---- */
+/* ---- Unloading during forks ---- */
 
-#define STORM_SECONDS	60	/* after which no other round begins */
+#define MAX_SECONDS	60	/* after which no other round begins */
 
-/* Four at it: children that fork, wait, and end without, as fast as they can. */
-static pid_t storm(void)
+/* Four processes fork as fast as they can; half of the children leave an orphan. */
+static pid_t start_fork_load(void)
 {
-	pid_t pid = fork();
+	pid_t pid = fork_child();
 	int i;
 
-	if (pid < 0)
-		err(1, "fork");
 	if (pid)
 		return pid;
 	setpgid(0, 0);
@@ -826,7 +726,7 @@ static pid_t storm(void)
 	for (;;) {
 		pid = fork();
 		if (!pid) {
-			/* Every other one leaves an orphan. */
+			/* Children with odd pids leave an orphan. */
 			if (getpid() % 2 && !fork())
 				usleep(1000);
 			_exit(0);
@@ -835,94 +735,97 @@ static pid_t storm(void)
 	}
 }
 
-static void end_storm(pid_t pid)
+static void end_fork_load(pid_t pid)
 {
-	/* Some are born while the others are killed. */
+	/* Processes may be forked while others are killed. */
 	while (!kill(-pid, SIGKILL))
 		while (waitpid(-pid, NULL, WNOHANG) > 0)
 			;
 }
 
-/* Follows one after the other, for ever, loaded or not. */
-static pid_t follower(pid_t whom)
+/* Follow and unregister a process in a loop, whether the module is loaded or not. */
+static pid_t start_follower(pid_t target)
 {
-	pid_t pid = fork();
+	pid_t pid = fork_child();
 
 	if (pid)
 		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (;;) {
-		int ret = command('F', whom);
+		int ret = command('F', target);
 
-		if (ret && ret != -EEXIST && !file_is_on_its_way(ret))
+		if (ret && ret != -EEXIST && !is_transient(ret))
 			errx(1, "F: %s", strerror(-ret));
-		command('U', whom);
+		command('U', target);
 	}
 }
 
-static void test_storm(void)
+static void test_unload_during_forks(void)
 {
-	time_t end_time = time(NULL) + STORM_SECONDS;
-	pid_t pid = storm(), other;
+	time_t end_time = time(NULL) + MAX_SECONDS;
+	pid_t pid = start_fork_load(), follower;
 	bool good = true;
 	int round;
 
 	setpgid(pid, pid);
 	for (round = 0; good && round < 50 && time(NULL) < end_time; round++) {
-		must_load("interval_ms=5");
+		load_or_die("interval_ms=5");
 		good &= command('F', pid) == 0;
 		usleep(rand() % 20000);
-		good &= header().processes > 0;
+		good &= read_header().processes > 0;
 		good &= unload() == 0;
 	}
 	diag("%d rounds", round);
-	ok(good, "loads and unloads amid a storm of followed forks");
+	ok(good, "the module loads and unloads while followed processes fork");
 
-	other = follower(pid);
-	end_time = time(NULL) + STORM_SECONDS;
+	follower = start_follower(pid);
+	end_time = time(NULL) + MAX_SECONDS;
 	for (round = 0; good && round < 50 && time(NULL) < end_time; round++) {
-		must_load("interval_ms=5");
+		load_or_die("interval_ms=5");
 		usleep(rand() % 10000);
 		good &= unload() == 0;
 	}
-	good &= end(other);
+	good &= kill_and_reap(follower);
 	diag("%d rounds", round);
-	ok(good, "and while another follows and lets go");
+	ok(good,
+	   "the module loads and unloads while a forking tree is followed and unregistered");
 
-	must_load("");
-	good = command('F', pid) == 0 && header().processes > 0;
-	end_storm(pid);
-	while (header().processes)
+	load_or_die("");
+	good = command('F', pid) == 0 && read_header().processes > 0;
+	end_fork_load(pid);
+	while (read_header().processes)
 		sleep_ms(10);
-	must_unload();
-	ok(good && nothing_left(), "nothing is left of that");
+	unload_or_die();
+	ok(good && nothing_left(),
+	   "nothing is left of the module after all followed processes were killed");
 }
 
 int main(int argc, char **argv)
 {
-	char *path;
+	char *path, *fail_path;
 
 	if (argc > 1)
-		mp3_ko = argv[1];
-	path = strdup(mp3_ko);
-	if (!path || asprintf(&fail_ko, "%s/fail.ko", dirname(path)) < 0)
+		module_path = argv[1];
+	path = strdup(module_path);
+	if (!path || asprintf(&fail_path, "%s/fail.ko", dirname(path)) < 0)
 		err(1, "fail.ko");
+	fail_module_path = fail_path;
 
-	/* Loaded it was, and loaded it must be left. */
-	must_unload();
-	ok(nothing_left(), "an unload leaves nothing");
+	/* The runner has loaded the module, and expects it to be loaded at the end. */
+	unload_or_die();
+	ok(nothing_left(), "unloading leaves nothing");
 	test_bad_parameters();
 	test_intervals();
 	test_major();
 	test_busy();
-	test_hundred();
+	test_hundred_processes();
 	test_references();
 	test_steps();
 	test_no_memory();
 	test_rounds();
 	test_interval_writer();
-	test_storm();
-	must_load("");
+	test_unload_during_forks();
+	load_or_die("");
 
 	return done();
 }
