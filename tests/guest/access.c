@@ -131,8 +131,8 @@ static pid_t start_target(const struct credentials *cred, int dumpable)
 /* ---- Commands ---- */
 
 /*
- * Give a command as another, by the open status file @fd, or by a new one if that
- * is -1. Returns 0 or -errno.
+ * Write a command with other credentials, to the open status file @fd or, if that
+ * is -1, to one that the writer opens. Returns 0 or -errno.
  */
 static int command_as(const struct credentials *cred, int fd, char letter,
 		      pid_t pid)
@@ -148,7 +148,7 @@ static int command_as(const struct credentials *cred, int fd, char letter,
 				 command_by_fd(fd, letter, pid)));
 	}
 	if (waitpid(self, &status, 0) != self || !WIFEXITED(status))
-		errx(1, "the child that gives %c failed", letter);
+		errx(1, "the child that writes %c failed", letter);
 	return -WEXITSTATUS(status);
 }
 
@@ -238,15 +238,15 @@ static void test_users(void)
 
 	ok(is_allowed(&user, pid), "a user can profile its own process");
 	ok(is_refused(&stranger, pid),
-	   "a stranger can neither profile a user's process nor learn if it is registered");
+	   "a stranger cannot profile a user's process, nor learn whether it is registered");
 	ok(is_refused(&other_group, pid),
-	   "a process of the same user in another group cannot profile the user's process");
+	   "a process with the target's user id but another group id cannot profile it");
 	ok(is_allowed(&real, pid),
-	   "real ids that equal the target's suffice, whatever the effective ones");
+	   "real ids that equal the target's suffice to profile it, whatever the effective ones");
 	ok(is_refused(&effective_uid, pid),
-	   "an effective user id that equals the target's does not suffice");
+	   "an effective user id that equals the target's does not suffice to profile it");
 	ok(is_refused(&effective_gid, pid),
-	   "an effective group id that equals the target's does not suffice");
+	   "an effective group id that equals the target's does not suffice to profile it");
 	ok(is_allowed(&root, pid), "root can profile a user's process");
 	kill_and_reap(pid);
 }
@@ -334,7 +334,7 @@ static int program_main(bool dumpable)
 		pause();
 }
 
-/* Run a copy of this program as another. @want is its effective user id then. */
+/* Run PROGRAM with other credentials. @want is its effective user id then. */
 static pid_t run_program(const struct credentials *cred, uid_t want,
 			 const char *how)
 {
@@ -398,12 +398,12 @@ static void test_capabilities(void)
 		cred.effective = 0;
 		cred.permitted = caps[i].cap;
 		ok(is_refused(&cred, pids[0]),
-		   "%s that is permitted but not effective does not suffice",
+		   "%s that is permitted but not effective does not suffice to profile a process",
 		   caps[i].name);
 	}
 	cred.effective = ALL_CAPS & ~(caps[0].cap | caps[1].cap);
 	ok(is_refused(&cred, pids[0]),
-	   "all capabilities but CAP_PERFMON and CAP_SYS_PTRACE do not suffice");
+	   "all capabilities but CAP_PERFMON and CAP_SYS_PTRACE do not suffice to profile a process");
 	for (j = 0; j < ARRAY_SIZE(pids); j++)
 		kill_and_reap(pids[j]);
 }
@@ -517,7 +517,7 @@ static void test_threads(void)
 
 /* ---- Passed descriptors ---- */
 
-/* Have another open the status file, and take over its descriptor. */
+/* Have a child open the status file with other credentials; get its descriptor. */
 static int open_status_as(const struct credentials *cred)
 {
 	int ready[2], pidfd, fd;
@@ -554,17 +554,17 @@ static void test_descriptors(void)
 
 	ok(is_refused_by_fd(&root, stranger_fd, user_pid) &&
 	   is_refused_by_fd(&capable, stranger_fd, user_pid),
-	   "a writer's capabilities do not count if a stranger opened the file");
+	   "a writer's capabilities do not count if a stranger opened the status file");
 	ok(is_refused_by_fd(&root, stranger_fd, root_pid),
-	   "root cannot profile its own process if a stranger opened the file");
+	   "root cannot profile its own process by a status file that a stranger opened");
 	ok(is_refused_by_fd(&stranger, root_fd, user_pid) &&
 	   is_refused_by_fd(&stranger, capable_fd, user_pid),
-	   "an opener's capabilities do not count if a stranger writes");
+	   "an opener's capabilities do not count if a stranger writes to the status file");
 	ok(!command_as(&root, capable_fd, 'R', user_pid) &&
 	   !command_as(&capable, root_fd, 'U', user_pid) &&
 	   !command_as(&user, root_fd, 'R', user_pid) &&
 	   !command_as(&user, capable_fd, 'U', user_pid),
-	   "a writer with permission can use a file that another opened with permission");
+	   "a writer with permission can use a status file that another opened with permission");
 	close(stranger_fd);
 	close(root_fd);
 	close(capable_fd);
@@ -641,7 +641,7 @@ static void test_user_namespace(void)
 		[NS_INSIDE_UNDUMPABLE] = { 0,
 			"root of a user namespace can profile an undumpable process inside" },
 		[NS_FROM_OUTSIDE] = { -EPERM,
-			"root of a user namespace cannot profile a process whose memory is from outside" },
+			"root of a user namespace cannot profile a process that has its memory from outside" },
 	};
 	pid_t user_pid = start_target(&user, DUMPABLE);
 	pid_t own = start_target(&stranger, DUMPABLE);

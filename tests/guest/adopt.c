@@ -3,8 +3,8 @@
  * F of a tree in which processes fork and exit all the time: each process that is
  * alive when F returns is registered, and each that is forked later is counted
  * from its first instruction. A load of forking processes is followed, stopped,
- * and compared with the list and with wait4(2). Probes hold a fork and an exit at
- * the points where F could miss a process.
+ * and compared with the list and with wait4(2). Delays in a fork and in
+ * an exit cover the points where F could miss a process.
  *
  * Usage: adopt [SEED], which repeats the loads of that seed.
  */
@@ -500,7 +500,7 @@ static void test_exiting_parent(void)
 	static const char name[] =
 		"F registers the child of a process that is about to exit";
 	pid_t pids[4];
-	bool taken;
+	bool registered;
 	int i;
 
 	pids[0] = start_actors();
@@ -513,10 +513,10 @@ static void test_exiting_parent(void)
 		actor_request(1, 'x', 0);
 		wait_state(pids[1], 'D');
 		command_or_die('F', pids[0]);
-		taken = listed(pids[2]) == 1 && listed(pids[3]) == 1;
+		registered = listed(pids[2]) == 1 && listed(pids[3]) == 1;
 		actor_request(0, 'w', pids[1]);
 		wait_tick();
-		ok(taken & LISTS(pids[0], pids[2], pids[3]), "%s", name);
+		ok(registered & LISTS(pids[0], pids[2], pids[3]), "%s", name);
 		fail_unload();
 	}
 	end_actors(pids, 4);
@@ -527,7 +527,7 @@ static void test_exiting_parent(void)
 static void test_fork_race(const char *symbol, const char *name)
 {
 	struct expected_counts counts;
-	bool taken;
+	bool registered;
 	pid_t pids[4];
 	int i;
 
@@ -544,10 +544,10 @@ static void test_fork_race(const char *symbol, const char *name)
 	command_or_die('F', pids[0]);
 	pids[2] = actor_answer(1);
 	fail_unload();
-	taken = LISTS(pids[0], pids[1], pids[2]);
+	registered = LISTS(pids[0], pids[1], pids[2]);
 	pids[3] = actor_request(2, 'f', 3);
 	actor_request(3, 'm', 50);
-	taken &= lists(pids, 4);
+	registered &= lists(pids, 4);
 	for (i = 3; i >= 0; i--)
 		actor_request(i, 'x', 0);
 	while (wait_and_log(-1, 0))
@@ -556,8 +556,8 @@ static void test_fork_race(const char *symbol, const char *name)
 	wait_idle(&ring);
 	expected_finish(&counts);
 	for (i = 2; i < 4; i++)
-		taken &= process_matches(expected_find(&counts, pids[i]));
-	ok(taken, "%s", name);
+		registered &= process_matches(expected_find(&counts, pids[i]));
+	ok(registered, "%s", name);
 	expected_free(&counts);
 }
 
@@ -566,7 +566,7 @@ static void test_fork_race(const char *symbol, const char *name)
 /* Follow processes that exit at random, with children that do the same. */
 static void test_exit_race(unsigned int seed)
 {
-	unsigned int i, j, taken = 0, gone = 0, wrong = 0;
+	unsigned int i, j, nr_followed = 0, nr_exited = 0, wrong = 0;
 	struct expected_counts counts;
 	struct usage none = { 0 };
 	pid_t pid, parent;
@@ -591,8 +591,8 @@ static void test_exit_race(unsigned int seed)
 		}
 		usleep(rand_r(&seed) % 6000);
 		ret = command('F', pid);
-		taken += !ret;
-		gone += ret == -ESRCH;
+		nr_followed += !ret;
+		nr_exited += ret == -ESRCH;
 		wrong += ret && ret != -ESRCH;
 		while (wait_and_log(-1, i % 10 ? WNOHANG : 0))
 			;
@@ -601,8 +601,8 @@ static void test_exit_race(unsigned int seed)
 		;
 	wait_idle(&ring);
 	expected_finish(&counts);
-	diag("%u were followed, %u had exited before", taken, gone);
-	ok(!wrong && taken && check_counts(&counts, false) &&
+	diag("%u were followed, %u had exited before", nr_followed, nr_exited);
+	ok(!wrong && nr_followed && check_counts(&counts, false) &&
 	   counts.recorded.min_flt == counts.sampled.min_flt,
 	   "F of a process that exits registers it or is ESRCH, and no process stays");
 	expected_free(&counts);
@@ -613,8 +613,8 @@ static bool is_stopped(void)
 	return phase() == STOPPED;
 }
 
-/* Give one command after another for processes of the load. */
-static void give_commands(unsigned int seed, char letter, pid_t root)
+/* Write one command after another for processes of the load. */
+static void write_commands(unsigned int seed, char letter, pid_t root)
 {
 	while (!is_stopped()) {
 		unsigned int nr = __atomic_load_n(&usage_log->nr, __ATOMIC_ACQUIRE);
@@ -631,7 +631,7 @@ static void give_commands(unsigned int seed, char letter, pid_t root)
 	_exit(0);
 }
 
-/* Two processes give F, two give U and one gives R, for the same processes. */
+/* Two processes write F, two write U and one writes R, for the same load. */
 static void test_command_race(unsigned int seed)
 {
 	static const struct load_kind kind = { .subreapers = true };
@@ -647,7 +647,7 @@ static void test_command_race(unsigned int seed)
 	for (i = 0; i < 5; i++) {
 		pids[i] = fork_child();
 		if (!pids[i])
-			give_commands(seed + i, letters[i], root);
+			write_commands(seed + i, letters[i], root);
 	}
 	for (i = 0; i < 50; i++) {
 		char *text = status_text(), *line, *other;

@@ -2,7 +2,7 @@
 /*
  * Failing allocations: for each action that a user can request of the module, its
  * first allocation fails, then its second, and so on until none is left. An action
- * that fails returns an errno and leaves nothing behind; then it succeeds.
+ * that fails returns an errno and leaves nothing; then it succeeds.
  *
  * The kernel makes them fail by /proc/thread-self/fail-nth, if it is built with
  * fault injection. It treats copies from and to user space as allocations.
@@ -63,19 +63,19 @@ static int fail_none(void)
 	return atoi(text);
 }
 
-static int give_command(char letter)
+static int write_command(char letter)
 {
 	return -command_by_fd(status_fd, letter, pid);
 }
 
 static int do_register(void)
 {
-	return give_command('R');
+	return write_command('R');
 }
 
 static int do_follow(void)
 {
-	return give_command('F');
+	return write_command('F');
 }
 
 static void undo_register(void)
@@ -89,7 +89,7 @@ static void undo_register(void)
 
 static int do_unregister(void)
 {
-	return give_command('U');
+	return write_command('U');
 }
 
 static void undo_unregister(void)
@@ -273,7 +273,7 @@ int main(void)
 		err(1, "mmap or pipe");
 	for (i = 0; i < ARRAY_SIZE(actions); i++)
 		ok(fail_each(&actions[i], 0) > 0,
-		   "%s leaves nothing behind whichever allocation fails",
+		   "%s fails cleanly whichever of its allocations fails",
 		   actions[i].name);
 	command_or_die('R', pid);
 	ok(fail_each(&(struct action){ "U", do_unregister, undo_unregister, true },

@@ -416,8 +416,8 @@ static void random_process(unsigned int seed, int depth)
 			break;
 		case 4:
 			/*
-			 * The C library does not know of this clone: with other
-			 * threads the child could find a lock held.
+			 * This clone bypasses the C library: with other threads
+			 * the child could find one of its locks held.
 			 */
 			if (nr_threads || !claim_process(depth))
 				break;
@@ -669,7 +669,7 @@ static pid_t fork_setuid(int actor)
 	return pid;
 }
 
-/* Actor 5 is the user that gives the commands. */
+/* Actor 5 is the user that writes the commands. */
 static void test_user(void)
 {
 	pid_t actor[10];

@@ -390,8 +390,8 @@ static bool is_released(void)
 	return pid > 0 && kill_and_reap(pid);
 }
 
-/* Give each command that is refused, once; @pid is registered afterwards. */
-static bool give_refused_commands(pid_t pid)
+/* Write each command that is refused, once; @pid is registered afterwards. */
+static bool write_refused_commands(pid_t pid)
 {
 	char line[40];
 	int status;
@@ -432,7 +432,7 @@ static void test_references(void)
 	pid = start_namespaced();
 	if (pid < 0)
 		err(1, "clone3");
-	good = give_refused_commands(pid);
+	good = write_refused_commands(pid);
 	kill(pid, SIGKILL);
 	waitid(P_PID, pid, &info, WEXITED | WNOWAIT);
 	good &= command('R', pid) == -ESRCH && command('U', pid) == -ESRCH &&

@@ -115,7 +115,7 @@ static inline void usage_add(struct usage *to, struct usage usage, int sign)
 }
 
 /*
- * Give a command for this process, and return what the process had used when it
+ * Write a command for this process, and return what the process had used when it
  * took effect. There is no command X: the first round only brings in every page
  * that the second needs, so that nothing faults in between.
  */
@@ -150,7 +150,7 @@ static inline struct usage command_own_usage(char letter)
  * @group:  process group
  * @flt:    min_flt, cmin_flt, maj_flt, cmaj_flt
  * @utime:  user time, clock ticks of sysconf(_SC_CLK_TCK)
- * @stime:  system time, likewise
+ * @stime:  system time, in the same unit
  */
 struct stat_line {
 	char state;

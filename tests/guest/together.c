@@ -50,10 +50,10 @@ static void fork_forever(void)
 }
 
 /*
- * Give commands for this process and, in turn, for the first two, which are started
+ * Write commands for this process and, in turn, for the first two, which are started
  * before it. Commands may fail: a process can be registered already, or not yet.
  */
-static void give_commands(void)
+static void write_commands(void)
 {
 	unsigned int i;
 
@@ -90,7 +90,7 @@ static void change_interval(void)
 int main(void)
 {
 	static void (*const actions[NR_ACTIONS])(void) = {
-		fault_in_threads, fork_forever, give_commands, poll_forever, change_interval,
+		fault_in_threads, fork_forever, write_commands, poll_forever, change_interval,
 	};
 	uint64_t i, min_flt = 0;
 	struct totals sum;

@@ -267,7 +267,7 @@ static inline void __attribute__((noreturn)) log_and_exit(void)
 	__builtin_unreachable();
 }
 
-/* Give a command for this process, and log its usage at that moment. */
+/* Write a command for this process, and log its usage at that moment. */
 static inline void command_self(char letter)
 {
 	struct usage usage = command_own_usage(letter);
@@ -634,7 +634,7 @@ static inline int actor_handle(char letter, int number)
 		       prctl(PR_SET_DUMPABLE, 1);
 	case 'l':	/* count the lines of pid @number in the status file */
 		return listed(number);
-	case 'F':	/* give a command for pid @number */
+	case 'F':	/* write a command for pid @number */
 	case 'R':
 	case 'U':
 		return command(letter, number);
