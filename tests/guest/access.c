@@ -622,27 +622,26 @@ static void user_namespace(pid_t user_pid, pid_t own, pid_t own_undumpable)
 
 static void test_user_namespace(void)
 {
+	/* What root of a user namespace can do or not. */
 	static const struct {
 		int want;
 		const char *name;
 	} expected[NS_RESULTS] = {
-		[NS_INIT] = { -EPERM,
-			"root of a user namespace cannot profile process 1" },
+		[NS_INIT] = { -EPERM, "cannot profile process 1" },
 		[NS_USER] = { -EPERM,
-			"root of a user namespace cannot profile another user's process outside" },
-		[NS_OWN] = { 0,
-			"root of a user namespace can profile its own user's process outside" },
+			"cannot profile another user's process outside" },
+		[NS_OWN] = { 0, "can profile its own user's process outside" },
 		[NS_OWN_UNDUMPABLE] = { -EPERM,
-			"root of a user namespace cannot profile its user's undumpable process outside" },
-		[NS_INSIDE] = { 0,
-			"root of a user namespace can profile any user's process inside" },
+			"cannot profile its own user's undumpable process outside" },
+		[NS_INSIDE] = { 0, "can profile any user's process inside" },
 		[NS_POWERLESS] = { -EPERM,
-			"root of a user namespace without capabilities cannot profile another user's process inside" },
+			"without capabilities cannot profile another user's process inside" },
 		[NS_INSIDE_UNDUMPABLE] = { 0,
-			"root of a user namespace can profile an undumpable process inside" },
+			"can profile an undumpable process inside" },
 		[NS_FROM_OUTSIDE] = { -EPERM,
-			"root of a user namespace cannot profile a process that has its memory from outside" },
+			"cannot profile a process that has its memory from outside" },
 	};
+	char name[120];
 	pid_t user_pid = start_target(&user, DUMPABLE);
 	pid_t own = start_target(&stranger, DUMPABLE);
 	pid_t own_undumpable = start_target(&stranger, !DUMPABLE);
@@ -671,8 +670,11 @@ static void test_user_namespace(void)
 		err(1, "write");
 	if (waitpid(pid, &status, 0) != pid || status)
 		errx(1, "root of a user namespace: status %d", status);
-	for (i = 0; i < NS_RESULTS; i++)
-		ok_eq(results[i], expected[i].want, expected[i].name);
+	for (i = 0; i < NS_RESULTS; i++) {
+		snprintf(name, sizeof(name), "root of a user namespace %s",
+			 expected[i].name);
+		ok_eq(results[i], expected[i].want, name);
+	}
 	unlink(PROGRAM);
 	kill_and_reap(user_pid);
 	kill_and_reap(own);

@@ -265,7 +265,7 @@ static void test_long_interval(const char *ms, unsigned int samples)
 		}
 		command_or_die('U', self);
 		qsort(observed, samples, sizeof(*observed), compare_late);
-		diag("late by %.0f, %.0f, %.0f clock ticks (least, median, most), less %ld of slack",
+		diag("late by %.0f, %.0f, %.0f clock ticks, least to most, less %ld of slack",
 		     observed[0].late, observed[samples / 2].late,
 		     observed[samples - 1].late, grid.slack);
 		good = grid.slack <= 3 && observed[samples / 2].late <= 8;

@@ -107,11 +107,11 @@ static inline struct usage own_usage(void)
 }
 
 /* Add to, or with a @sign of -1 subtract from, what a process has used. */
-static inline void usage_add(struct usage *to, struct usage usage, int sign)
+static inline void usage_add(struct usage *to, struct usage what, int sign)
 {
-	to->min_flt += sign * usage.min_flt;
-	to->maj_flt += sign * usage.maj_flt;
-	to->cpu_us += sign * usage.cpu_us;
+	to->min_flt += sign * what.min_flt;
+	to->maj_flt += sign * what.maj_flt;
+	to->cpu_us += sign * what.cpu_us;
 }
 
 /*
