@@ -270,7 +270,8 @@ static bool is_descendant(pid_t pid, pid_t root)
 
 /*
  * Check that each descendant of @root is listed once, and that no process outside
- * of the load is. Orphans that escaped before F may or may not be listed.
+ * of the load is. Orphans that escaped before F may or may not be listed. Notes in
+ * @is_listed which of the waiting processes are.
  */
 static bool check_list(pid_t root, bool *is_listed)
 {

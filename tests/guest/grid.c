@@ -168,16 +168,16 @@ static bool has_burst(uint64_t from, uint64_t to, double step)
 }
 
 /**
- * struct least - the least late of some samples
+ * struct least_late - the least late of some samples
  * @late:     lateness in clock ticks
  * @observed: the sample that was observed least late, by CLOCK_MONOTONIC
  */
-struct least {
+struct least_late {
 	double late;
 	struct observation observed;
 };
 
-static void keep_least(struct least *least, const struct observation *observed)
+static void keep_least(struct least_late *least, const struct observation *observed)
 {
 	double interval = ring.header->interval_ns;
 	double apart = (double)observed->ns - (double)least->observed.ns;
@@ -197,7 +197,7 @@ static void test_rate(unsigned int seconds, const char *when)
 {
 	struct grid grid = start_grid();
 	struct observation observed = { .number = grid.head - 1 };
-	struct least first = { .late = 1e9 }, last = { .late = 1e9 };
+	struct least_late first = { .late = 1e9 }, last = { .late = 1e9 };
 	unsigned int ticks = seconds * ring.header->hz, window = ticks / 5;
 	double least_late = 1e9, rate;
 	unsigned long age;

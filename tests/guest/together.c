@@ -90,7 +90,8 @@ static void change_interval(void)
 int main(void)
 {
 	static void (*const actions[NR_ACTIONS])(void) = {
-		fault_in_threads, fork_forever, write_commands, poll_forever, change_interval,
+		fault_in_threads, fork_forever, write_commands, poll_forever,
+		change_interval,
 	};
 	uint64_t i, min_flt = 0;
 	struct totals sum;
