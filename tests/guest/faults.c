@@ -265,7 +265,8 @@ int main(void)
 	if (status_fd < 0)
 		err(1, MP3_STATUS_PATH);
 	if (!enable_failures()) {
-		skip("each allocation may fail", "no fail-nth in this kernel");
+		skip("an action fails cleanly whichever of its allocations fails",
+		     "no fail-nth in this kernel");
 		return done();
 	}
 	data = map_data();
