@@ -625,7 +625,7 @@ static void test_steps(void)
 	}
 	/* A file that is open when the load fails would lose its module. */
 	ok(none_opened,
-	   "the device cannot be opened before the load can no longer fail");
+	   "the device cannot be opened while the load can still fail");
 	unlink("/dev/mp3-early");
 }
 
