@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What can be mapped of the device, and what a mapping can be made into: only
- * what lies inside one region, never executable, never larger, never in a core
- * dump, the header never writable; and pages that last as long as their users.
+ * Mappings of the devices: mmap accepts only what lies inside one region, and
+ * no mapping can become executable, larger, part of a core dump or, for the
+ * header and the records, writable. The pages stay valid as long as anything
+ * uses them. The ring is filled with a pattern, so that a wrong page shows.
  *
  * Usage: mapping [MODULE]
  *
- * MODULE (/mp3/mp3.ko) is loaded anew when it has been shown that it can be
- * unloaded.
+ * MODULE (/mp3/mp3.ko) is unloaded and loaded again several times.
  *
  * vm: -m 2560
  */
@@ -25,10 +25,11 @@
 #define RX		(PROT_READ | PROT_EXEC)
 #define DATA		(MP3_DATA_PAGES * PAGE)
 
-static int device, read_only;
-static struct ring mp3;
+static int device;		/* the device under test, opened O_RDWR */
+static int read_only;		/* /dev/mp3, opened O_RDONLY */
+static struct ring ring;
 
-static void *map(int fd, size_t size, int prot, int flags, off_t offset)
+static void *mmap_or_die(int fd, size_t size, int prot, int flags, off_t offset)
 {
 	void *address = mmap(NULL, size, prot, flags, fd, offset);
 
@@ -39,10 +40,15 @@ static void *map(int fd, size_t size, int prot, int flags, off_t offset)
 
 static void *map_data(void)
 {
-	return map(device, DATA, RW, MAP_SHARED, 0);
+	return mmap_or_die(device, DATA, RW, MAP_SHARED, 0);
 }
 
-/* One result, of a call that should fail so; 0 for one that should not. */
+static void *map_header(void)
+{
+	return mmap_or_die(device, PAGE, PROT_READ, MAP_SHARED, MP3_OFF_HEADER);
+}
+
+/* Checks that a call failed with errno @want, or that it succeeded for 0. */
 static void ok_errno(bool failed, int want, const char *name)
 {
 	int got = failed ? errno : 0;
@@ -51,7 +57,7 @@ static void ok_errno(bool failed, int want, const char *name)
 		diag("got \"%s\", want \"%s\"", strerror(got), strerror(want));
 }
 
-/* Each page has bytes of its own, so that a page in another's place shows. */
+/* Pages differ, so that a page in the wrong place shows. */
 static unsigned char pattern(size_t at)
 {
 	return at * 13 + at / PAGE * 31 + 1;
@@ -59,17 +65,17 @@ static unsigned char pattern(size_t at)
 
 static void fill_pattern(void)
 {
-	volatile unsigned char *bytes = (volatile unsigned char *)mp3.samples;
+	volatile unsigned char *bytes = (volatile unsigned char *)ring.samples;
 	size_t i;
 
 	for (i = 0; i < (size_t)DATA; i++)
 		bytes[i] = pattern(i);
 }
 
-/* Whether @map shows the ring's bytes from @from on. */
-static bool has_pattern(const volatile void *map, size_t size, size_t from)
+/* Returns whether @mapping shows the pattern from byte @from of the ring. */
+static bool has_pattern(const volatile void *mapping, size_t size, size_t from)
 {
-	const volatile unsigned char *bytes = map;
+	const volatile unsigned char *bytes = mapping;
 	size_t i;
 
 	for (i = 0; i < size; i++) {
@@ -82,7 +88,7 @@ static bool has_pattern(const volatile void *map, size_t size, size_t from)
 	return true;
 }
 
-/* The kernel says EFAULT of memory that is not there. */
+/* write(2) fails with EFAULT where nothing is mapped. */
 static bool is_mapped(const void *address)
 {
 	int fds[2];
@@ -97,19 +103,20 @@ static bool is_mapped(const void *address)
 	return mapped;
 }
 
-/* The last process to be unregistered leaves a sample. */
+/* Publishes one sample: unregistering the last process does so at once. */
 static void publish(void)
 {
 	if (command('R', getpid()) || command('U', getpid()))
-		errx(1, "no sample can be made");
+		errx(1, "cannot register and unregister this process");
 }
 
 /* ---- Lengths and offsets ---- */
 
 /*
- * A mapping lies in one region, or is refused: a page of the device that is no
- * page of the ring can then never be touched. The large numbers are right in
- * their lower 32 bits, and would pass where a page number is cut to that.
+ * A mapping that does not lie inside one region is refused, so that no fault is
+ * ever for a page that the ring does not have. The large offsets and lengths
+ * are valid in their lower 32 bits: a truncated page number would let them
+ * pass.
  */
 static void test_regions(void)
 {
@@ -119,35 +126,52 @@ static void test_regions(void)
 		size_t size, offset;
 		int want;
 	} cases[] = {
-		{ "mmap: one page", PAGE, 0, 0 },
-		{ "mmap: one byte", 1, 0, 0 },
-		{ "mmap: all data pages", DATA, 0, 0 },
-		{ "mmap: some in the middle", 40 * PAGE, 17 * PAGE, 0 },
-		{ "mmap: the last one", PAGE, DATA - PAGE, 0 },
-		{ "mmap: the header", PAGE, header, 0 },
-		{ "mmap: no byte", 0, 0, EINVAL },
-		{ "mmap: one page too many", DATA + PAGE, 0, EINVAL },
-		{ "mmap: one byte too many", DATA + 1, 0, EINVAL },
-		{ "mmap: two from the last on", 2 * PAGE, DATA - PAGE, EINVAL },
-		{ "mmap: all of them, one page further", DATA, PAGE, EINVAL },
-		{ "mmap: behind the data", PAGE, DATA, EINVAL },
-		{ "mmap: between data and header", PAGE, header / 2, EINVAL },
-		{ "mmap: from data to header", header + PAGE, 0, EINVAL },
-		{ "mmap: before the header", PAGE, header - PAGE, EINVAL },
-		{ "mmap: up to the header", 2 * PAGE, header - PAGE, EINVAL },
-		{ "mmap: behind the header", PAGE, header + PAGE, EINVAL },
-		{ "mmap: two from the header on", 2 * PAGE, header, EINVAL },
-		{ "mmap: the data + 4 GiB", PAGE, 1UL << 32, EINVAL },
-		{ "mmap: the header + 4 GiB", PAGE, header + (1UL << 32),
+		{ "mmap accepts one data page", PAGE, 0, 0 },
+		{ "mmap accepts one byte of data", 1, 0, 0 },
+		{ "mmap accepts all data pages", DATA, 0, 0 },
+		{ "mmap accepts 40 pages in the middle of the data", 40 * PAGE,
+		  17 * PAGE, 0 },
+		{ "mmap accepts the last data page", PAGE, DATA - PAGE, 0 },
+		{ "mmap accepts the header page", PAGE, header, 0 },
+		{ "mmap of length 0 is EINVAL", 0, 0, EINVAL },
+		{ "mmap of the data and one page more is EINVAL",
+		  DATA + PAGE, 0, EINVAL },
+		{ "mmap of the data and one byte more is EINVAL", DATA + 1, 0,
 		  EINVAL },
-		{ "mmap: the data + 4 Gi pages", PAGE, PAGE << 32, EINVAL },
-		{ "mmap: the header + 4 Gi pages", PAGE, header + (PAGE << 32),
+		{ "mmap of two pages from the last data page is EINVAL",
+		  2 * PAGE, DATA - PAGE, EINVAL },
+		{ "mmap of the data's length from its second page is EINVAL",
+		  DATA, PAGE, EINVAL },
+		{ "mmap of the page after the data is EINVAL", PAGE, DATA,
 		  EINVAL },
-		{ "mmap: 4 GiB of data", 1UL << 32, 0, EINVAL },
-		{ "mmap: 4 Gi pages of data, and one", PAGE + (PAGE << 32), 0,
+		{ "mmap of a page between data and header is EINVAL", PAGE,
+		  header / 2, EINVAL },
+		{ "mmap of everything from the data to the header is EINVAL",
+		  header + PAGE, 0, EINVAL },
+		{ "mmap of the page before the header is EINVAL", PAGE,
+		  header - PAGE, EINVAL },
+		{ "mmap of the header and the page before it is EINVAL",
+		  2 * PAGE, header - PAGE, EINVAL },
+		{ "mmap of the page after the header is EINVAL", PAGE,
+		  header + PAGE, EINVAL },
+		{ "mmap of the header and the page after it is EINVAL",
+		  2 * PAGE, header, EINVAL },
+		{ "mmap 4 GiB past the data's offset is EINVAL", PAGE,
+		  1UL << 32, EINVAL },
+		{ "mmap 4 GiB past the header's offset is EINVAL", PAGE,
+		  header + (1UL << 32), EINVAL },
+		{ "mmap 4 Gi pages past the data's offset is EINVAL", PAGE,
+		  PAGE << 32, EINVAL },
+		{ "mmap 4 Gi pages past the header's offset is EINVAL", PAGE,
+		  header + (PAGE << 32), EINVAL },
+		{ "mmap of 4 GiB from the data's offset is EINVAL", 1UL << 32,
+		  0, EINVAL },
+		{ "mmap of 4 Gi pages and one from the data's offset is EINVAL",
+		  PAGE + (PAGE << 32), 0, EINVAL },
+		{ "mmap at a negative offset is EINVAL", PAGE, -2 * PAGE,
 		  EINVAL },
-		{ "mmap: a negative offset", PAGE, -2 * PAGE, EINVAL },
-		{ "mmap: the most negative offset", PAGE, 1UL << 63, EINVAL },
+		{ "mmap at the most negative offset is EINVAL", PAGE,
+		  1UL << 63, EINVAL },
 	};
 	size_t i;
 
@@ -163,72 +187,92 @@ static void test_regions(void)
 
 /* ---- Protections ---- */
 
-/*
- * Refused when it is mapped, and when it is asked for later: a mapping keeps
- * for life what it may become. A private one would write to copies, and still
- * is refused for the header: who asks for it takes it for something else.
- */
-static void test_protections(void)
-{
-	const struct {
-		const char *name;
-		int fd, prot, flags;
-		off_t offset;
-		int want;
-	} maps[] = {
-		{ "mmap: data, executable", device,
-		  RX, MAP_SHARED, 0, EPERM },
-		{ "mmap: data, executable, private", device,
-		  RX, MAP_PRIVATE, 0, EPERM },
-		{ "mmap: header, executable", device,
-		  RX, MAP_SHARED, MP3_OFF_HEADER, EPERM },
-		{ "mmap: header, writable", device,
-		  RW, MAP_SHARED, MP3_OFF_HEADER, EPERM },
-		{ "mmap: header, writable, private", device,
-		  RW, MAP_PRIVATE, MP3_OFF_HEADER, EPERM },
-		{ "mmap: data, writable, of a file that is not", read_only,
-		  RW, MAP_SHARED, 0, EACCES },
-		{ "mmap: data, of a file that is read-only", read_only,
-		  PROT_READ, MAP_SHARED, 0, 0 },
-	}, changes[] = {
-		{ "mprotect: data to executable", device,
-		  RX, MAP_SHARED, 0, EACCES },
-		{ "mprotect: data to executable, private", device,
-		  RX, MAP_PRIVATE, 0, EACCES },
-		{ "mprotect: header to executable", device,
-		  RX, MAP_SHARED, MP3_OFF_HEADER, EACCES },
-		{ "mprotect: header to writable", device,
-		  RW, MAP_SHARED, MP3_OFF_HEADER, EACCES },
-		{ "mprotect: header to writable, private", device,
-		  RW, MAP_PRIVATE, MP3_OFF_HEADER, EACCES },
-		{ "mprotect: data to writable, of a file that is not",
-		  read_only, RW, MAP_SHARED, 0, EACCES },
-		{ "mprotect: data to writable", device, RW, MAP_SHARED, 0, 0 },
-	};
-	size_t i;
-	void *got;
+/* A protection that a mapping gets from mmap or, later, from mprotect. */
+struct protection {
+	const char *name;
+	int fd, prot, flags;
+	off_t offset;
+	int want;
+};
 
-	for (i = 0; i < ARRAY_SIZE(maps); i++) {
-		got = mmap(NULL, PAGE, maps[i].prot, maps[i].flags, maps[i].fd,
-			   maps[i].offset);
-		ok_errno(got == MAP_FAILED, maps[i].want, maps[i].name);
+static void check_mmap(const struct protection *cases, size_t nr)
+{
+	void *got;
+	size_t i;
+
+	for (i = 0; i < nr; i++) {
+		got = mmap(NULL, PAGE, cases[i].prot, cases[i].flags,
+			   cases[i].fd, cases[i].offset);
+		ok_errno(got == MAP_FAILED, cases[i].want, cases[i].name);
 		if (got != MAP_FAILED)
 			munmap(got, PAGE);
 	}
-	for (i = 0; i < ARRAY_SIZE(changes); i++) {
-		got = map(changes[i].fd, PAGE, PROT_READ, changes[i].flags,
-			  changes[i].offset);
-		ok_errno(mprotect(got, PAGE, changes[i].prot), changes[i].want,
-			 changes[i].name);
+}
+
+/* The mapping is read-only at first. */
+static void check_mprotect(const struct protection *cases, size_t nr)
+{
+	void *got;
+	size_t i;
+
+	for (i = 0; i < nr; i++) {
+		got = mmap_or_die(cases[i].fd, PAGE, PROT_READ, cases[i].flags,
+				  cases[i].offset);
+		ok_errno(mprotect(got, PAGE, cases[i].prot), cases[i].want,
+			 cases[i].name);
 		munmap(got, PAGE);
 	}
 }
 
 /*
- * What the kernel says of the mapping that starts at @map: its flags, two
- * letters each, behind a space; to be freed.
+ * The driver clears VM_MAYEXEC and VM_MAYWRITE when a mapping is made, so that
+ * mprotect cannot grant later what mmap refuses. A private writable mapping
+ * would only write to copies; for the header it is refused all the same, since
+ * a caller that wants one is mistaken about what it maps.
  */
-static char *vm_flags(const void *map)
+static void test_protections(void)
+{
+	const struct protection maps[] = {
+		{ "mmap of the data with PROT_EXEC is EPERM",
+		  device, RX, MAP_SHARED, 0, EPERM },
+		{ "private mmap of the data with PROT_EXEC is EPERM",
+		  device, RX, MAP_PRIVATE, 0, EPERM },
+		{ "mmap of the header with PROT_EXEC is EPERM",
+		  device, RX, MAP_SHARED, MP3_OFF_HEADER, EPERM },
+		{ "mmap of the header with PROT_WRITE is EPERM",
+		  device, RW, MAP_SHARED, MP3_OFF_HEADER, EPERM },
+		{ "private mmap of the header with PROT_WRITE is EPERM",
+		  device, RW, MAP_PRIVATE, MP3_OFF_HEADER, EPERM },
+		{ "mmap of a read-only descriptor with PROT_WRITE is EACCES",
+		  read_only, RW, MAP_SHARED, 0, EACCES },
+		{ "mmap of a read-only descriptor with PROT_READ succeeds",
+		  read_only, PROT_READ, MAP_SHARED, 0, 0 },
+	}, changes[] = {
+		{ "mprotect of the data to PROT_EXEC is EACCES",
+		  device, RX, MAP_SHARED, 0, EACCES },
+		{ "mprotect of a private data mapping to PROT_EXEC is EACCES",
+		  device, RX, MAP_PRIVATE, 0, EACCES },
+		{ "mprotect of the header to PROT_EXEC is EACCES",
+		  device, RX, MAP_SHARED, MP3_OFF_HEADER, EACCES },
+		{ "mprotect of the header to PROT_WRITE is EACCES",
+		  device, RW, MAP_SHARED, MP3_OFF_HEADER, EACCES },
+		{ "mprotect of a private header mapping to PROT_WRITE is EACCES",
+		  device, RW, MAP_PRIVATE, MP3_OFF_HEADER, EACCES },
+		{ "mprotect to PROT_WRITE is EACCES for a read-only descriptor",
+		  read_only, RW, MAP_SHARED, 0, EACCES },
+		{ "mprotect of the data to PROT_WRITE succeeds",
+		  device, RW, MAP_SHARED, 0, 0 },
+	};
+
+	check_mmap(maps, ARRAY_SIZE(maps));
+	check_mprotect(changes, ARRAY_SIZE(changes));
+}
+
+/*
+ * Returns the VmFlags in smaps of the mapping that starts at @mapping: two
+ * letters each, with a blank before each. The caller frees them.
+ */
+static char *vm_flags(const void *mapping)
 {
 	FILE *file = fopen("/proc/self/smaps", "re");
 	char *line = NULL, *flags = NULL;
@@ -240,21 +284,21 @@ static char *vm_flags(const void *map)
 		err(1, "smaps");
 	while (!flags && getline(&line, &size, file) > 0) {
 		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
-			found = start == (unsigned long)map;
+			found = start == (unsigned long)mapping;
 		else if (found && !strncmp(line, "VmFlags:", 8))
 			flags = strdup(line + 8);
 	}
 	free(line);
 	fclose(file);
 	if (!flags)
-		errx(1, "smaps: no flags of %p", map);
+		errx(1, "smaps: no flags of %p", mapping);
 
 	return flags;
 }
 
-static bool has_flag(const void *map, const char *flag)
+static bool has_flag(const void *mapping, const char *flag)
 {
-	char *flags = vm_flags(map);
+	char *flags = vm_flags(mapping);
 	bool found = strstr(flags, flag);
 
 	free(flags);
@@ -262,38 +306,37 @@ static bool has_flag(const void *map, const char *flag)
 }
 
 /*
- * Core dumps and old programs' memory are what no call can be seen refused for:
- * the kernel's own flags of a mapping tell.
+ * No failing call shows that a mapping is left out of core dumps, cannot grow,
+ * or is not executable under READ_IMPLIES_EXEC: its flags in smaps do.
  */
 static void test_flags(void)
 {
 	void *data = map_data();
-	void *header = map(device, PAGE, PROT_READ, MAP_SHARED, MP3_OFF_HEADER);
+	void *header = map_header();
 	int old = personality(0xffffffff);
 	void *implied;
 
 	ok(has_flag(data, " dd") && has_flag(header, " dd"),
-	   "neither data nor header is in a core dump");
-	/* Nor can it be had back, as for ordinary memory. */
+	   "neither data nor header is included in core dumps");
 	ok_errno(madvise(data, DATA, MADV_DODUMP), EINVAL,
-		 "madvise: data into a core dump");
+		 "madvise(MADV_DODUMP) on the data is EINVAL");
 	ok(has_flag(data, " de") && has_flag(header, " de"),
-	   "neither data nor header can grow");
+	   "neither data nor header can be expanded");
 	ok(!has_flag(data, " ex") && !has_flag(header, " ex") &&
 	   !has_flag(data, " me") && !has_flag(header, " me"),
-	   "neither data nor header is or can be made executable");
+	   "neither data nor header is or can become executable");
 	ok(!has_flag(header, " wr") && !has_flag(header, " mw"),
-	   "the header is not and cannot be made writable");
+	   "the header neither is nor can become writable");
 
-	/* To old programs all that is readable is executable. */
+	/* With this personality, PROT_READ implies PROT_EXEC. */
 	personality(old | READ_IMPLIES_EXEC);
 	implied = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, device, 0);
 	mprotect(data, DATA, PROT_READ);
 	personality(old);
 	ok(implied == MAP_FAILED || !has_flag(implied, " ex"),
-	   "mmap: not executable where reading implies it");
+	   "mmap under READ_IMPLIES_EXEC gives no executable mapping");
 	ok(!has_flag(data, " ex"),
-	   "mprotect: not executable where reading implies it");
+	   "mprotect under READ_IMPLIES_EXEC makes no mapping executable");
 
 	if (implied != MAP_FAILED)
 		munmap(implied, PAGE);
@@ -301,51 +344,53 @@ static void test_flags(void)
 	munmap(data, DATA);
 }
 
-/* ---- What becomes of a mapping ---- */
+/* ---- Changes to a mapping ---- */
 
 /*
- * A mapping that grew would have pages behind the region's last one, and a
- * second one made by mremap would never have been seen by the device.
+ * A mapping that grew would reach past the region's last page, and a second one
+ * made by mremap would bypass the driver's mmap.
  */
 static void test_mremap(void)
 {
 	size_t half = DATA / 2;
-	char *data = map(device, half, RW, MAP_SHARED, 0), *place, *moved;
+	char *data = mmap_or_die(device, half, RW, MAP_SHARED, 0);
+	char *target, *moved;
 
 	fill_pattern();
-	/* There is room, so that the kernel has only our word to refuse by. */
-	place = map(-1, DATA, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, 0);
-	munmap(place, DATA);
-	moved = mremap(data, half, half, MREMAP_MAYMOVE | MREMAP_FIXED, place);
-	ok(moved == place && has_pattern(moved, half, 0),
-	   "mremap: moves, and the bytes are the same");
-	if (moved != place)
-		errx(1, "mremap: does not move");
+	/* Nothing follows the target: only the driver's flags stop growth. */
+	target = mmap_or_die(-1, DATA, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
+			     0);
+	munmap(target, DATA);
+	moved = mremap(data, half, half, MREMAP_MAYMOVE | MREMAP_FIXED, target);
+	ok(moved == target && has_pattern(moved, half, 0),
+	   "mremap moves a mapping, which shows the same bytes");
+	if (moved != target)
+		errx(1, "mremap: the mapping was not moved");
 	ok(mremap(moved, 0, half, MREMAP_MAYMOVE) == MAP_FAILED,
-	   "mremap: makes no second mapping");
+	   "mremap with an old size of 0 makes no second mapping");
 	ok(mremap(moved, half, half + PAGE, 0) == MAP_FAILED,
-	   "mremap: does not grow in place");
+	   "mremap does not grow a mapping in place");
 	ok(mremap(moved, half, DATA + PAGE, MREMAP_MAYMOVE) == MAP_FAILED,
-	   "mremap: does not grow elsewhere");
+	   "mremap does not grow a mapping by moving it");
 
-	/* Each part knows which pages it has, before and after they are met. */
+	/* Drop the pages, so that each part has to fault in its own ones. */
 	madvise(moved, half, MADV_DONTNEED);
-	place += half;
+	target += half;
 	ok(mremap(moved + 10 * PAGE, 5 * PAGE, 5 * PAGE,
-		  MREMAP_MAYMOVE | MREMAP_FIXED, place) == place &&
-	   has_pattern(place, 5 * PAGE, 10 * PAGE) &&
+		  MREMAP_MAYMOVE | MREMAP_FIXED, target) == target &&
+	   has_pattern(target, 5 * PAGE, 10 * PAGE) &&
 	   has_pattern(moved, 10 * PAGE, 0) && !is_mapped(moved + 10 * PAGE) &&
 	   has_pattern(moved + 15 * PAGE, half - 15 * PAGE, 15 * PAGE),
-	   "mremap: moves a part, and the bytes are the same");
-	ok(mremap(place, 5 * PAGE, 2 * PAGE, 0) == place &&
-	   has_pattern(place, 2 * PAGE, 10 * PAGE) &&
-	   !is_mapped(place + 2 * PAGE),
-	   "mremap: shrinks");
-	munmap(place, 2 * PAGE);
+	   "mremap moves part of a mapping, and all parts show the same bytes");
+	ok(mremap(target, 5 * PAGE, 2 * PAGE, 0) == target &&
+	   has_pattern(target, 2 * PAGE, 10 * PAGE) &&
+	   !is_mapped(target + 2 * PAGE),
+	   "mremap shrinks a mapping");
+	munmap(target, 2 * PAGE);
 	munmap(moved, half);
 }
 
-/* The kernel makes a new mapping of it, and so asks the module again. */
+/* The kernel emulates remap_file_pages by a new mmap of the device. */
 static void test_remap_file_pages(void)
 {
 	const struct {
@@ -353,28 +398,29 @@ static void test_remap_file_pages(void)
 		unsigned long page;
 		int want;
 	} cases[] = {
-		{ "remap_file_pages: another data page", 5, 0 },
-		{ "remap_file_pages: behind the data", MP3_DATA_PAGES, EINVAL },
-		{ "remap_file_pages: the header, writable",
+		{ "remap_file_pages to another data page succeeds", 5, 0 },
+		{ "remap_file_pages past the data is EINVAL", MP3_DATA_PAGES,
+		  EINVAL },
+		{ "remap_file_pages to a writable header is EPERM",
 		  MP3_OFF_HEADER / PAGE, EPERM },
 	};
 	size_t i;
 
 	fill_pattern();
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		void *one = map(device, PAGE, RW, MAP_SHARED, 0);
+		void *one = mmap_or_die(device, PAGE, RW, MAP_SHARED, 0);
 
 		ok_errno(syscall(SYS_remap_file_pages, one, PAGE, 0,
 				 cases[i].page, 0), cases[i].want,
 			 cases[i].name);
 		if (!cases[i].want)
 			ok(has_pattern(one, PAGE, cases[i].page * PAGE),
-			   "it is shown at once");
+			   "remap_file_pages shows the other page at once");
 		munmap(one, PAGE);
 	}
 }
 
-/* What is left of a mapping still finds its own pages, and no others. */
+/* What is left after munmap still shows its own pages, and no others. */
 static void test_munmap(void)
 {
 	char *data = map_data();
@@ -385,28 +431,26 @@ static void test_munmap(void)
 	ok(has_pattern(data, 40 * PAGE, 0) && !is_mapped(data + 40 * PAGE) &&
 	   !is_mapped(data + 60 * PAGE - 1) &&
 	   has_pattern(data + 60 * PAGE, DATA - 60 * PAGE, 60 * PAGE),
-	   "munmap in the middle: the rest is as it was");
+	   "munmap in the middle leaves the rest of the mapping as it was");
 	munmap(data, DATA);
 
-	/* Twice as much room as is mapped, and nothing else in it. */
-	data = map(-1, 4 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, 0);
+	/* Map two pages where the two after them are free. */
+	data = mmap_or_die(-1, 4 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
+			   0);
 	munmap(data, 4 * PAGE);
 	if (mmap(data, 2 * PAGE, RW, MAP_SHARED | MAP_FIXED, device, 0) != data)
 		err(1, "mmap");
 	ok(has_pattern(data + 2 * PAGE - 1, 1, 2 * PAGE - 1),
-	   "the last byte of a short mapping is there");
+	   "the last byte of a two-page mapping is readable");
 	if (!fork())
 		_exit(*(volatile char *)(data + 2 * PAGE));
 	wait(&status);
 	ok(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV,
-	   "the first one behind it is not");
+	   "the first byte after a two-page mapping faults with SIGSEGV");
 	munmap(data, 2 * PAGE);
 }
 
-/*
- * The kernel drops pages of a mapping, or does not copy it, when it is told to:
- * they come back by a fault, and have to be the same ones.
- */
+/* Pages that madvise drops, or keeps from a child, fault in again unchanged. */
 static void test_madvise(void)
 {
 	char *data = map_data();
@@ -415,29 +459,30 @@ static void test_madvise(void)
 
 	fill_pattern();
 	ok(!madvise(data, DATA, MADV_DONTNEED) && has_pattern(data, DATA, 0),
-	   "madvise: what is not needed comes back the same");
+	   "data pages show the same bytes after madvise(MADV_DONTNEED)");
 	ok(!mlock(data, DATA) && has_pattern(data, DATA, 0) &&
-	   !munlock(data, DATA), "mlock: the bytes are the same");
+	   !munlock(data, DATA), "data pages show the same bytes under mlock");
 
 	madvise(data, DATA, MADV_DONTFORK);
 	if (!fork())
 		_exit(is_mapped(data));
 	wait(&status);
-	ok(!status, "madvise: not in a child");
-	/* Later kernels grant that to no mapping that must not be expanded. */
+	ok(!status, "a child does not inherit a mapping with MADV_DONTFORK");
+	/* Later kernels refuse this for a mapping with VM_DONTEXPAND. */
 	granted = !madvise(data, DATA, MADV_DOFORK);
 	if (!fork())
 		_exit(granted ? !has_pattern(data, DATA, 0) : is_mapped(data));
 	wait(&status);
-	ok(!status, "madvise: in a child again, where the kernel grants it");
+	ok(!status,
+	   "a child inherits a mapping again only if MADV_DOFORK is granted");
 	munmap(data, DATA);
 }
 
-/* What the child has of the mapping is the ring, not a copy as of the fork. */
+/* A child inherits the ring itself, not a copy as of the fork. */
 static void test_fork(void)
 {
-	uint64_t head = ring_head(&mp3);
-	volatile struct mp3_sample *next = &mp3.samples[head % MP3_SAMPLES];
+	uint64_t head = ring_head(&ring);
+	volatile struct mp3_sample *next = &ring.samples[head % MP3_SAMPLES];
 	int status, pair[2];
 	char byte = 0;
 
@@ -445,15 +490,15 @@ static void test_fork(void)
 		err(1, "socketpair");
 	fill_pattern();
 	if (!fork()) {
-		bool same = has_pattern(mp3.samples, DATA, 0) &&
+		bool same = has_pattern(ring.samples, DATA, 0) &&
 			write(pair[1], &byte, 1) == 1 &&
 			read(pair[1], &byte, 1) == 1 &&
-			ring_head(&mp3) > head && !next->maj_flt;
-		/* And what it writes there is the parent's, too. */
+			ring_head(&ring) > head && !next->maj_flt;
+		/* The parent has to see this store. */
 		next->jiffies = 0;
 		_exit(!same);
 	}
-	/* An end of the pair closed by a child that fails ends the wait. */
+	/* If the child fails, its end closes, and read returns 0. */
 	close(pair[1]);
 	if (read(pair[0], &byte, 1) == 1) {
 		publish();
@@ -462,16 +507,17 @@ static void test_fork(void)
 	}
 	wait(&status);
 
-	ok(!status, "fork: the child sees the same bytes, and new samples");
-	ok_eq(next->jiffies, 0, "fork: the parent sees what the child writes");
+	ok(!status, "a child sees the ring's bytes and new samples");
+	ok_eq(next->jiffies, 0,
+	      "a parent sees what its child writes to the ring");
 	close(pair[0]);
 }
 
-/* ---- Who else reads and writes the pages ---- */
+/* ---- The pages in other system calls ---- */
 
 /*
- * The pages are ordinary memory to the rest of the kernel, too, so that a
- * reader may hand them to any system call.
+ * The ring's pages are ordinary memory: a reader may pass them to any system
+ * call.
  */
 static void test_sharing(void)
 {
@@ -484,28 +530,28 @@ static void test_sharing(void)
 		err(1, "memfd_create");
 	fill_pattern();
 	ok(has_pattern(one, DATA, 0) && has_pattern(other, DATA, 0),
-	   "two mappings are the same pages");
+	   "two shared mappings show the same pages");
 
-	private = map(device, DATA, RW, MAP_PRIVATE, 0);
+	private = mmap_or_die(device, DATA, RW, MAP_PRIVATE, 0);
 	written = has_pattern(private, DATA, 0);
 	memset(private, 0, DATA / 2);
 	ok(written && has_pattern(one, DATA, 0) && !private[0] &&
 	   has_pattern(private + DATA / 2, DATA / 2, DATA / 2),
-	   "a private mapping is read, and what is written to it stays there");
+	   "writes to a private mapping do not reach the ring");
 	munmap(private, DATA);
 
 	ok(write(file, one, DATA) == DATA &&
 	   pread(file, copy.iov_base, DATA, 0) == DATA &&
 	   has_pattern(copy.iov_base, DATA, 0),
-	   "write(2) from a mapping takes its bytes");
+	   "write(2) accepts a mapping as its buffer");
 	memset(copy.iov_base, 0, DATA);
 	ok(process_vm_readv(getpid(), &copy, 1, &data, 1, 0) == DATA &&
 	   has_pattern(copy.iov_base, DATA, 0),
-	   "process_vm_readv takes its bytes");
+	   "process_vm_readv reads a mapping");
 	memset(copy.iov_base, 0, DATA);
 	ok(process_vm_writev(getpid(), &copy, 1, &data, 1, 0) == DATA &&
 	   !memcmp(other, copy.iov_base, DATA),
-	   "process_vm_writev changes them for all");
+	   "process_vm_writev changes the bytes in every mapping");
 
 	close(file);
 	free(copy.iov_base);
@@ -514,10 +560,10 @@ static void test_sharing(void)
 }
 
 /*
- * A page that was mapped and is not any more is still the ring's: memory that
- * is allocated right then must be other memory.
+ * Unmapping a page must not free it: memory allocated right afterwards, far
+ * more than the ring has, must not overwrite the ring's pages.
  */
-static void test_pages_stay(void)
+static void test_pages_kept(void)
 {
 	size_t size = 64 * DATA;
 	char *data, *memory;
@@ -526,15 +572,15 @@ static void test_pages_stay(void)
 	data = map_data();
 	has_pattern(data, DATA, 0);
 	munmap(data, DATA);
-	munmap((void *)mp3.samples, mp3.data_size);
+	munmap((void *)ring.samples, ring.data_size);
 
-	/* Small pages, as the ring's are. */
-	memory = map(-1, size, RW, MAP_PRIVATE | MAP_ANONYMOUS, 0);
+	/* Pages of the same size as the ring's. */
+	memory = mmap_or_die(-1, size, RW, MAP_PRIVATE | MAP_ANONYMOUS, 0);
 	madvise(memory, size, MADV_NOHUGEPAGE);
 	memset(memory, 0xee, size);
-	mp3.samples = map_data();
-	ok(has_pattern(mp3.samples, DATA, 0),
-	   "pages that are not mapped any more are still the ring's");
+	ring.samples = map_data();
+	ok(has_pattern(ring.samples, DATA, 0),
+	   "the ring keeps its pages after they have been unmapped");
 	munmap(memory, size);
 }
 
@@ -544,8 +590,9 @@ static int unload(void)
 }
 
 /*
- * A mapping keeps the module, whose code its next fault runs; a page that the
- * kernel has pinned keeps only itself, and needs no code.
+ * A mapping pins the module, whose fault handler it needs. A page that the
+ * kernel has pinned elsewhere keeps only itself, and needs no code of the
+ * module.
  */
 static void test_lifetimes(const char *module)
 {
@@ -557,7 +604,7 @@ static void test_lifetimes(const char *module)
 		err(1, "%s", module);
 	fill_pattern();
 	data = map_data();
-	header = map(device, PAGE, PROT_READ, MAP_SHARED, MP3_OFF_HEADER);
+	header = map_header();
 	pinned[0] = (struct iovec){ data + 3 * PAGE, PAGE };
 	pinned[1] = (struct iovec){ data + (MP3_DATA_PAGES - 1) * PAGE, PAGE };
 	if (vmsplice(fds[1], pinned, 2, 0) != 2 * PAGE)
@@ -567,23 +614,23 @@ static void test_lifetimes(const char *module)
 	munmap(data, DATA);
 	ok(read(fds[0], bytes, PAGE) == PAGE &&
 	   has_pattern(bytes, PAGE, 3 * PAGE),
-	   "a page in a pipe outlives its mapping");
+	   "a page spliced into a pipe outlives its mapping");
 
-	/* One mapping, of one PAGE, is all that is left. */
-	data = map(device, PAGE, PROT_READ, MAP_SHARED, PAGE);
-	munmap((void *)mp3.samples, mp3.data_size);
-	munmap((void *)mp3.header, PAGE);
-	close(mp3.fd);
+	/* Leave a single mapping, of one page. */
+	data = mmap_or_die(device, PAGE, PROT_READ, MAP_SHARED, PAGE);
+	munmap((void *)ring.samples, ring.data_size);
+	munmap((void *)ring.header, PAGE);
+	close(ring.fd);
 	close(read_only);
 	close(device);
-	ok(has_pattern(data, PAGE, PAGE), "a mapping outlives its file");
-	ok_errno(unload(), EWOULDBLOCK, "a mapping holds the module");
+	ok(has_pattern(data, PAGE, PAGE), "a mapping outlives its descriptor");
+	ok_errno(unload(), EWOULDBLOCK, "a mapping pins the module");
 	munmap(data, PAGE);
-	ok_errno(unload(), 0, "without it the module can be unloaded");
+	ok_errno(unload(), 0, "the module can be unloaded without a mapping");
 
 	ok(read(fds[0], bytes, PAGE) == PAGE &&
 	   has_pattern(bytes, PAGE, (MP3_DATA_PAGES - 1) * PAGE),
-	   "a page in a pipe outlives the module");
+	   "a page spliced into a pipe outlives the module");
 	if (syscall(SYS_finit_module, fd, "", 0))
 		err(1, "load %s", module);
 	close(fd);
@@ -592,7 +639,7 @@ static void test_lifetimes(const char *module)
 	free(bytes);
 }
 
-/* ---- The ring of records: read-only, and of any size ---- */
+/* ---- The ring of records: read-only, and of variable size ---- */
 
 static void reload_records(const char *module, const char *params)
 {
@@ -606,12 +653,12 @@ static void reload_records(const char *module, const char *params)
 		err(1, "%s", MP3_PROCS_PATH);
 }
 
-/* What a page shows: the header, or data that nobody has written yet. */
+/* Returns whether a mapped page is the header. */
 static bool is_header(const void *page)
 {
 	return *(const volatile uint32_t *)page == MP3_MAGIC;
 }
-
+/* Returns whether a mapped page is data that were never written. */
 static bool is_unused(const void *page)
 {
 	const volatile long *words = page;
@@ -623,7 +670,7 @@ static bool is_unused(const void *page)
 	return true;
 }
 
-/* A mapping of the records: 0 or an errno. */
+/* Maps records and unmaps them again. Returns 0 or the errno of mmap. */
 static int try_map(size_t size, size_t offset)
 {
 	void *got = mmap(NULL, size, PROT_READ, MAP_SHARED, device, offset);
@@ -634,11 +681,14 @@ static int try_map(size_t size, size_t offset)
 	return 0;
 }
 
-/* All that may be mapped, and nothing beyond, of so many pages. */
-static bool has_regions(size_t pages)
+/*
+ * Returns whether mmap accepts exactly what lies inside a region, for data of
+ * @pages pages. Data that reach past MP3_OFF_HEADER may be mapped there, too.
+ */
+static bool regions_are_exact(size_t pages)
 {
 	const size_t size = pages * PAGE, header = MP3_OFF_HEADER;
-	const bool beyond = size > header;
+	const bool overlaps = size > header;
 	const struct {
 		size_t size, offset;
 		int want;
@@ -650,11 +700,11 @@ static bool has_regions(size_t pages)
 		{ size, PAGE, EINVAL }, { PAGE, size + (PAGE << 32), EINVAL },
 		{ PAGE, PAGE << 32, EINVAL }, { 1UL << 44, 0, EINVAL },
 		{ PAGE, header - PAGE, size >= header ? 0 : EINVAL },
-		{ 2 * PAGE, header - PAGE, beyond ? 0 : EINVAL },
+		{ 2 * PAGE, header - PAGE, overlaps ? 0 : EINVAL },
 		{ 2 * PAGE, header, size > header + PAGE ? 0 : EINVAL },
 		{ PAGE, header + PAGE, size > header + PAGE ? 0 : EINVAL },
 	};
-	bool all = true;
+	bool exact = true;
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -662,12 +712,12 @@ static bool has_regions(size_t pages)
 
 		if (got == cases[i].want)
 			continue;
-		diag("%zu pages, %zx at %zx: \"%s\", want \"%s\"", pages,
-		     cases[i].size, cases[i].offset, strerror(got),
+		diag("%zu pages: %#zx bytes at %#zx: got \"%s\", want \"%s\"",
+		     pages, cases[i].size, cases[i].offset, strerror(got),
 		     strerror(cases[i].want));
-		all = false;
+		exact = false;
 	}
-	return all;
+	return exact;
 }
 
 static void test_record_sizes(const char *module)
@@ -685,119 +735,114 @@ static void test_record_sizes(const char *module)
 	struct mp3_header *header;
 	size_t i, pages;
 	char *data;
-	bool shown;
+	bool right;
 
 	for (i = 0; i < ARRAY_SIZE(loads); i++) {
 		reload_records(module, loads[i].params);
 		pages = (loads[i].records * size + PAGE - 1) / PAGE;
-		header = map(device, PAGE, PROT_READ, MAP_SHARED,
-			     MP3_OFF_HEADER);
-		data = map(device, pages * PAGE, PROT_READ, MAP_SHARED, 0);
-		shown = is_header(header) &&
+		header = map_header();
+		data = mmap_or_die(device, pages * PAGE, PROT_READ, MAP_SHARED,
+				   0);
+		right = is_header(header) &&
 			header->capacity == loads[i].records &&
 			header->entry_size == size && is_unused(data) &&
 			is_unused(data + (pages - 1) * PAGE);
 		munmap(header, PAGE);
 		munmap(data, pages * PAGE);
-		ok(shown && has_regions(pages),
-		   "%u records: all can be mapped, and nothing beyond",
+		ok(right && regions_are_exact(pages),
+		   "a ring of %u records can be mapped whole, and no further",
 		   loads[i].records);
 		close(device);
 	}
 }
 
-/* The page that is the header's, where it is one of the data, too. */
-static void test_records_beyond(const char *module)
+/* Data that reach past MP3_OFF_HEADER: one page mapped there is the header. */
+static void test_records_past_header(const char *module)
 {
 	const size_t records = 5000000, header = MP3_OFF_HEADER;
 	const size_t size = records * sizeof(struct mp3_record);
 	char *data, *pair, *one;
 
 	reload_records(module, "records=5000000");
-	data = map(device, size, PROT_READ, MAP_SHARED, 0);
+	data = mmap_or_die(device, size, PROT_READ, MAP_SHARED, 0);
 	ok(is_unused(data + header) && is_unused(data + header + PAGE),
-	   "where the data go on beyond the header's offset they are data");
-	pair = map(device, 2 * PAGE, PROT_READ, MAP_SHARED, header);
-	one = map(device, PAGE, PROT_READ, MAP_SHARED, header);
+	   "records past the header's offset show up in a mapping of all data");
+	pair = mmap_or_die(device, 2 * PAGE, PROT_READ, MAP_SHARED, header);
+	one = mmap_or_die(device, PAGE, PROT_READ, MAP_SHARED, header);
 	ok(is_unused(pair) && is_unused(pair + PAGE) && is_header(one),
-	   "one page there is the header, and two are data");
+	   "at the header's offset one page is the header, two pages are data");
 
-	/* What is left of a mapping is of one page, and still of the data. */
+	/* A mapping that shrinks to this one page still shows data. */
 	munmap(pair + PAGE, PAGE);
 	madvise(pair, PAGE, MADV_DONTNEED);
-	ok(is_unused(pair), "also if one page of them is left");
+	ok(is_unused(pair),
+	   "two data pages at the header's offset stay data when cut to one");
 	munmap(data, header);
 	munmap(data + header + PAGE, size - header - PAGE);
 	madvise(data + header, PAGE, MADV_DONTNEED);
-	ok(is_unused(data + header), "or of all");
+	ok(is_unused(data + header),
+	   "all data stay data when cut to the page at the header's offset");
 	mprotect(one, PAGE, PROT_NONE);
 	mprotect(one, PAGE, PROT_READ);
 	madvise(one, PAGE, MADV_DONTNEED);
-	ok(is_header(one), "the header stays what it is");
+	ok(is_header(one), "the header page stays the header after mprotect");
 	munmap(one, PAGE);
 	munmap(pair, PAGE);
 	munmap(data + header, PAGE);
 	close(device);
 }
 
+static void check_record_protections(void)
+{
+	const struct protection maps[] = {
+		{ "mmap of the records with PROT_WRITE is EPERM",
+		  device, RW, MAP_SHARED, 0, EPERM },
+		{ "private mmap of the records with PROT_WRITE is EPERM",
+		  device, RW, MAP_PRIVATE, 0, EPERM },
+		{ "mmap of the records with PROT_EXEC is EPERM",
+		  device, RX, MAP_SHARED, 0, EPERM },
+		{ "mmap of the records' header with PROT_WRITE is EPERM",
+		  device, RW, MAP_SHARED, MP3_OFF_HEADER, EPERM },
+		{ "mmap of the records' header with PROT_EXEC is EPERM",
+		  device, RX, MAP_SHARED, MP3_OFF_HEADER, EPERM },
+	}, changes[] = {
+		{ "mprotect of the records to PROT_WRITE is EACCES",
+		  device, RW, MAP_SHARED, 0, EACCES },
+		{ "mprotect of a private record mapping to PROT_WRITE is EACCES",
+		  device, RW, MAP_PRIVATE, 0, EACCES },
+		{ "mprotect of the records to PROT_EXEC is EACCES",
+		  device, RX, MAP_SHARED, 0, EACCES },
+		{ "mprotect of the records' header to PROT_WRITE is EACCES",
+		  device, RW, MAP_SHARED, MP3_OFF_HEADER, EACCES },
+	};
+
+	check_mmap(maps, ARRAY_SIZE(maps));
+	check_mprotect(changes, ARRAY_SIZE(changes));
+}
+
 static void test_record_protections(const char *module)
 {
-	const struct {
-		const char *name;
-		int prot, flags;
-		off_t offset;
-		int want;
-	} maps[] = {
-		{ "mmap: records, writable", RW, MAP_SHARED, 0, EPERM },
-		{ "mmap: records, writable, private", RW, MAP_PRIVATE, 0,
-		  EPERM },
-		{ "mmap: records, executable", RX, MAP_SHARED, 0, EPERM },
-		{ "mmap: their header, writable", RW, MAP_SHARED,
-		  MP3_OFF_HEADER, EPERM },
-		{ "mmap: their header, executable", RX, MAP_SHARED,
-		  MP3_OFF_HEADER, EPERM },
-	}, changes[] = {
-		{ "mprotect: records to writable", RW, MAP_SHARED, 0, EACCES },
-		{ "mprotect: records to writable, private", RW, MAP_PRIVATE, 0,
-		  EACCES },
-		{ "mprotect: records to executable", RX, MAP_SHARED, 0, EACCES },
-		{ "mprotect: their header to writable", RW, MAP_SHARED,
-		  MP3_OFF_HEADER, EACCES },
-	};
 	struct iovec from = { &(uint64_t){ 1 }, sizeof(uint64_t) };
 	int memory = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
 	struct iovec to;
-	size_t i;
 	char *got;
 
 	reload_records(module, "");
-	for (i = 0; i < ARRAY_SIZE(maps); i++) {
-		got = mmap(NULL, PAGE, maps[i].prot, maps[i].flags, device,
-			   maps[i].offset);
-		ok_errno(got == MAP_FAILED, maps[i].want, maps[i].name);
-		if (got != MAP_FAILED)
-			munmap(got, PAGE);
-	}
-	for (i = 0; i < ARRAY_SIZE(changes); i++) {
-		got = map(device, PAGE, PROT_READ, changes[i].flags,
-			  changes[i].offset);
-		ok_errno(mprotect(got, PAGE, changes[i].prot), changes[i].want,
-			 changes[i].name);
-		munmap(got, PAGE);
-	}
+	check_record_protections();
 
-	got = map(device, 1024 * PAGE, PROT_READ, MAP_SHARED, 0);
+	got = mmap_or_die(device, 1024 * PAGE, PROT_READ, MAP_SHARED, 0);
 	ok(has_flag(got, " dd") && has_flag(got, " de") &&
 	   !has_flag(got, " mw") && !has_flag(got, " me"),
-	   "records: never dumped, grown, written or executed");
+	   "records cannot be dumped, expanded, made writable or executable");
 	to = (struct iovec){ got + 8, sizeof(uint64_t) };
 	ok(process_vm_writev(getpid(), &from, 1, &to, 1, 0) < 0 &&
 	   pwrite(memory, from.iov_base, 8, (uintptr_t)got + 8) < 0 &&
-	   is_unused(got), "records: no other way to write them is open");
+	   is_unused(got),
+	   "neither process_vm_writev nor /proc/self/mem writes the records");
 	ok(mremap(got, 1024 * PAGE, 1025 * PAGE, MREMAP_MAYMOVE) == MAP_FAILED,
-	   "records: mremap does not grow them");
+	   "mremap does not grow a mapping of records");
 	close(device);
-	ok_errno(unload(), EWOULDBLOCK, "a mapping of records holds the module");
+	ok_errno(unload(), EWOULDBLOCK, "a mapping of records pins the module");
 	munmap(got, 1024 * PAGE);
 	close(memory);
 	reload_records(module, "");
@@ -808,7 +853,7 @@ int main(int argc, char **argv)
 {
 	const char *module = argc > 1 ? argv[1] : "/mp3/mp3.ko";
 
-	mp3 = ring_open();
+	ring = ring_open();
 	device = open(MP3_DEVICE_PATH, O_RDWR | O_CLOEXEC);
 	read_only = open(MP3_DEVICE_PATH, O_RDONLY | O_CLOEXEC);
 	if (device < 0 || read_only < 0)
@@ -823,10 +868,10 @@ int main(int argc, char **argv)
 	test_madvise();
 	test_fork();
 	test_sharing();
-	test_pages_stay();
+	test_pages_kept();
 	test_lifetimes(module);
 	test_record_sizes(module);
-	test_records_beyond(module);
+	test_records_past_header(module);
 	test_record_protections(module);
 
 	return done();
