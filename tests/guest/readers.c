@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Readers who go by the header: what they keep while the writer overwrites the
- * ring under them, and what poll(2) tells them.
+ * Readers of the sample ring that use the header: which entries they keep while
+ * the writer overwrites the ring under them, and what poll(2), select(2) and
+ * epoll(7) report to them.
  */
 #include <poll.h>
 #include <pthread.h>
@@ -10,19 +11,13 @@
 #include <sys/epoll.h>
 #include <sys/select.h>
 
-#include "test.h"
+#include "publish.h"
 
-#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
-#define PAGE		((long)getpagesize())
-#define MAX_FAULTS	7
-#define MAX_ENTRIES	(128 * 1024)	/* of one run of this test */
-#define OLDEST(head)	((head) + 2 - MP3_SAMPLES)	/* that is kept */
+#define MAX_ENTRIES	(128 * 1024)	/* in one run of this test */
+#define OLDEST(head)	((head) + 2 - MP3_SAMPLES)	/* entry to be kept */
 #define NR_THREADS	4
 
-/*
- * A reader in a process of its own; all of it is shared with the test. Entry i
- * is kept in place i % MAX_ENTRIES.
- */
+/* A reader in a child, in shared memory. Entry i has index i % MAX_ENTRIES. */
 struct reader {
 	uint64_t first, next, lost, nr_kept;
 	struct mp3_sample kept[MAX_ENTRIES];
@@ -31,52 +26,34 @@ struct reader {
 };
 
 static struct shared {
-	struct mp3_sample published[MAX_ENTRIES]; /* as found at rest */
+	struct mp3_sample published[MAX_ENTRIES]; /* read at rest */
 	bool publishing;
 	struct reader readers[4];
 	struct {
-		unsigned int begun, over;	/* rounds */
-		uint64_t head;		/* seen when nothing was registered */
+		unsigned int started, finished;	/* rounds */
+		uint64_t head;		/* read when processes was 0 */
 	} watch;
 } *shared;
 
-static char *scratch;
-static struct ring mp3;
-static int status_fd;
-
-/* What is there when nothing is registered stays until the next publication. */
-static void record(uint64_t from)
+/*
+ * Saves the entries from @from on for the comparison. Nothing is registered, so
+ * that they stay as they are until the next publication.
+ */
+static void save_published(uint64_t from)
 {
-	uint64_t i, head = ring_head(&mp3);
+	uint64_t i, head = ring_head(&ring);
 
-	for (i = from; i < head; i++) {
-		volatile struct mp3_sample *s = &mp3.samples[i % MP3_SAMPLES];
-
-		shared->published[i % MAX_ENTRIES] = (struct mp3_sample){
-			s->jiffies, s->min_flt, s->maj_flt, s->cpu_percent };
-	}
+	for (i = from; i < head; i++)
+		shared->published[i % MAX_ENTRIES] = sample_at(i);
 }
 
-/*
- * Publishes a sample that differs from its neighbours, and from the one that it
- * overwrites: with the last process that is unregistered it is in the ring when
- * write(2) returns.
- */
+/* Publishes a sample unlike its neighbors and the one that it overwrites. */
 static void publish(void)
 {
-	uint64_t i, head = ring_head(&mp3);
-	char line[16];
-	int size = snprintf(line, sizeof(line), "R,%d", getpid());
+	uint64_t head = ring_head(&ring);
 
-	madvise(scratch, MAX_FAULTS * PAGE, MADV_DONTNEED);
-	if (write(status_fd, line, size) != size)
-		err(1, "%s", line);
-	line[0] = 'U';
-	for (i = 0; i < head % MAX_FAULTS; i++)
-		scratch[i * PAGE] = 1;
-	if (write(status_fd, line, size) != size)
-		err(1, "%s", line);
-	record(head);
+	publish_faults(head % MAX_FAULTS);
+	save_published(head);
 }
 
 static void publish_many(unsigned int nr)
@@ -85,31 +62,33 @@ static void publish_many(unsigned int nr)
 		publish();
 }
 
-/* Waits for @fulfilled, and only a hang makes it give up. */
-static bool wait_until(bool (*fulfilled)(const void *), const void *of)
+/* Waits until @condition holds for @arg. Returns false after a minute. */
+static bool wait_until(bool (*condition)(const void *), const void *arg)
 {
 	int i;
 
 	for (i = 0; i < 60000; i++) {
-		if (fulfilled(of))
+		if (condition(arg))
 			return true;
 		sleep_ms(1);
 	}
-	diag("waited in vain for a minute");
+	diag("a condition did not become true in a minute");
 	return false;
 }
 
-/* ---- Readers beside the writer ---- */
+/* ---- Readers concurrent with the writer ---- */
 
 /*
- * Reads the next entry as the comment of mp3_uapi.h has it: copies what lies
- * below head, and keeps it only while the writer cannot have been there. False
- * when there is none. @pause is called in the middle of the copy.
+ * Reads the next entry as mp3_uapi.h describes: copies an entry below head, and
+ * keeps the copy only if the writer cannot have overwritten it during that
+ * time. Calls @mid_copy in the middle of the copy. Returns false if there is no
+ * entry.
  */
-static bool read_entry(struct reader *reader, void (*pause)(struct reader *))
+static bool read_entry(struct reader *reader,
+		       void (*mid_copy)(struct reader *))
 {
-	uint64_t i = reader->next, head = ring_head(&mp3);
-	volatile struct mp3_sample *slot = &mp3.samples[i % MP3_SAMPLES];
+	uint64_t i = reader->next, head = ring_head(&ring);
+	volatile struct mp3_sample *slot = &ring.samples[i % MP3_SAMPLES];
 	struct mp3_sample copy;
 
 	if (i == head)
@@ -117,14 +96,14 @@ static bool read_entry(struct reader *reader, void (*pause)(struct reader *))
 
 	copy.jiffies = slot->jiffies;
 	copy.min_flt = slot->min_flt;
-	if (pause)
-		pause(reader);
+	if (mid_copy)
+		mid_copy(reader);
 	copy.maj_flt = slot->maj_flt;
 	copy.cpu_percent = slot->cpu_percent;
 
-	/* Pairs with the writer's barrier before it overwrites. */
+	/* Pairs with the write barrier before the module overwrites a slot. */
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	head = ring_head(&mp3);
+	head = ring_head(&ring);
 	if (i + MP3_SAMPLES - 1 > head) {
 		reader->kept[i % MAX_ENTRIES] = copy;
 		reader->has[i % MAX_ENTRIES] = true;
@@ -137,14 +116,14 @@ static bool read_entry(struct reader *reader, void (*pause)(struct reader *))
 	return true;
 }
 
-static void start_reader(struct reader *reader, uint64_t first)
+static void reader_init(struct reader *reader, uint64_t first)
 {
 	memset(reader, 0, sizeof(*reader));
 	reader->first = first;
 	reader->next = first;
 }
 
-static void get_ready(struct reader *reader)
+static void set_ready(struct reader *reader)
 {
 	__atomic_store_n(&reader->ready, true, __ATOMIC_RELEASE);
 }
@@ -160,137 +139,125 @@ static bool publishing(void)
 	return __atomic_load_n(&shared->publishing, __ATOMIC_ACQUIRE);
 }
 
-/* Reads until the writer has ended, and then all that is left. */
-static void read_all(struct reader *reader, void (*pause)(struct reader *))
+/* Reads until the writer has ended and nothing is left to read. */
+static void read_all(struct reader *reader, void (*mid_copy)(struct reader *))
 {
 	bool more;
 
-	get_ready(reader);
+	set_ready(reader);
 	do {
 		more = publishing();
-		while (read_entry(reader, pause))
+		while (read_entry(reader, mid_copy))
 			;
 	} while (more);
 }
 
-/*
- * Is always at the newest entry: one that was published before it was whole
- * would show.
- */
+/* Always reads the newest entry: one published before it is complete shows. */
 static void read_fast(struct reader *reader)
 {
 	read_all(reader, NULL);
 }
 
-/* Until the writer is close: every third time until it is too late. */
+/* Waits until the writer is close; every third time, until it is too late. */
 static void wait_for_writer(struct reader *reader)
 {
 	uint64_t i = reader->next;
 	bool late = (i - reader->first) % 3 == 0;
 
-	while (publishing() && ring_head(&mp3) < i + MP3_SAMPLES - 2 + late)
+	while (publishing() && ring_head(&ring) < i + MP3_SAMPLES - 2 + late)
 		sched_yield();
 }
 
-/*
- * Is always at the oldest entry, in the middle of a copy: one that was
- * overwritten before head gave it up would show.
- */
+/* Always copies the oldest entry: one overwritten too early shows. */
 static void read_slowly(struct reader *reader)
 {
 	read_all(reader, wait_for_writer);
 }
 
-/*
- * What the fork has made copy-on-write is copied at once, not by and by: that
- * would be faults in samples.
- */
 static pid_t fork_reader(void (*run)(struct reader *), struct reader *reader)
 {
-	pid_t child = fork();
+	pid_t child = fork_unshared();
 
-	if (child < 0)
-		err(1, "fork");
 	if (!child) {
 		run(reader);
 		_exit(0);
 	}
-	if (mlockall(MCL_CURRENT) || munlockall())
-		err(1, "mlockall");
 	if (!wait_until(is_ready, reader))
 		errx(1, "a reader does not start");
 
 	return child;
 }
 
-/* Whether entry @i, which was kept, is as it was published. */
-static bool is_right(const struct reader *reader, uint64_t i)
+/* Returns whether the kept entry @i equals the published one. */
+static bool copy_is_right(const struct reader *reader, uint64_t i)
 {
 	const struct mp3_sample *got = &reader->kept[i % MAX_ENTRIES];
 	const struct mp3_sample *want = &shared->published[i % MAX_ENTRIES];
 	bool right = !memcmp(got, want, sizeof(*got));
 
 	if (!right)
-		diag("entry %llu: min_flt %lu of %lu, jiffies %lu of %lu",
+		diag("entry %llu: min_flt %lu, want %lu; jiffies %lu, want %lu",
 		     (unsigned long long)i, got->min_flt, want->min_flt,
 		     got->jiffies, want->jiffies);
 	return right;
 }
 
-static void ok_reader(const struct reader *reader, const char *who)
+static void ok_reader(const struct reader *reader, const char *subject)
 {
-	uint64_t i, kept = 0, head = ring_head(&mp3);
+	uint64_t i, kept = 0, head = ring_head(&ring);
 	bool right = true;
 
 	for (i = reader->first; i < head && right; i++) {
 		if (!reader->has[i % MAX_ENTRIES])
 			continue;
 		kept++;
-		right = is_right(reader, i);
+		right = copy_is_right(reader, i);
 	}
-	diag("%s: %llu published, %llu kept, %llu lost", who,
+	diag("%s: %llu published, %llu kept, %llu lost", subject,
 	     (unsigned long long)(head - reader->first),
 	     (unsigned long long)reader->nr_kept,
 	     (unsigned long long)reader->lost);
-	ok(right, "%s keeps what was published, nothing torn", who);
+	ok(right, "%s keeps only complete entries, as published", subject);
 	ok(reader->next == head && kept == reader->nr_kept &&
 	   kept + reader->lost == head - reader->first,
-	   "%s has kept the rest of what it says is lost", who);
+	   "%s either keeps an entry or counts it as lost", subject);
 }
 
-/* Runs a writer beside two readers; the slow one starts where it is told. */
-static void race(void (*writer)(void), uint64_t slow_first, const char *name)
+/* Runs @publisher and two readers; the slow one starts at @slow_first. */
+static void race(void (*publisher)(void), uint64_t slow_first,
+		 const char *where)
 {
 	struct reader *fast = &shared->readers[0], *slow = &shared->readers[1];
-	char who[64];
+	char subject[64];
 
-	start_reader(fast, ring_head(&mp3));
-	start_reader(slow, slow_first);
+	reader_init(fast, ring_head(&ring));
+	reader_init(slow, slow_first);
 	shared->publishing = true;
 	fork_reader(read_fast, fast);
 	fork_reader(read_slowly, slow);
-	writer();
+	publisher();
 	__atomic_store_n(&shared->publishing, false, __ATOMIC_RELEASE);
 	while (wait(NULL) > 0)
 		;
 
-	snprintf(who, sizeof(who), "%s: a fast reader", name);
-	ok_reader(fast, who);
-	snprintf(who, sizeof(who), "%s: a slow reader", name);
-	ok_reader(slow, who);
-	ok(slow->lost && slow->nr_kept, "%s was overtaken, and went on", who);
+	snprintf(subject, sizeof(subject), "%s, a fast reader", where);
+	ok_reader(fast, subject);
+	snprintf(subject, sizeof(subject), "%s, a slow reader", where);
+	ok_reader(slow, subject);
+	ok(slow->lost && slow->nr_kept, "%s loses entries and goes on",
+	   subject);
 }
 
-static void write_laps(void)
+static void publish_laps(void)
 {
 	publish_many(3 * MP3_SAMPLES);
 }
 
-static void fault_now_and_then(struct reader *none)
+static void fault_repeatedly(struct reader *self)
 {
 	int i;
 
-	get_ready(none);
+	set_ready(self);
 	for (;;) {
 		madvise(scratch, MAX_FAULTS * PAGE, MADV_DONTNEED);
 		for (i = 0; i < MAX_FAULTS; i++)
@@ -299,70 +266,70 @@ static void fault_now_and_then(struct reader *none)
 	}
 }
 
-static bool has_500_more(const void *head)
+static bool has_500_more(const void *old_head)
 {
-	return ring_head(&mp3) >= *(const uint64_t *)head + 500;
+	return ring_head(&ring) >= *(const uint64_t *)old_head + 500;
 }
 
-/* The grid at its finest, one entry a clock tick. */
-static void write_grid(void)
+/* Lets the finest grid publish one entry per clock tick. */
+static void publish_by_ticks(void)
 {
-	struct reader *faulty = &shared->readers[2];
-	uint64_t head = ring_head(&mp3);
+	struct reader *faulter = &shared->readers[2];
+	uint64_t head = ring_head(&ring);
 	pid_t child;
 
 	set_interval("1");
-	start_reader(faulty, 0);
-	child = fork_reader(fault_now_and_then, faulty);
+	reader_init(faulter, 0);
+	child = fork_reader(fault_repeatedly, faulter);
 	command('R', child);
 	if (!wait_until(has_500_more, &head))
-		errx(1, "the grid does not come");
+		errx(1, "the grid publishes nothing");
 	command('U', child);
 	kill(child, SIGKILL);
-	record(head);
+	save_published(head);
 	set_interval("10000");
 }
 
 static void test_race(void)
 {
-	race(write_laps, ring_head(&mp3), "three laps");
-	/* The slow one starts where the grid writes next: no lap is needed. */
-	race(write_grid, OLDEST(ring_head(&mp3)), "on the grid");
+	race(publish_laps, ring_head(&ring), "over three laps");
+	/* The slow reader starts where the next tick writes. */
+	race(publish_by_ticks, OLDEST(ring_head(&ring)), "on the finest grid");
 }
 
 static void stop_once(struct reader *reader)
 {
 	if (is_ready(reader))
 		return;
-	get_ready(reader);
+	set_ready(reader);
 	raise(SIGSTOP);
 }
 
-static void read_stopped(struct reader *reader)
+static void read_and_stop(struct reader *reader)
 {
 	read_entry(reader, stop_once);
 }
 
 /*
- * Readers are stopped in the middle of a copy, and go on nearly a lap later:
- * each at another distance from the writer, who has come to the last that is
- * safe, to the next, and beyond.
+ * Stops each reader in the middle of a copy and continues it nearly a lap
+ * later. By then the slot that it was copying is still safe, the next one to
+ * become the gap, the gap itself, or overwritten.
  */
 static void test_stopped(void)
 {
-	uint64_t head = ring_head(&mp3), last = head + MP3_SAMPLES - 5;
+	uint64_t head = ring_head(&ring), last = head + MP3_SAMPLES - 5;
 	const struct {
 		const char *name;
 		uint64_t entry;
 		bool kept;
 	} cases[] = {
-		{ "stopped in a copy: what is not overwritten is kept",
+		{ "a reader stopped in a copy keeps an entry that is safe",
 		  OLDEST(last), true },
-		{ "stopped in a copy: what may be overwritten is not kept",
+		{ "a reader stopped in a copy drops an entry overwritten next",
 		  OLDEST(last) - 1, false },
-		{ "stopped in a copy: what is overwritten by -1 is not kept",
+		{ "a reader stopped in a copy drops an entry in the gap",
 		  OLDEST(last) - 2, false },
-		{ "stopped in a copy: what is overwritten is not kept",
+		{ "a reader stopped in a copy drops an overwritten entry",
 		  OLDEST(head), false },
 	};
 	size_t i, nr = ARRAY_SIZE(cases);
@@ -371,19 +338,20 @@ static void test_stopped(void)
 	int status;
 
 	for (i = 0; i < nr; i++) {
-		start_reader(&reader[i], cases[i].entry);
-		children[i] = fork_reader(read_stopped, &reader[i]);
+		reader_init(&reader[i], cases[i].entry);
+		children[i] = fork_reader(read_and_stop, &reader[i]);
 		waitpid(children[i], &status, WUNTRACED);
 	}
 	publish_many(last - head);
-	if (ring_head(&mp3) != last)
+	if (ring_head(&ring) != last)
 		errx(1, "a tick of 10 s came in between");
 	for (i = 0; i < nr; i++) {
 		kill(children[i], SIGCONT);
 		waitpid(children[i], NULL, 0);
 		ok(reader[i].nr_kept == cases[i].kept &&
 		   reader[i].lost == OLDEST(last) - cases[i].entry &&
-		   (!cases[i].kept || is_right(&reader[i], cases[i].entry)),
+		   (!cases[i].kept ||
+		    copy_is_right(&reader[i], cases[i].entry)),
 		   "%s", cases[i].name);
 	}
 }
@@ -392,60 +360,60 @@ static void test_stopped(void)
 
 #define ROUNDS 500
 
-/* Looks at head as soon as nothing is registered any more. */
-static void watch_processes(struct reader *none)
+/* Loads head as soon as processes has dropped to 0. */
+static void watch_processes(struct reader *self)
 {
-	volatile __u32 *processes = &mp3.header->processes;
+	volatile __u32 *processes = &ring.header->processes;
 	unsigned int i;
 
-	get_ready(none);
+	set_ready(self);
 	for (i = 1; i <= ROUNDS; i++) {
 		while (!__atomic_load_n(processes, __ATOMIC_ACQUIRE))
 			sched_yield();
-		__atomic_store_n(&shared->watch.begun, i, __ATOMIC_RELEASE);
+		__atomic_store_n(&shared->watch.started, i, __ATOMIC_RELEASE);
 		while (__atomic_load_n(processes, __ATOMIC_ACQUIRE))
 			;
-		shared->watch.head = ring_head(&mp3);
-		__atomic_store_n(&shared->watch.over, i, __ATOMIC_RELEASE);
+		shared->watch.head = ring_head(&ring);
+		__atomic_store_n(&shared->watch.finished, i, __ATOMIC_RELEASE);
 	}
 }
 
-static bool has_begun(const void *round)
+static bool round_started(const void *round)
 {
-	return __atomic_load_n(&shared->watch.begun, __ATOMIC_ACQUIRE) ==
+	return __atomic_load_n(&shared->watch.started, __ATOMIC_ACQUIRE) ==
 		*(const unsigned int *)round;
 }
 
-static bool is_over(const void *round)
+static bool round_finished(const void *round)
 {
-	return __atomic_load_n(&shared->watch.over, __ATOMIC_ACQUIRE) ==
+	return __atomic_load_n(&shared->watch.finished, __ATOMIC_ACQUIRE) ==
 		*(const unsigned int *)round;
 }
 
 /*
- * Nobody need wait for a sample that might still come: when processes is 0,
- * head is final. There is little time between the two stores: so, many rounds.
+ * Once processes is 0, head is final, and a reader need not wait for another
+ * sample. The module's two stores follow each other closely: try many rounds.
  */
 static void test_last_sample(void)
 {
 	unsigned int i, late = 0;
 	pid_t child;
 
-	start_reader(shared->readers, 0);
+	reader_init(shared->readers, 0);
 	child = fork_reader(watch_processes, shared->readers);
 	for (i = 1; i <= ROUNDS; i++) {
 		command('R', getpid());
-		if (!wait_until(has_begun, &i))
+		if (!wait_until(round_started, &i))
 			break;
 		command('U', getpid());
-		if (!wait_until(is_over, &i))
+		if (!wait_until(round_finished, &i))
 			break;
-		late += shared->watch.head != ring_head(&mp3);
+		late += shared->watch.head != ring_head(&ring);
 	}
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
 	ok(i > ROUNDS && !late,
-	   "a reader who finds nothing registered finds the last sample");
+	   "a reader that loads processes as 0 then loads the final head");
 }
 
 /* ---- poll ---- */
@@ -459,8 +427,8 @@ static int open_device(int flags)
 	return fd;
 }
 
-/* What poll says now. */
-static int polled(int fd, int events)
+/* Returns the events that poll(2) reports without waiting. */
+static int poll_events(int fd, int events)
 {
 	struct pollfd pollfd = { .fd = fd, .events = events };
 
@@ -471,15 +439,14 @@ static int polled(int fd, int events)
 
 static bool readable(int fd)
 {
-	return polled(fd, POLLIN);
+	return poll_events(fd, POLLIN);
 }
 
-/* It is, and is not any more when it has said so. */
 static bool readable_once(int fd)
 {
-	bool said = readable(fd);
+	bool first = readable(fd);
 
-	return said && !readable(fd);
+	return first && !readable(fd);
 }
 
 static void test_poll(void)
@@ -487,42 +454,43 @@ static void test_poll(void)
 	int one = open_device(0), other, copy, status;
 	char byte;
 
-	ok(!readable(one), "poll: not readable after open, though full");
+	ok(!readable(one), "poll does not report old entries after open");
 	publish();
-	ok_eq(polled(one, POLLIN | POLLRDNORM | POLLOUT | POLLPRI),
-	      POLLIN | POLLRDNORM, "poll: readable after a publication");
-	ok(!readable(one), "poll: it says so once");
+	ok_eq(poll_events(one, POLLIN | POLLRDNORM | POLLOUT | POLLPRI),
+	      POLLIN | POLLRDNORM,
+	      "poll reports POLLIN and POLLRDNORM after a publication");
+	ok(!readable(one), "poll reports a publication only once");
 	publish_many(3);
-	ok(readable_once(one),
-	   "poll: it says once that there were three");
+	ok(readable_once(one), "poll reports three publications as one event");
 
-	/* A poll that is not told of it must leave it to the next one. */
 	publish();
-	polled(one, POLLOUT);
-	ok(readable(one),
-	   "poll: who asks for something else takes nothing away");
+	poll_events(one, POLLOUT);
+	ok(readable(one), "a poll without POLLIN does not consume the event");
 
 	other = open_device(O_NONBLOCK);
 	publish();
 	ok(readable_once(one) && readable_once(other),
-	   "poll: each file is told by itself");
+	   "poll reports a publication to each open file");
 
-	/* What was said is remembered of a file, whoever has it open. */
+	/* The state belongs to the open file, which descriptors share. */
 	copy = dup(one);
 	publish();
 	ok(readable(copy) && !readable(one),
-	   "poll: a duplicate is the same file");
+	   "poll treats a duplicated descriptor as the same open file");
 	publish();
 	if (!fork())
 		_exit(readable(copy) && readable(other));
 	wait(&status);
 	ok(WIFEXITED(status) && WEXITSTATUS(status) && !readable(one) &&
-	   !readable(other), "poll: so is a child's");
+	   !readable(other),
+	   "poll treats a child's descriptor as the same open file");
 
-	ok(read(one, &byte, 1) < 0 && errno == EINVAL, "read(2): EINVAL");
+	ok(read(one, &byte, 1) < 0 && errno == EINVAL,
+	   "read(2) from the device is EINVAL");
 	close(copy);
 	copy = open(MP3_DEVICE_PATH, O_WRONLY | O_CLOEXEC);
-	ok(write(copy, "", 1) < 0 && errno == EINVAL, "write(2): EINVAL");
+	ok(write(copy, "", 1) < 0 && errno == EINVAL,
+	   "write(2) to the device is EINVAL");
 	close(copy);
 	close(one);
 	close(other);
@@ -540,11 +508,8 @@ static bool selected(int fd)
 	return FD_ISSET(fd, &set);
 }
 
-/*
- * To both a publication is an event, not a state: they do not say so until the
- * ring is empty, which it never is.
- */
-static void test_others(void)
+/* select and epoll, too, report a publication once, not until it is read. */
+static void test_select_and_epoll(void)
 {
 	struct epoll_event event = { .events = EPOLLIN };
 	int one = open_device(0), epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -553,25 +518,26 @@ static void test_others(void)
 	publish();
 	first = selected(one);
 	second = selected(one);
-	ok(first && !second, "select: says so once");
+	ok(first && !second, "select reports a publication only once");
 
 	if (epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, one, &event))
 		err(1, "epoll");
-	ok_eq(epoll_wait(epoll, &event, 1, 0), 0, "epoll: nothing, at first");
+	ok_eq(epoll_wait(epoll, &event, 1, 0), 0,
+	      "epoll_wait reports nothing before a publication");
 	publish();
 	event.events = 0;
 	first = epoll_wait(epoll, &event, 1, 0);
 	second = epoll_wait(epoll, &event, 1, 0);
 	ok(first == 1 && event.events == EPOLLIN && second == 0,
-	   "epoll: says so once");
+	   "epoll_wait reports a publication only once");
 	publish();
 	ok_eq(epoll_wait(epoll, &event, 1, 0), 1,
-	      "epoll: and of the next publication again");
+	      "epoll_wait reports the second publication as well");
 	close(epoll);
 	close(one);
 }
 
-/* Each waits for ever, and returns how many files are ready: one. */
+/* These wait without a timeout. They return the number of ready files, 1. */
 static int wait_poll(int fd)
 {
 	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
@@ -595,7 +561,7 @@ static int wait_epoll(int epoll)
 	return epoll_wait(epoll, &event, 1, -1);
 }
 
-/* A child of these has nothing to sleep in but its poll. */
+/* These children sleep nowhere but in poll(2). */
 static bool is_asleep(const void *pid)
 {
 	char path[32], state = 0;
@@ -623,8 +589,8 @@ static void register_self(void)
 	command('R', getpid());
 }
 
-/* Processes with a file each wait for ever, until @wake. */
-static void test_blocking(void (*wake)(void), const char *name)
+/* Children wait without a timeout, each on a file of its own, until @wake. */
+static void test_blocking(void (*wake)(void), const char *event_name)
 {
 	int fds[] = { open_device(0), open_device(0), open_device(0),
 		      open_device(O_NONBLOCK), epoll_create1(EPOLL_CLOEXEC) };
@@ -652,7 +618,7 @@ static void test_blocking(void (*wake)(void), const char *name)
 	}
 	for (i = 0; i < nr; i++)
 		slept = slept && wait_until(is_asleep, &children[i]);
-	ok(slept, "%s: poll, select and epoll sleep until then", name);
+	ok(slept, "poll, select and epoll sleep until %s", event_name);
 
 	wake();
 	for (i = 0; i < nr; i++) {
@@ -661,13 +627,13 @@ static void test_blocking(void (*wake)(void), const char *name)
 		waitpid(children[i], &status, 0);
 		woken = woken && WIFEXITED(status) && WEXITSTATUS(status) == 1;
 	}
-	ok(woken, "%s: poll, select and epoll are woken", name);
+	ok(woken, "%s wakes poll, select and epoll", event_name);
 	for (i = 0; i < ARRAY_SIZE(fds); i++)
 		close(fds[i]);
 }
 
-/* The newest head that a thread saw after it was told. */
-static uint64_t told_head;
+/* The newest head that a thread loaded after its poll returned. */
+static uint64_t polled_head;
 static unsigned int nr_threads;
 static bool stop;
 
@@ -676,16 +642,17 @@ static void *keep_polling(void *fd)
 	while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) {
 		if (wait_poll(*(int *)fd) != 1)
 			err(1, "poll");
-		__atomic_store_n(&told_head, ring_head(&mp3), __ATOMIC_RELEASE);
+		__atomic_store_n(&polled_head, ring_head(&ring),
+				 __ATOMIC_RELEASE);
 	}
 	__atomic_sub_fetch(&nr_threads, 1, __ATOMIC_RELEASE);
 
 	return NULL;
 }
 
-static bool is_told(const void *head)
+static bool is_reported(const void *head)
 {
-	return __atomic_load_n(&told_head, __ATOMIC_ACQUIRE) >=
+	return __atomic_load_n(&polled_head, __ATOMIC_ACQUIRE) >=
 		*(const uint64_t *)head;
 }
 
@@ -696,37 +663,38 @@ static bool has_fewer_threads(const void *nr)
 }
 
 /*
- * Which of them is told is a race; that none is would be a sample that nobody
- * reads until the next one.
+ * Which of the threads a publication wakes is a race. If it woke none, no
+ * thread would read the sample before the next one.
  */
 static void test_threads(void)
 {
 	int i, fd = open_device(0);
 	pthread_t threads[NR_THREADS];
 	unsigned int nr = NR_THREADS;
-	bool told = true;
+	bool reported = true;
 	uint64_t head;
 
 	nr_threads = NR_THREADS;
 	for (i = 0; i < NR_THREADS; i++)
 		if (pthread_create(&threads[i], NULL, keep_polling, &fd))
 			errx(1, "pthread_create");
-	for (i = 0; i < 500 && told; i++) {
+	for (i = 0; i < 500 && reported; i++) {
 		publish();
-		head = ring_head(&mp3);
-		told = wait_until(is_told, &head);
+		head = ring_head(&ring);
+		reported = wait_until(is_reported, &head);
 	}
-	ok(told, "threads that poll one file: one at least is told each time");
+	ok(reported,
+	   "each publication wakes one of several threads that poll one file");
 
-	/* Each publication has one more of them see that it is over. */
+	/* Each further publication makes at least one more thread see @stop. */
 	__atomic_store_n(&stop, true, __ATOMIC_RELEASE);
-	while (told && nr) {
+	while (reported && nr) {
 		publish();
-		told = wait_until(has_fewer_threads, &nr);
+		reported = wait_until(has_fewer_threads, &nr);
 		nr = __atomic_load_n(&nr_threads, __ATOMIC_ACQUIRE);
 	}
-	ok(told, "threads that poll one file: each is told in the end");
-	if (!told)
+	ok(reported, "publications wake every thread that polls one file");
+	if (!reported)
 		exit(1);
 	for (i = 0; i < NR_THREADS; i++)
 		pthread_join(threads[i], NULL);
@@ -735,24 +703,19 @@ static void test_threads(void)
 
 int main(void)
 {
-	mp3 = ring_open();
-	status_fd = open(MP3_STATUS_PATH, O_WRONLY | O_CLOEXEC);
-	if (status_fd < 0)
-		err(1, "%s", MP3_STATUS_PATH);
-	scratch = mmap(NULL, MAX_FAULTS * PAGE, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	publisher_open();
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (scratch == MAP_FAILED || shared == MAP_FAILED)
+	if (shared == MAP_FAILED)
 		err(1, "mmap");
 
-	/* The grid stays away, but where it is asked for. */
+	/* Keep ticks out of the tests that publish by themselves. */
 	set_interval("10000");
 	test_race();
 	test_stopped();
 	test_last_sample();
 	test_poll();
-	test_others();
+	test_select_and_epoll();
 	test_blocking(publish, "a publication");
 	set_interval("1");
 	test_blocking(register_self, "a tick");

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The sample ring: its header, its words of -1, the readers who live by these
- * alone, and who writes where he should not.
+ * The sample ring: its header, the slots of -1 by which classic readers find
+ * their way, such readers before and after the ring wraps, and processes that
+ * write where they should not.
  *
  * Usage: ring [MODULE]
  *
- * MODULE (/mp3/mp3.ko) is loaded anew whenever a fresh ring is wanted.
+ * MODULE (/mp3/mp3.ko) is loaded again wherever a test needs a fresh ring.
  */
 #include <sched.h>
 #include <signal.h>
@@ -14,54 +15,49 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
-#include "test.h"
+#include "publish.h"
 
-#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
-#define PAGE		((long)getpagesize())
 #define LONGS		(4 * MP3_SAMPLES)
-#define MAX_FAULTS	7
-#define MAX_ENTRIES	(128 * 1024)	/* of one load of the module */
-#define MAX_BEHIND	(MP3_SAMPLES / 2)
+#define MAX_ENTRIES	(128 * 1024)	/* in one load of the module */
+#define MAX_LAG		(MP3_SAMPLES / 2)
 
 /*
- * What a reader in another process shares with the publisher. A reader by the
- * words alone sees no numbers: the order of the entries in a slot tells them.
+ * Memory shared by the publisher and a reader in another process. A classic
+ * reader sees no entry numbers: the test derives them from the order in which
+ * it receives the entries of one slot.
  */
 struct shared {
-	struct mp3_sample published[MAX_ENTRIES]; /* as then found */
-	struct mp3_sample printed[MAX_ENTRIES]; /* as a reader got them */
+	struct mp3_sample published[MAX_ENTRIES]; /* as the publisher saw it */
+	struct mp3_sample received[MAX_ENTRIES]; /* as the reader got it */
 	uint64_t nr_published;
-	uint64_t due[MP3_SAMPLES];	/* which entry comes next in a slot */
-	uint64_t first;			/* the oldest that it has to meet */
-	uint64_t nr_printed;
-	unsigned int surplus;		/* printed, but never published */
-	unsigned int misaligned;	/* starts that were not an entry's */
-	bool publishing;		/* at the same time, that is */
+	uint64_t next_number[MP3_SAMPLES]; /* of the next entry in each slot */
+	uint64_t first;			/* oldest entry to be received */
+	uint64_t nr_received;
+	unsigned int nr_unpublished;	/* received, but never published */
+	unsigned int misaligned;	/* scans that ended inside an entry */
+	bool publishing;		/* the publisher is still running */
 };
 
 static const char *module = "/mp3/mp3.ko";
-static char *scratch;
 static struct shared *shared;
-static struct ring mp3;
-static int status_fd = -1;
 static unsigned int wrong_heads, wrong_gaps, wrong_entries;
 
-static void ring_close(struct ring *ring)
+static void close_ring(void)
 {
-	munmap((void *)ring->samples, ring->data_size);
-	munmap((void *)ring->header, PAGE);
-	close(ring->fd);
+	munmap((void *)ring.samples, ring.data_size);
+	munmap((void *)ring.header, PAGE);
+	close(ring.fd);
 }
 
-/* A fresh ring, and the default parameters. */
+/* Loads the module again, with default parameters. */
 static void reload(void)
 {
 	int fd = open(module, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		err(1, "%s", module);
-	if (mp3.header)
-		ring_close(&mp3);
+	if (ring.header)
+		close_ring();
 	close(status_fd);
 	if (syscall(SYS_delete_module, "mp3", O_NONBLOCK))
 		err(1, "unload");
@@ -69,69 +65,45 @@ static void reload(void)
 		err(1, "load %s", module);
 	close(fd);
 
-	mp3 = ring_open();
-	status_fd = open(MP3_STATUS_PATH, O_WRONLY | O_CLOEXEC);
-	if (status_fd < 0)
-		err(1, "%s", MP3_STATUS_PATH);
+	publisher_open();
 }
 
-/*
- * Publishes a sample of so many minor faults: with the last process that is
- * unregistered it is in the ring when write(2) returns. An interval of 10 s
- * keeps the grid out of it; should it come nevertheless, it is counted.
- */
+/* Checks, too, that head grows by this sample and those of the ticks only. */
 static void publish(unsigned int faults)
 {
-	uint64_t head = ring_head(&mp3), ticks = mp3.header->ticks;
-	char add[16], del[16];
-	int size = snprintf(add, sizeof(add), "R,%d", getpid());
-	unsigned int i;
+	uint64_t head = ring_head(&ring), ticks = ring.header->ticks;
 
-	snprintf(del, sizeof(del), "U,%d", getpid());
-	madvise(scratch, MAX_FAULTS * PAGE, MADV_DONTNEED);
-	if (write(status_fd, add, size) != size)
-		err(1, "%s", add);
-	for (i = 0; i < faults; i++)
-		scratch[i * PAGE] = 1;
-	if (write(status_fd, del, size) != size)
-		err(1, "%s", del);
-	wrong_heads += ring_head(&mp3) != head + 1 + mp3.header->ticks - ticks;
-}
-
-static struct mp3_sample entry(uint64_t number)
-{
-	volatile struct mp3_sample *s = &mp3.samples[number % MP3_SAMPLES];
-
-	return (struct mp3_sample){ s->jiffies, s->min_flt, s->maj_flt,
-				    s->cpu_percent };
+	publish_faults(faults);
+	wrong_heads += ring_head(&ring) !=
+		       head + 1 + ring.header->ticks - ticks;
 }
 
 static bool is_gap(uint64_t number)
 {
 	static const struct mp3_sample empty = { -1, -1, -1, -1 };
-	struct mp3_sample got = entry(number);
+	struct mp3_sample got = sample_at(number);
 
 	return !memcmp(&got, &empty, sizeof(got));
 }
 
 /*
- * Publishes entries that differ from their neighbours, records them, and looks
- * at the slot behind each.
+ * Publishes @nr entries, each different from its neighbors, saves them for the
+ * comparison, and checks the slot after each.
  */
-static void publish_recorded(unsigned int nr)
+static void publish_saved(unsigned int nr)
 {
-	uint64_t i = ring_head(&mp3);
+	uint64_t i = ring_head(&ring);
 
 	while (nr--) {
 		unsigned long faults = i % MAX_FAULTS, sum;
 		uint64_t head;
 
 		publish(faults);
-		head = ring_head(&mp3);
+		head = ring_head(&ring);
 		if (head > MAX_ENTRIES)
-			errx(1, "more entries than this test can record");
+			errx(1, "more entries than this test can save");
 		for (sum = 0; i < head; i++) {
-			shared->published[i] = entry(i);
+			shared->published[i] = sample_at(i);
 			sum += shared->published[i].min_flt;
 		}
 		__atomic_store_n(&shared->nr_published, head, __ATOMIC_RELEASE);
@@ -140,12 +112,13 @@ static void publish_recorded(unsigned int nr)
 	}
 }
 
-static void all_right(const char *when)
+/* Three results for everything published since the last call. */
+static void ok_publications(const char *when)
 {
-	ok(!wrong_heads, "%s: each publication adds one to head", when);
-	ok(!wrong_entries, "%s: the newest entry has the faults that were made",
+	ok(!wrong_heads, "%s, each publication adds 1 to head", when);
+	ok(!wrong_entries, "%s, the newest entry counts the faults exactly",
 	   when);
-	ok(!wrong_gaps, "%s: the slot after the newest entry is -1", when);
+	ok(!wrong_gaps, "%s, the slot after the newest entry is -1", when);
 	wrong_heads = 0;
 	wrong_entries = 0;
 	wrong_gaps = 0;
@@ -155,123 +128,128 @@ static void all_right(const char *when)
 
 static void test_header(void)
 {
-	volatile struct mp3_header *header = mp3.header;
-	const volatile long *words = (volatile long *)mp3.samples;
+	volatile struct mp3_header *header = ring.header;
+	const volatile long *words = (volatile long *)ring.samples;
 	size_t i, filled = 0;
 	struct timespec tick;
 	pid_t child;
 
-	ok_eq(header->magic, MP3_MAGIC, "right after load: magic");
-	ok_eq(header->version, MP3_ABI_VERSION, "right after load: version");
+	ok_eq(header->magic, MP3_MAGIC, "magic is MP3_MAGIC right after load");
+	ok_eq(header->version, MP3_ABI_VERSION,
+	      "version is MP3_ABI_VERSION right after load");
 	ok_eq(header->entry_size, sizeof(struct mp3_sample),
-	      "right after load: entry_size");
-	ok_eq(header->capacity, MP3_SAMPLES, "right after load: capacity");
-	ok_eq(header->interval_ns, 50000000, "right after load: interval_ns");
+	      "entry_size is that of struct mp3_sample right after load");
+	ok_eq(header->capacity, MP3_SAMPLES,
+	      "capacity is MP3_SAMPLES right after load");
+	ok_eq(header->interval_ns, 50000000,
+	      "interval_ns is 50 ms right after load");
 	clock_getres(CLOCK_MONOTONIC_COARSE, &tick);
 	ok_eq(header->hz, 1000000000 / tick.tv_nsec,
-	      "right after load: hz is that of the coarse clock");
+	      "hz is the coarse clock's frequency right after load");
 	ok(!header->head && !header->ticks && !header->missed &&
 	   !header->cost_ns && !header->dropped && !header->processes,
-	   "right after load: all that counts is 0");
+	   "all counters in the header are 0 right after load");
 
-	for (i = 0; i < mp3.data_size / sizeof(long); i++)
+	for (i = 0; i < ring.data_size / sizeof(long); i++)
 		filled += words[i] != -1;
-	ok_eq(filled, 0, "right after load: all words of the 128 pages are -1");
+	ok_eq(filled, 0,
+	      "all words of the 128 data pages are -1 right after load");
 
 	set_interval("10000");
 	ok_eq(header->interval_ns, 10000000000,
-	      "interval_ns follows the parameter");
+	      "interval_ns follows the module parameter");
 
-	child = fork();
-	if (!child) {
-		pause();
-		_exit(0);
-	}
+	child = sleeper();
 	command('R', getpid());
-	ok_eq(header->processes, 1, "processes: one registered");
+	ok_eq(header->processes, 1, "processes is 1 with one registered");
 	command('R', child);
-	ok_eq(header->processes, 2, "processes: two registered");
+	ok_eq(header->processes, 2, "processes is 2 with two registered");
 	command('U', getpid());
-	ok_eq(header->processes, 1, "processes: one of two unregistered");
+	ok_eq(header->processes, 1,
+	      "processes is 1 after one of two is unregistered");
 	ok_eq(header->head, header->ticks,
-	      "head stands still until the last one");
+	      "unregistering one of two processes publishes nothing");
 	command('U', child);
-	ok_eq(header->processes, 0, "processes: none left");
+	ok_eq(header->processes, 0,
+	      "processes is 0 after the last process is unregistered");
 	ok_eq(header->head, header->ticks + 1,
-	      "the last one's sample is in the ring");
+	      "unregistering the last process publishes a sample");
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
 }
 
 /*
- * Jiffies are never early: a sample is never from before its jiffies began. So
- * the moments at which samples are there give, counted back to base_jiffies,
- * the moment of that from above; the soonest of many is next to it.
+ * A sample is never taken before its clock tick begins. So the time at which a
+ * sample is found, minus the ticks since base_jiffies, is an upper bound of the
+ * time of base_jiffies, and the least of many such bounds is close to it.
  */
-static bool base_agrees(void)
+static bool base_is_exact(void)
 {
-	long long base = mp3.header->base_jiffies, soonest = INT64_MAX, error;
-	long long tick = 1000000000 / mp3.header->hz;
+	long long base = ring.header->base_jiffies, earliest = INT64_MAX, error;
+	long long tick = 1000000000 / ring.header->hz;
 	struct timespec now;
 	int i;
 
 	for (i = 0; i < 1000; i++) {
+		uint64_t newest;
 		long long at;
 
 		publish(0);
+		newest = ring_head(&ring) - 1;
 		clock_gettime(CLOCK_MONOTONIC, &now);
 		at = now.tv_sec * 1000000000LL + now.tv_nsec - tick *
-		     (long long)(entry(ring_head(&mp3) - 1).jiffies - base);
-		if (at < soonest)
-			soonest = at;
+		     (long long)(sample_at(newest).jiffies - base);
+		if (at < earliest)
+			earliest = at;
 	}
-	error = (long long)mp3.header->base_ns - soonest;
+	error = (long long)ring.header->base_ns - earliest;
 	if (llabs(error) > tick)
 		diag("base_ns is off by %lld ns", error);
 
 	return llabs(error) <= tick;
 }
 
-/* A machine too busy to load it at once spoils one load, but not each. */
+/* On a busy machine a load may be late, but not 20 loads in a row. */
 static void test_base(void)
 {
-	bool agrees;
+	bool exact;
 	int i;
 
 	for (i = 0; i < 20; i++) {
-		agrees = base_agrees();
-		if (agrees)
+		exact = base_is_exact();
+		if (exact)
 			break;
 		reload();
 		set_interval("10000");
 	}
-	ok(agrees, "base_ns is the moment of base_jiffies, to one clock tick");
+	ok(exact, "base_ns is the time of base_jiffies to within a clock tick");
 }
 
-/* ---- Readers who live by the words alone ---- */
+/* ---- Classic readers, which do not use the header ---- */
 
-/* From here on entry @first is the oldest that a reader has to meet. */
+/* Starts a comparison: entry @first is the oldest one to be received. */
 static void expect_from(uint64_t first)
 {
 	uint64_t i;
 
 	for (i = first; i < first + MP3_SAMPLES; i++)
-		shared->due[i % MP3_SAMPLES] = i;
+		shared->next_number[i % MP3_SAMPLES] = i;
 	for (i = first; i < MAX_ENTRIES; i++)
-		shared->printed[i] = (struct mp3_sample){ 0 };
+		shared->received[i] = (struct mp3_sample){ 0 };
 	shared->first = first;
-	shared->nr_printed = 0;
-	shared->surplus = 0;
+	shared->nr_received = 0;
+	shared->nr_unpublished = 0;
 	shared->misaligned = 0;
 }
 
 /*
- * Keeps what a reader got. Waits until the publisher has recorded it, who could
- * not once it is consumed; false when there is no such entry.
+ * Saves what a reader found in @slot. Waits until the publisher has saved the
+ * entry, which it could not do once the reader has consumed it. Returns false
+ * if the publisher ends without such an entry.
  */
-static bool print(size_t slot, const struct mp3_sample *sample)
+static bool receive(size_t slot, const struct mp3_sample *sample)
 {
-	uint64_t number = shared->due[slot];
+	uint64_t number = shared->next_number[slot];
 	bool publishing;
 
 	do {
@@ -279,40 +257,40 @@ static bool print(size_t slot, const struct mp3_sample *sample)
 					     __ATOMIC_ACQUIRE);
 		if (number < __atomic_load_n(&shared->nr_published,
 					     __ATOMIC_ACQUIRE)) {
-			shared->printed[number] = *sample;
-			shared->due[slot] += MP3_SAMPLES;
-			__atomic_store_n(&shared->nr_printed,
-					 shared->nr_printed + 1,
+			shared->received[number] = *sample;
+			shared->next_number[slot] += MP3_SAMPLES;
+			__atomic_store_n(&shared->nr_received,
+					 shared->nr_received + 1,
 					 __ATOMIC_RELEASE);
 			return true;
 		}
 		sched_yield();
 	} while (publishing);
 
-	shared->surplus++;
+	shared->nr_unpublished++;
 	return false;
 }
 
-/* Each of the entries, the right ones, and nothing else. */
-static bool printed_all(void)
+/* Returns whether the reader got each entry, unchanged, and nothing else. */
+static bool received_all(void)
 {
 	uint64_t i, nr = shared->nr_published - shared->first;
 
 	for (i = shared->first; i < shared->nr_published; i++) {
-		if (!memcmp(&shared->printed[i], &shared->published[i],
+		if (!memcmp(&shared->received[i], &shared->published[i],
 			    sizeof(struct mp3_sample)))
 			continue;
-		diag("entry %llu: min_flt %lu of %lu, jiffies %lu of %lu",
-		     (unsigned long long)i, shared->printed[i].min_flt,
-		     shared->published[i].min_flt, shared->printed[i].jiffies,
+		diag("entry %llu: min_flt %lu, want %lu; jiffies %lu, want %lu",
+		     (unsigned long long)i, shared->received[i].min_flt,
+		     shared->published[i].min_flt, shared->received[i].jiffies,
 		     shared->published[i].jiffies);
 		return false;
 	}
-	if (shared->nr_printed != nr || shared->surplus)
-		diag("%llu of %llu printed, and %u that there are not",
-		     (unsigned long long)shared->nr_printed,
-		     (unsigned long long)nr, shared->surplus);
-	return shared->nr_printed == nr && !shared->surplus;
+	if (shared->nr_received != nr || shared->nr_unpublished)
+		diag("received %llu of %llu entries, and %u never published",
+		     (unsigned long long)shared->nr_received,
+		     (unsigned long long)nr, shared->nr_unpublished);
+	return shared->nr_received == nr && !shared->nr_unpublished;
 }
 
 static long word_acquire(const volatile long *word)
@@ -321,9 +299,9 @@ static long word_acquire(const volatile long *word)
 }
 
 /*
- * One run of a consumer as the field writes them: scans the longs for the first
- * that is not -1, prints four at a time until the first of them is -1, wraps
- * at the end, stores -1 over what it has read. Returns how many it printed.
+ * One pass of a consumer as existing clients have it: scan the longs for the
+ * first that is not -1, take four at a time until the first of them is -1, wrap
+ * at the end, and store -1 over each entry. Returns how many entries it took.
  */
 static uint64_t consume(volatile long *words)
 {
@@ -337,9 +315,9 @@ static uint64_t consume(volatile long *words)
 	if (pos == LONGS)
 		return 0;
 	/*
-	 * A scan that meets the very entry that is being written can pass its
-	 * first word, the last to come, and find the second. Where nobody
-	 * writes this cannot be.
+	 * Word 0 of an entry is stored last. A scan that meets an entry while
+	 * it is being written can pass word 0 and find word 1; without a
+	 * concurrent publisher this cannot happen.
 	 */
 	shared->misaligned += pos % 4 != 0;
 	pos -= pos % 4;
@@ -347,7 +325,7 @@ static uint64_t consume(volatile long *words)
 	while (word_acquire(&words[pos]) != -1) {
 		for (i = 0; i < 4; i++)
 			((long *)&sample)[i] = words[pos + i];
-		if (!print(pos / 4, &sample))
+		if (!receive(pos / 4, &sample))
 			return 0;
 		for (i = 0; i < 4; i++)
 			words[pos + i] = -1;
@@ -375,10 +353,10 @@ static void consume_while_published(volatile long *words)
 }
 
 /*
- * Prints what comes behind the newest entry, and leaves the words alone. Where
- * an entry is, the word behind it is right at once.
+ * Takes each entry that appears after the newest one, and consumes nothing.
+ * Once an entry's word 0 is set, word 0 of the slot after it is valid.
  */
-static void follow_while_published(volatile long *words)
+static void tail_while_published(volatile long *words)
 {
 	size_t slot = shared->first % MP3_SAMPLES;
 	bool publishing;
@@ -391,75 +369,70 @@ static void follow_while_published(volatile long *words)
 		word = word_acquire(&words[4 * slot]);
 		while (word != -1) {
 			size_t next = (slot + 1) % MP3_SAMPLES;
-			long behind = word_acquire(&words[4 * next]);
-			struct mp3_sample sample = entry(slot);
+			long next_word = word_acquire(&words[4 * next]);
+			struct mp3_sample sample = sample_at(slot);
 
 			sample.jiffies = word;
-			if (!print(slot, &sample))
+			if (!receive(slot, &sample))
 				return;
 			slot = next;
-			word = behind;
+			word = next_word;
 		}
 	} while (publishing);
 }
 
-/*
- * A process beside the publisher. What the fork has made copy-on-write is
- * copied at once, not by and by: that would be faults in samples.
- */
-static pid_t fork_beside(void (*run)(volatile long *))
+static pid_t fork_running(void (*run)(volatile long *))
 {
-	pid_t child = fork();
+	pid_t child = fork_unshared();
 
-	if (child < 0)
-		err(1, "fork");
 	if (!child) {
-		run((volatile long *)mp3.samples);
+		run((volatile long *)ring.samples);
 		_exit(0);
 	}
-	if (mlockall(MCL_CURRENT) || munlockall())
-		err(1, "mlockall");
-
 	return child;
 }
 
-/* Publishes while a reader reads in a process of its own, never far behind. */
-static void publish_beside(void (*reader)(volatile long *), unsigned int nr)
+/* Publishes at most MAX_LAG entries ahead of @reader, which runs in a child. */
+static void publish_to_reader(void (*reader)(volatile long *), unsigned int nr,
+			      const char *name)
 {
-	uint64_t first = ring_head(&mp3);
-	int patience = 60000, status;
+	uint64_t first = ring_head(&ring);
+	int tries_left = 60000, status;
 	pid_t child;
 
 	expect_from(first);
 	shared->publishing = true;
-	child = fork_beside(reader);
+	child = fork_running(reader);
 	while (nr--) {
-		publish_recorded(1);
-		while (patience && ring_head(&mp3) - first > MAX_BEHIND +
-		       __atomic_load_n(&shared->nr_printed, __ATOMIC_ACQUIRE)) {
+		publish_saved(1);
+		while (tries_left && ring_head(&ring) - first >
+		       MAX_LAG + __atomic_load_n(&shared->nr_received,
+						 __ATOMIC_ACQUIRE)) {
 			sleep_ms(1);
-			patience--;
+			tries_left--;
 		}
 	}
 	__atomic_store_n(&shared->publishing, false, __ATOMIC_RELEASE);
-	/* One who has waited so long waits for a reader that is lost. */
-	if (!patience)
+	/* After this long the reader must have lost its way. */
+	if (!tries_left)
 		kill(child, SIGKILL);
 	waitpid(child, &status, 0);
-	ok(WIFEXITED(status), "a reader beside the publisher gets to its end");
+	ok(WIFEXITED(status), "a concurrent %s reads to the end", name);
 }
 
-/* Publishes, has all of it consumed, and says whether it was. */
+/*
+ * Publishes and consumes @nr entries. Returns whether each was received once.
+ */
 static bool round_trip(unsigned int nr)
 {
-	expect_from(ring_head(&mp3));
-	publish_recorded(nr);
-	consume_until_empty((volatile long *)mp3.samples);
+	expect_from(ring_head(&ring));
+	publish_saved(nr);
+	consume_until_empty((volatile long *)ring.samples);
 
-	return printed_all() && !shared->misaligned;
+	return received_all() && !shared->misaligned;
 }
 
-static void test_words(void)
+static void test_wrap(void)
 {
 	static const unsigned int rounds[] = { 1, 2, 3, 997, 3000, 1, 4000 };
 	size_t i, nr = ARRAY_SIZE(rounds);
@@ -467,80 +440,82 @@ static void test_words(void)
 
 	for (i = 0; i < nr; i++)
 		all = round_trip(rounds[i]) && all;
-	ok(ring_head(&mp3) < MP3_SAMPLES && all,
-	   "before the wrap: a consumer gets each entry once");
+	ok(ring_head(&ring) < MP3_SAMPLES && all,
+	   "a consumer gets each entry once before the ring wraps");
 
-	/* Up to each of the last and first slots, and then by leaps. */
-	all = round_trip(MP3_SAMPLES - 6 - ring_head(&mp3));
+	/* Stop at each of the last and first slots, then take larger steps. */
+	all = round_trip(MP3_SAMPLES - 6 - ring_head(&ring));
 	for (i = 0; i < 12; i++)
 		all = round_trip(1) && all;
 	for (i = 0; i < nr; i++)
 		all = round_trip(rounds[i]) && all;
-	ok(ring_head(&mp3) > MP3_SAMPLES && all,
-	   "after the wrap: a consumer gets each entry once");
-	all_right("with a consumer");
+	ok(ring_head(&ring) > MP3_SAMPLES && all,
+	   "a consumer gets each entry once after the ring wraps");
+	ok_publications("with a consumer");
 }
 
 static void test_full(void)
 {
-	volatile unsigned char *bytes = (volatile unsigned char *)mp3.samples;
-	size_t i, spoiled = 0, behind = MP3_SAMPLES * sizeof(struct mp3_sample);
+	volatile unsigned char *bytes = (volatile unsigned char *)ring.samples;
+	size_t i, changed = 0, slots = MP3_SAMPLES * sizeof(struct mp3_sample);
 
-	for (i = behind; i < mp3.data_size; i++)
+	for (i = slots; i < ring.data_size; i++)
 		bytes[i] = (unsigned char)(i * 7);
-	publish_recorded(30000);
-	all_right("30,000 entries that nobody consumes");
-	for (i = behind; i < mp3.data_size; i++)
-		spoiled += bytes[i] != (unsigned char)(i * 7);
-	ok_eq(spoiled, 0, "the bytes behind the last slot are never written");
+	publish_saved(30000);
+	ok_publications("in a ring that nothing consumes");
+	for (i = slots; i < ring.data_size; i++)
+		changed += bytes[i] != (unsigned char)(i * 7);
+	ok_eq(changed, 0, "the bytes after the last slot are never written");
 
-	expect_from(ring_head(&mp3) - (MP3_SAMPLES - 1));
-	consume_until_empty((volatile long *)mp3.samples);
-	ok(printed_all() && !shared->misaligned,
+	expect_from(ring_head(&ring) - (MP3_SAMPLES - 1));
+	consume_until_empty((volatile long *)ring.samples);
+	ok(received_all() && !shared->misaligned,
 	   "a consumer of a full ring gets the newest 11999 entries once");
 }
 
-static void test_beside(void)
+static void test_concurrent_readers(void)
 {
-	publish_beside(consume_while_published, MP3_SAMPLES + 500);
-	ok(printed_all(),
-	   "a consumer beside the publisher gets each entry once");
+	publish_to_reader(consume_while_published, MP3_SAMPLES + 500,
+			  "consumer");
+	ok(received_all(), "a concurrent consumer gets each entry once");
 
-	/* With old entries everywhere only the gap tells it where to stop. */
-	publish_recorded(MP3_SAMPLES);
-	publish_beside(follow_while_published, MP3_SAMPLES + 500);
-	ok(printed_all(),
-	   "a follower in a full ring gets each entry once, and no old one");
-	all_right("with readers beside");
+	/* In a ring full of old entries, only the gap marks the newest one. */
+	publish_saved(MP3_SAMPLES);
+	publish_to_reader(tail_while_published, MP3_SAMPLES + 500,
+			  "reader that consumes nothing");
+	ok(received_all(),
+	   "a concurrent reader of a full ring gets each new entry once");
+	ok_publications("with concurrent readers");
 }
 
 /* ---- Writers ---- */
 
-/* Over all pages: words at random, zeroes, -1, or -1 where an entry begins. */
-static void scribble_once(volatile long *words, unsigned int how)
+/* Fills all data pages: random words, zeros, -1, or -1 where entries begin. */
+static void scribble_once(volatile long *words, unsigned int pattern)
 {
-	const long begin = how % 4 < 2 ? 0 : -1, other = how % 4 == 2 ? -1 : 0;
-	size_t i, nr = mp3.data_size / sizeof(long);
-	unsigned long random = how;
+	const long begin = pattern % 4 < 2 ? 0 : -1;
+	const long other = pattern % 4 == 2 ? -1 : 0;
+	size_t i, nr = ring.data_size / sizeof(long);
+	unsigned long random = pattern;
 
 	for (i = 0; i < nr; i++) {
 		random = random * 6364136223846793005 + 1;
-		words[i] = how % 4 ? i % 4 ? other : begin : (long)random;
+		words[i] = pattern % 4 ? i % 4 ? other : begin : (long)random;
 	}
 }
 
 static void scribble(volatile long *words)
 {
-	unsigned int how;
+	unsigned int pattern;
 
-	for (how = 0; ; how++)
-		scribble_once(words, how);
+	for (pattern = 0; ; pattern++)
+		scribble_once(words, pattern);
 }
 
 static void test_scribbler(void)
 {
-	struct mp3_header before = *(struct mp3_header *)mp3.header, after;
-	pid_t child = fork_beside(scribble);
+	struct mp3_header before = *(struct mp3_header *)ring.header, after;
+	pid_t child = fork_running(scribble);
 	unsigned int i, faults;
 	int status;
 
@@ -551,26 +526,26 @@ static void test_scribbler(void)
 			publish(faults % MAX_FAULTS);
 		kill(child, SIGSTOP);
 		waitpid(child, &status, WUNTRACED);
-		/* Not even the next slot is as the kernel has left it. */
-		scribble_once((volatile long *)mp3.samples, i);
+		/* Overwrite the gap, too. */
+		scribble_once((volatile long *)ring.samples, i);
 		publish(5);
-		got = entry(ring_head(&mp3) - 1);
+		got = sample_at(ring_head(&ring) - 1);
 		wrong_entries += got.min_flt != 5 || got.maj_flt;
-		wrong_gaps += !is_gap(ring_head(&mp3));
+		wrong_gaps += !is_gap(ring_head(&ring));
 		kill(child, SIGCONT);
 	}
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
 
-	all_right("who scribbles over the ring");
-	after = *(struct mp3_header *)mp3.header;
-	ok(ring_head(&mp3) - before.head >= 20 * 611 &&
+	ok_publications("while a process scribbles over the ring");
+	after = *(struct mp3_header *)ring.header;
+	ok(ring_head(&ring) - before.head >= 20 * 611 &&
 	   !memcmp(&after, &before, offsetof(struct mp3_header, head)) &&
 	   after.base_ns == before.base_ns && !after.processes,
-	   "who scribbles over the ring: the header is as it should be");
+	   "the header stays correct while a process scribbles over the ring");
 }
 
-/* Through another process, whose memory ptrace(2) writes by force. */
+/* Writes the header through a traced child. Returns what ptrace(2) returned. */
 static long poke(volatile struct mp3_header *header)
 {
 	pid_t child = fork();
@@ -590,7 +565,7 @@ static long poke(volatile struct mp3_header *header)
 	return ret;
 }
 
-/* Whether each way to write it fails; says which did not. */
+/* Returns whether each way to write the header fails. */
 static bool is_read_only(volatile struct mp3_header *header)
 {
 	struct iovec from = { &(uint64_t){ 1 }, sizeof(uint64_t) };
@@ -598,12 +573,12 @@ static bool is_read_only(volatile struct mp3_header *header)
 	int mem = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
 	int zero = open("/dev/zero", O_RDONLY | O_CLOEXEC);
 	struct {
-		const char *way;
+		const char *method;
 		long ret;
-	} tried[] = {
+	} attempts[] = {
 		{ "mprotect", mprotect((void *)header, PAGE,
 				       PROT_READ | PROT_WRITE) },
-		{ "read into it", read(zero, (void *)header, PAGE) },
+		{ "read(2) into it", read(zero, (void *)header, PAGE) },
 		{ "process_vm_writev", process_vm_writev(getpid(), &from, 1,
 							 &to, 1, 0) },
 		{ "/proc/self/mem", pwrite(mem, from.iov_base, from.iov_len,
@@ -613,10 +588,10 @@ static bool is_read_only(volatile struct mp3_header *header)
 	bool all = mem >= 0 && zero >= 0;
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(tried); i++) {
-		if (tried[i].ret == -1)
+	for (i = 0; i < ARRAY_SIZE(attempts); i++) {
+		if (attempts[i].ret == -1)
 			continue;
-		diag("%s: %ld", tried[i].way, tried[i].ret);
+		diag("%s returned %ld", attempts[i].method, attempts[i].ret);
 		all = false;
 	}
 	close(mem);
@@ -627,19 +602,19 @@ static bool is_read_only(volatile struct mp3_header *header)
 
 static void test_header_is_read_only(void)
 {
-	struct mp3_header before = *(struct mp3_header *)mp3.header, after;
-	void *copy = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, mp3.fd,
+	struct mp3_header before = *(struct mp3_header *)ring.header, after;
+	void *copy = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, ring.fd,
 			  MP3_OFF_HEADER);
-	void *other = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, mp3.fd,
+	void *other = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, ring.fd,
 			   MP3_OFF_HEADER);
 
 	if (copy == MAP_FAILED || other == MAP_FAILED)
 		err(1, "mmap");
-	ok(is_read_only(other), "no way to write the header is open");
-	ok(is_read_only(copy), "nor through a private mapping of it");
-	after = *(struct mp3_header *)mp3.header;
+	ok(is_read_only(other), "a shared header mapping cannot be written");
+	ok(is_read_only(copy), "a private header mapping cannot be written");
+	after = *(struct mp3_header *)ring.header;
 	ok(!memcmp(&before, &after, sizeof(before)),
-	   "another mapping sees the header unchanged");
+	   "attempts to write the header leave it unchanged");
 	munmap(copy, PAGE);
 	munmap(other, PAGE);
 }
@@ -648,11 +623,9 @@ int main(int argc, char **argv)
 {
 	if (argc > 1)
 		module = argv[1];
-	scratch = mmap(NULL, MAX_FAULTS * PAGE, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (scratch == MAP_FAILED || shared == MAP_FAILED)
+	if (shared == MAP_FAILED)
 		err(1, "mmap");
 
 	reload();
@@ -661,9 +634,9 @@ int main(int argc, char **argv)
 
 	reload();
 	set_interval("10000");
-	test_words();
+	test_wrap();
 	test_full();
-	test_beside();
+	test_concurrent_readers();
 	test_scribbler();
 	test_header_is_read_only();
 
