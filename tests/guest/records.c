@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The ring of records: what a record says, that those of a tick add up to its
- * sample, whatever happens meanwhile, and what several readers get of it.
+ * The ring of records: the fields of a record, the records of a tick, which add
+ * up to its sample whatever happens during it, and what several readers get.
  *
- * Usage: records [SEED], which replays the random run.
+ * Usage: records [SEED]
+ *
+ * With SEED, only the random run is made, with that seed.
  */
 #include <poll.h>
 
@@ -11,15 +13,16 @@
 
 #define PAGE		((size_t)getpagesize())
 
-static void must_publish_nothing(uint64_t from)
+/* The interval is 10 s: only an extremely slow machine gets to a tick. */
+static void die_if_published(uint64_t from)
 {
 	if (ring_head(&ring) != from)
-		errx(1, "no ten seconds may pass in between");
+		errx(1, "a tick came between two commands");
 }
 
 /* ---- A ring right after load ---- */
 
-/* Both headers are of one sampler: but for the entries they say the same. */
+/* Both headers describe one sampler: only the fields of the ring differ. */
 static bool headers_agree(void)
 {
 	struct mp3_header samples = *(struct mp3_header *)ring.header;
@@ -41,14 +44,16 @@ static void test_header(void)
 	bool agree;
 
 	reload("");
-	ok_eq(procs.capacity, 65536, "right after load: 65536 records");
+	ok_eq(procs.capacity, 65536,
+	      "the ring of records has 65536 entries right after load");
 	ok(procs.header->magic == MP3_MAGIC &&
 	   procs.header->version == MP3_ABI_VERSION &&
 	   procs.header->entry_size == sizeof(struct mp3_record) &&
-	   !procs.header->head, "right after load: the header of records");
+	   !procs.header->head,
+	   "the header of records is valid and empty right after load");
 	for (i = 0; i < procs.data_size / sizeof(long); i++)
 		filled += words[i] != -1;
-	ok_eq(filled, 0, "right after load: all words of it are -1");
+	ok_eq(filled, 0, "all words of the records are -1 right after load");
 	agree = headers_agree();
 
 	set_interval("7");
@@ -61,7 +66,7 @@ static void test_header(void)
 		 procs.header->processes == 1 && procs.header->cost_ns;
 	command_or_die('U', getpid());
 	agree &= headers_agree() && !procs.header->processes;
-	ok(agree, "both headers say the same of the sampler");
+	ok(agree, "the headers of both rings agree on the sampler's state");
 }
 
 /* ---- A record ---- */
@@ -81,9 +86,10 @@ static long rss_of(pid_t pid)
 	return resident * PAGE;
 }
 
-/* The records of a process from @from on; how many they are. */
+/* Copies a process' records from @from on; returns how many there are. */
 static unsigned int records_of(pid_t pid, uint64_t from,
-			       struct mp3_record *records, unsigned int room)
+			       struct mp3_record *records,
+			       unsigned int capacity)
 {
 	uint64_t i, head = procs_head();
 	unsigned int nr = 0;
@@ -91,15 +97,15 @@ static unsigned int records_of(pid_t pid, uint64_t from,
 	for (i = from; i < head; i++) {
 		struct mp3_record record = record_at(i);
 
-		if (record.pid == (uint32_t)pid && nr < room)
+		if (record.pid == (uint32_t)pid && nr < capacity)
 			records[nr++] = record;
 	}
 	return nr;
 }
 
 /*
- * A process that has 10 MB, and does something only when it is told: it is
- * traced through its first record, a silence, one in between and its last.
+ * Observes a process of 10 MB, which acts only on request, through its first
+ * record, ticks without a record, a record in between, and its last one.
  */
 static void test_fields(void)
 {
@@ -120,7 +126,7 @@ static void test_fields(void)
 	from = procs_head();
 	pid = open_stage();
 	tell(0, 'm', 1);
-	/* What it does on its way to sleep would be in a second record. */
+	/* What it does on its way to sleep would add a second record. */
 	await_state(pid, 'S');
 	before = now_ns();
 	command_or_die('R', pid);
@@ -129,33 +135,33 @@ static void test_fields(void)
 	nr = records_of(pid, from, records, 8);
 	rss = rss_of(pid);
 	ok(nr == 1 && records[0].flags == MP3_FIRST,
-	   "who is registered gets one record, with MP3_FIRST");
+	   "a newly registered process gets one record, with MP3_FIRST");
 	if (!nr)
 		errx(1, "no record of %d", pid);
 	ok(records[0].time_ns > before && records[0].time_ns < after,
-	   "its time is the monotonic clock's");
-	ok(!strcmp(records[0].comm, "actor"), "its name is the process's");
-	/* /proc adds up what each CPU keeps for itself in later kernels. */
+	   "a record's time_ns is from CLOCK_MONOTONIC");
+	ok(!strcmp(records[0].comm, "actor"),
+	   "a record's comm is the name of the process");
+	/* Later kernels count per CPU, which only /proc adds up. */
 	if (!ok(rss > (long)size / 2 &&
 		labs((long)records[0].rss_bytes - rss) < (1 << 20),
-		"its resident memory is what /proc says, to 1 MiB"))
-		diag("%lu bytes, and /proc says %ld",
+		"a record's rss_bytes is within 1 MiB of /proc/<pid>/statm"))
+		diag("rss_bytes is %lu, statm has %ld",
 		     (unsigned long)records[0].rss_bytes, rss);
 
 	ticks = procs.header->ticks;
 	from = procs_head();
-	silent = true;
 	while (procs.header->ticks < ticks + 5)
 		sleep_ms(1);
 	silent = procs_head() == from;
-	ok(silent, "a tick in which nothing happens has no record");
+	ok(silent, "a tick in which a process does nothing makes no record");
 
-	/* The pages of its own are the memory's, the sockets' and the stack's. */
+	/* These faults, and those on its own stack, may span several ticks. */
 	tell(0, 'm', 300);
 	wait_tick();
 	nr = records_of(pid, from, records, 8);
 	ok(nr >= 1 && !records[0].flags && records[0].cpu_ns,
-	   "then it has one without a flag, and CPU time");
+	   "a process that runs again gets a record with CPU time and no flag");
 
 	from = procs_head();
 	tell(0, 'x', 0);
@@ -164,14 +170,14 @@ static void test_fields(void)
 	nr = records_of(pid, from, records, 8);
 	ok(nr >= 1 && records[nr - 1].flags == MP3_LAST &&
 	   !records[nr - 1].rss_bytes && !strcmp(records[0].comm, "actor"),
-	   "the last one has MP3_LAST, its name, and no memory");
-	ok(procs_head() == from + nr, "and there is no other process's");
+	   "the last record of an exited process has MP3_LAST and rss_bytes 0");
+	ok(procs_head() == from + nr, "only registered processes have records");
 	close_stage(NULL, 0);
 	munmap(memory, size);
 }
 
-/* What is run by the name of "renamed": it does something in several ticks. */
-static int renamed(void)
+/* What /tmp/renamed runs: it faults in each of several ticks. */
+static int run_renamed(void)
 {
 	int i;
 
@@ -188,7 +194,7 @@ static void *exec_renamed(void *path)
 	err(1, "exec");
 }
 
-/* Who execs in another thread than the leader becomes the leader. */
+/* The thread that calls exec becomes the leader, with the old leader's pid. */
 static void test_exec(void)
 {
 	char path[] = "/tmp/renamed";
@@ -214,28 +220,29 @@ static void test_exec(void)
 	wait_idle(&ring);
 	nr = records_of(pid, from, records, 64);
 	for (i = 0; i < nr; i++)
-		good += records[i].rss_bytes && !strcmp(records[i].comm, "renamed");
+		good += records[i].rss_bytes &&
+			!strcmp(records[i].comm, "renamed");
 	ok(nr && !strcmp(records[0].comm, "records") && good,
-	   "who execs in another thread has its new name, and its new memory");
+	   "records after exec in another thread have the new name and memory");
 	unlink(path);
 }
 
-#define CROWD		3	/* busy processes on one processor */
-#define CROWD_TICKS	8
+#define SPINNERS	3	/* busy processes on one processor */
+#define SPIN_TICKS	8
 
-/* Who is off the CPU at a tick only because others want it has run before. */
-static void test_crowd(void)
+/* A process that was preempted before a tick has run, and needs a record. */
+static void test_preempted(void)
 {
-	struct mp3_record records[4 * CROWD_TICKS];
-	unsigned int i, nr, least = -1;
+	struct mp3_record records[4 * SPIN_TICKS];
+	unsigned int i, nr, fewest = -1;
 	uint64_t from, sample;
-	pid_t pids[CROWD];
+	pid_t pids[SPINNERS];
 
 	set_interval("400");
 	from = procs_head();
 	sample = ring_head(&ring);
 	fflush(stdout);
-	for (i = 0; i < CROWD; i++) {
+	for (i = 0; i < SPINNERS; i++) {
 		pids[i] = fork_child();
 		if (!pids[i]) {
 			pin_to(0);
@@ -244,30 +251,32 @@ static void test_crowd(void)
 				;
 		}
 	}
-	while (ring_head(&ring) < sample + CROWD_TICKS)
+	while (ring_head(&ring) < sample + SPIN_TICKS)
 		sleep_ms(20);
-	for (i = 0; i < CROWD; i++) {
+	for (i = 0; i < SPINNERS; i++) {
 		nr = records_of(pids[i], from, records, ARRAY_SIZE(records));
-		if (nr < least)
-			least = nr;
+		if (nr < fewest)
+			fewest = nr;
 	}
-	for (i = 0; i < CROWD; i++)
+	for (i = 0; i < SPINNERS; i++)
 		kill_and_reap(pids[i]);
 	set_interval("20");
 	wait_idle(&ring);
-	/* The first tick may come before the last of them is registered. */
-	if (!ok(least + 1 >= CROWD_TICKS,
-		"who runs in each interval has a record of each"))
-		diag("%u records in %d ticks", least, CROWD_TICKS);
+	/* The first tick may come before the last process is registered. */
+	if (!ok(fewest + 1 >= SPIN_TICKS,
+		"a process that shares its CPU has a record in each tick"))
+		diag("%u records in %d ticks", fewest, SPIN_TICKS);
 }
 
 /*
- * A tick begins while the last process is unregistered, and comes too late. One
- * that a slow machine makes before is no matter: it is not there each time.
+ * U of the last process cancels the next tick. A delay replaces this call, so
+ * that the tick starts, waits for U and then finds nothing registered. On a
+ * slow machine an earlier tick may add a sample, but not in each of five
+ * attempts.
  */
 static void test_late_tick(void)
 {
-	const char *name = "a tick that is under way at the last U makes no sample";
+	const char *name = "a tick that starts in the last U makes no sample";
 	uint64_t head, nr = 0;
 	unsigned int i;
 	pid_t pid;
@@ -296,7 +305,7 @@ static void test_late_tick(void)
 	kill_and_reap(pid);
 }
 
-/* Registered and unregistered between two ticks: it came and went. */
+/* Registers and unregisters processes between two ticks. */
 static void test_unregister(void)
 {
 	uint64_t from, sample;
@@ -316,9 +325,9 @@ static void test_unregister(void)
 	   records[0].min_flt >= 100 &&
 	   ring_head(&ring) == sample + 1 &&
 	   ring.samples[sample % MP3_SAMPLES].min_flt == records[0].min_flt,
-	   "the last process unregistered has its record at once");
+	   "unregistering the last process makes its record at once");
 
-	/* One who stays, and is silent. */
+	/* Keep one process registered, which does nothing. */
 	pid = open_stage();
 	tell(0, 'm', 1);
 	from = procs_head();
@@ -328,20 +337,21 @@ static void test_unregister(void)
 	touch(100);
 	command_or_die('U', getpid());
 	touch(1000);
-	ok(procs_head() == from, "with others registered it has none yet");
+	ok(procs_head() == from,
+	   "unregistering one of two processes makes no record yet");
 	command_or_die('R', getpid());
 	touch(100);
 	command_or_die('U', getpid());
-	must_publish_nothing(sample);
+	die_if_published(sample);
 	set_interval("20");
 	wait_tick();
 	nr = records_of(getpid(), from, records, 4);
 	ok(nr == 1 && records[0].flags == (MP3_FIRST | MP3_LAST) &&
 	   records[0].min_flt >= 200 && records[0].min_flt < 1000,
-	   "but one of both times in the next tick");
+	   "two registrations in one interval share a record at the next tick");
 	command_or_die('U', pid);
 	ok(ring_head(&ring) > sample && procs.header->processes == 0,
-	   "and so nothing is left");
+	   "nothing is registered after the remaining process is unregistered");
 	kill_and_reap(pid);
 	close_stage(NULL, 0);
 }
@@ -363,25 +373,26 @@ static void test_poll(void)
 	bool first, again, quiet;
 	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
 	uint64_t ticks;
-	pid_t pid, sleeper;
+	pid_t pid, idle;
 	char byte;
 
 	if (fd < 0)
 		err(1, "%s", MP3_PROCS_PATH);
-	ok(read(fd, &byte, 1) < 0 && errno == EINVAL, "read(2): EINVAL");
+	ok(read(fd, &byte, 1) < 0 && errno == EINVAL,
+	   "read(2) from the records is EINVAL");
 	set_interval("10000");
 	first = readable(fd);
 	command_or_die('R', getpid());
 	command_or_die('U', getpid());
 	again = readable(fd);
 	ok(!first && again && !readable(fd),
-	   "poll: readable once after a record");
+	   "poll reports a new record once");
 
-	/* Samples without records are the other ring's news. */
+	/* An idle process makes the sampler publish samples without records. */
 	set_interval("20");
-	sleeper = open_stage();
+	idle = open_stage();
 	tell(0, 'm', 1);
-	command_or_die('R', sleeper);
+	command_or_die('R', idle);
 	wait_tick();
 	readable(fd);
 	readable(ring.fd);
@@ -389,35 +400,35 @@ static void test_poll(void)
 	while (ring.header->ticks < ticks + 3)
 		sleep_ms(1);
 	quiet = !readable(fd) && readable(ring.fd);
-	ok(quiet, "poll: not readable where there are but samples");
+	ok(quiet, "poll of the records does not report samples alone");
 
 	pid = fork_child();
 	if (!pid)
 		_exit(poll(&pollfd, 1, -1) != 1);
 	await_state(pid, 'S');
 	tell(0, 'm', 10);
-	/* Only a poll that sleeps for ever takes long here. */
+	/* This hangs if the record does not wake the child. */
 	waitpid(pid, &status, 0);
-	ok_eq(status, 0, "poll: a record wakes who sleeps");
-	kill_and_reap(sleeper);
+	ok_eq(status, 0, "a new record wakes a process that sleeps in poll");
+	kill_and_reap(idle);
 	close_stage(NULL, 0);
 	wait_idle(&ring);
 	close(fd);
 }
 
-/* ---- Several readers, and one that is too slow ---- */
+/* ---- Several readers, one of which is too slow ---- */
 
-#define SMALL		64	/* slots */
+#define SMALL_CAPACITY	64
 #define READERS		4
 #define PUBLISHED	1000
 
 /**
- * struct reader - a reader in a process of its own, shared with the test
- * @next:   the next entry to be read
- * @kept:   how many it has
- * @lost:   how many were overwritten before
- * @has:    which ones it has
- * @copies: what they were
+ * struct reader - a reader in a child, in shared memory
+ * @next:   number of the next entry to read
+ * @kept:   how many entries it kept
+ * @lost:   how many were overwritten before it read them
+ * @has:    which entries it kept
+ * @copies: its copies of them
  */
 struct reader {
 	uint64_t next, kept, lost;
@@ -425,13 +436,13 @@ struct reader {
 	struct mp3_record copies[PUBLISHED];
 };
 
-static struct audience {
+static struct shared {
 	struct mp3_record published[PUBLISHED];
 	struct reader readers[READERS];
-	bool over;
-} *audience;
+	bool finished;
+} *shared;
 
-/* As the comment of mp3_uapi.h has it. False when there is no entry. */
+/* Reads a record as mp3_uapi.h describes. Returns false if there is none. */
 static bool read_record(struct reader *reader)
 {
 	uint64_t i = reader->next, head = procs_head(), oldest;
@@ -440,7 +451,7 @@ static bool read_record(struct reader *reader)
 	if (i == head)
 		return false;
 	copy = record_at(i);
-	/* Pairs with the writer's barrier before it overwrites. */
+	/* Pairs with the write barrier before the module overwrites a slot. */
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	head = procs_head();
 	if (i + procs.capacity - 1 > head) {
@@ -458,24 +469,26 @@ static bool read_record(struct reader *reader)
 
 static void read_all(struct reader *reader)
 {
-	bool over;
+	bool finished;
 
 	do {
-		over = __atomic_load_n(&audience->over, __ATOMIC_ACQUIRE);
+		finished = __atomic_load_n(&shared->finished, __ATOMIC_ACQUIRE);
 		while (read_record(reader))
 			;
 		sched_yield();
-	} while (!over);
+	} while (!finished);
 }
 
-/* No record is published before the fast readers have the one before it. */
-static void await_readers(uint64_t head)
+/* Waits until all readers but the first, slow one have read up to @head. */
+static void wait_for_readers(uint64_t head)
 {
 	int i, tries;
 
 	for (i = 1; i < READERS; i++) {
-		for (tries = 0; __atomic_load_n(&audience->readers[i].next,
-						__ATOMIC_ACQUIRE) < head; tries++) {
+		uint64_t *next = &shared->readers[i].next;
+
+		for (tries = 0; __atomic_load_n(next, __ATOMIC_ACQUIRE) < head;
+		     tries++) {
 			if (tries == 60000)
 				errx(1, "reader %d does not read", i);
 			usleep(1000);
@@ -483,21 +496,21 @@ static void await_readers(uint64_t head)
 	}
 }
 
-/* Each of its own faults; with the last one unregistered it is there. */
+/* Publishes record @nr: unregistering the last process does so at once. */
 static void publish_record(unsigned int nr)
 {
 	command_or_die('R', getpid());
 	touch(nr % 7);
 	command_or_die('U', getpid());
 	if (procs_head() != nr + 1)
-		errx(1, "record %u of %llu", nr,
-		     (unsigned long long)procs_head());
-	audience->published[nr] = record_at(nr);
+		errx(1, "head is %llu after record %u",
+		     (unsigned long long)procs_head(), nr);
+	shared->published[nr] = record_at(nr);
 	if (nr % 20 == 0)
-		await_readers(nr + 1);
+		wait_for_readers(nr + 1);
 }
 
-static bool is_right(const struct reader *reader)
+static bool copies_are_right(const struct reader *reader)
 {
 	uint64_t i, kept = 0;
 
@@ -505,15 +518,16 @@ static bool is_right(const struct reader *reader)
 		if (!reader->has[i])
 			continue;
 		kept++;
-		if (memcmp(&reader->copies[i], &audience->published[i],
+		if (memcmp(&reader->copies[i], &shared->published[i],
 			   sizeof(struct mp3_record))) {
-			diag("record %llu is another", (unsigned long long)i);
+			diag("record %llu was not published like that",
+			     (unsigned long long)i);
 			return false;
 		}
 	}
 	if (kept == reader->kept && kept + reader->lost == PUBLISHED)
 		return true;
-	diag("%llu kept, %llu lost", (unsigned long long)kept,
+	diag("%llu of %d kept, %llu lost", (unsigned long long)kept, PUBLISHED,
 	     (unsigned long long)reader->lost);
 	return false;
 }
@@ -525,18 +539,19 @@ static void test_readers(void)
 	unsigned int i;
 
 	reload("records=64 interval_ms=10000");
-	ok_eq(procs.header->capacity, SMALL, "a ring of 64 records");
-	audience = shared_memory(sizeof(*audience));
+	ok_eq(procs.header->capacity, SMALL_CAPACITY,
+	      "records=64 makes a ring of 64 records");
+	shared = shared_memory(sizeof(*shared));
 	fflush(stdout);
 	for (i = 0; i < READERS; i++) {
 		readers[i] = fork_child();
 		if (!readers[i]) {
-			read_all(&audience->readers[i]);
+			read_all(&shared->readers[i]);
 			_exit(0);
 		}
 	}
 	for (i = 0; i < PUBLISHED; i++) {
-		/* The first of them sleeps now and then, ever longer. */
+		/* Stop the first reader repeatedly, longer each time. */
 		if (i % 100 == 10)
 			kill(readers[0], SIGSTOP);
 		else if (i % 100 == 20 + i / 100 * 7)
@@ -544,49 +559,49 @@ static void test_readers(void)
 		publish_record(i);
 	}
 	kill(readers[0], SIGCONT);
-	__atomic_store_n(&audience->over, true, __ATOMIC_RELEASE);
+	__atomic_store_n(&shared->finished, true, __ATOMIC_RELEASE);
 	for (i = 0; i < READERS; i++)
 		waitpid(readers[i], NULL, 0);
 
 	for (i = 1; i < READERS; i++)
-		fast &= is_right(&audience->readers[i]) &&
-			!audience->readers[i].lost;
-	ok(fast, "%d readers who are fast enough get each record", READERS - 1);
-	diag("the slow one: %llu kept, %llu lost",
-	     (unsigned long long)audience->readers[0].kept,
-	     (unsigned long long)audience->readers[0].lost);
-	ok(is_right(&audience->readers[0]) && audience->readers[0].lost,
-	   "one that is too slow knows to the record what it has lost");
+		fast &= copies_are_right(&shared->readers[i]) &&
+			!shared->readers[i].lost;
+	ok(fast, "%d fast concurrent readers get each record", READERS - 1);
+	diag("the slow reader: %llu kept, %llu lost",
+	     (unsigned long long)shared->readers[0].kept,
+	     (unsigned long long)shared->readers[0].lost);
+	ok(copies_are_right(&shared->readers[0]) && shared->readers[0].lost,
+	   "a slow reader computes exactly how many records it lost");
 }
 
 /* ---- A random run ---- */
 
 #define RUN_RECORDS	"1000000"
 #define RUN_MS		8000
-#define RUN_MATCHES	100	/* samples with faults that it takes at least */
+#define RUN_MATCHES	100	/* samples with faults, at least */
 #define ROOTS		6
 #define MAX_ALIVE	60	/* processes */
 #define COMMANDERS	3
 
 /**
- * struct run - a random run
- * @roots: processes that anyone may register or follow at any time
- * @alive: how many there are, with those that they have forked
- * @over:  it is over
+ * struct run - state of a random run
+ * @roots:    processes that are registered and followed at random
+ * @alive:    how many descendants they have
+ * @finished: set at the end of the run
  */
 static struct run {
 	pid_t roots[ROOTS];
 	int alive;
-	bool over;
+	bool finished;
 } *run;
 
-static bool run_is_over(void)
+static bool run_is_finished(void)
 {
-	return __atomic_load_n(&run->over, __ATOMIC_ACQUIRE);
+	return __atomic_load_n(&run->finished, __ATOMIC_ACQUIRE);
 }
 
-/* True in a child, if there are not too many yet. */
-static bool is_forked(void)
+/* Forks unless there are too many processes. Returns true in the child. */
+static bool fork_limited(void)
 {
 	if (__atomic_load_n(&run->alive, __ATOMIC_RELAXED) >= MAX_ALIVE ||
 	    fork_child())
@@ -595,25 +610,24 @@ static bool is_forked(void)
 	return true;
 }
 
-/* Faults, computes, sleeps and forks, until the run is over. */
-static void live(unsigned int seed)
+/* Faults, sleeps, forks and, in descendants only, exits: all at random. */
+static void __attribute__((noreturn)) run_process(unsigned int seed)
 {
-	bool stays = true;
+	bool is_root = true;
 
-	while (!run_is_over()) {
+	while (!run_is_finished()) {
 		switch (rand_r(&seed) % 6) {
 		case 0:
 			touch(rand_r(&seed) % 200);
 			break;
 		case 1:
-			if (is_forked()) {
+			if (fork_limited()) {
 				seed += getpid();
-				stays = false;
+				is_root = false;
 			}
 			break;
 		case 2:
-			/* Some end soon, and none of the first. */
-			if (stays || rand_r(&seed) % 3 == 0)
+			if (is_root || rand_r(&seed) % 3 == 0)
 				break;
 			__atomic_sub_fetch(&run->alive, 1, __ATOMIC_RELAXED);
 			_exit(0);
@@ -628,12 +642,12 @@ static void live(unsigned int seed)
 	_exit(0);
 }
 
-/* Gives commands of all kinds, to whoever may be there. */
-static void meddle(unsigned int seed)
+/* Gives random commands for the roots, and changes the interval. */
+static void __attribute__((noreturn)) run_commander(unsigned int seed)
 {
 	static const char letters[] = "RUUFF";
 
-	while (!run_is_over()) {
+	while (!run_is_finished()) {
 		char letter = letters[rand_r(&seed) % 5], ms[16];
 		int ret = command(letter, run->roots[rand_r(&seed) % ROOTS]);
 
@@ -649,37 +663,37 @@ static void meddle(unsigned int seed)
 }
 
 /**
- * struct follower - who compares the two rings while they are written
- * @sample:  the next sample
- * @record:  the next record
- * @last_ns: time of the last group of records
- * @idle:    samples without faults that were met since the last one with faults
- * @busy:    of these, those with CPU time
- * @groups:  groups of records, one of a tick, that were met
- * @wrong:   samples that are not what their records add up to
- * @late:    groups that are not later than the one before
- * @matched: samples with faults that have their records
- * @near:    of these, those whose records have their time
+ * struct matcher - compares the two rings while they are written
+ * @sample:     number of the next sample
+ * @record:     number of the next record
+ * @last_ns:    time of the last group of records
+ * @idle:       samples without faults since the last one with faults
+ * @busy:       those of @idle that have CPU time
+ * @groups:     groups of records so far
+ * @wrong:      samples that differ from the sum of their records
+ * @misordered: groups that are not later than the one before
+ * @matched:    samples with faults that equal the sum of their records
+ * @same_time:  those of @matched whose records have the sample's time
  */
-struct follower {
+struct matcher {
 	uint64_t sample, record, last_ns;
-	unsigned long idle, busy, groups, wrong, late, matched, near;
+	unsigned long idle, busy, groups, wrong, misordered, matched, same_time;
 };
 
 /**
- * struct group - the records of a tick
- * @nr:      how many
- * @time_ns: their time
- * @cpu_ns:  what they add up to, with
- * @min_flt: and
- * @maj_flt: these
+ * struct group - the records of one tick
+ * @nr:      how many records
+ * @time_ns: the time in each of them
+ * @cpu_ns:  sum of their CPU time
+ * @min_flt: sum of their minor faults
+ * @maj_flt: sum of their major faults
  */
 struct group {
 	uint64_t nr, time_ns, cpu_ns;
 	unsigned long min_flt, maj_flt;
 };
 
-/* Those with the same time from @from on. */
+/* Returns the group that starts at record @from: all records of one time. */
 static struct group read_group(uint64_t from, uint64_t head)
 {
 	struct group group = { 0 };
@@ -703,8 +717,10 @@ static struct mp3_sample sample_at(uint64_t number)
 	return *(struct mp3_sample *)&ring.samples[number % MP3_SAMPLES];
 }
 
-/* The clock tick of a sample is the clock's last one: where it is not late. */
-static bool is_time_of(const struct mp3_sample *sample, uint64_t time_ns)
+/*
+ * Jiffies may lag behind the clock by a tick, and more if their tick is late.
+ */
+static bool has_time(const struct mp3_sample *sample, uint64_t time_ns)
 {
 	uint64_t tick = 1000000000 / ring.header->hz;
 	uint64_t at = ring.header->base_ns +
@@ -713,86 +729,85 @@ static bool is_time_of(const struct mp3_sample *sample, uint64_t time_ns)
 	return time_ns + tick > at && time_ns < at + 2 * tick;
 }
 
-/* Leaves a group behind. */
-static void pass(struct follower *follower, const struct group *group)
+static void take_group(struct matcher *matcher, const struct group *group)
 {
-	follower->late += group->time_ns <= follower->last_ns;
-	follower->last_ns = group->time_ns;
-	follower->record += group->nr;
-	follower->groups++;
+	matcher->misordered += group->time_ns <= matcher->last_ns;
+	matcher->last_ns = group->time_ns;
+	matcher->record += group->nr;
+	matcher->groups++;
 }
 
 /*
- * Passes by groups without faults, which are those of the samples without: each
- * of these may have one, and must where it has CPU time. Which one is whose
- * does not matter, then.
+ * Skips the groups without faults, which belong to the samples without faults:
+ * each of those has a group if it has CPU time, and may have one otherwise. So
+ * only the number of groups is checked. Returns the next group with faults.
  */
-static struct group pass_idle(struct follower *follower, uint64_t records)
+static struct group skip_idle_groups(struct matcher *matcher, uint64_t records)
 {
-	struct group group = read_group(follower->record, records);
+	struct group group = read_group(matcher->record, records);
 	unsigned long nr = 0;
 
 	for (; group.nr && !group.min_flt && !group.maj_flt; nr++) {
-		pass(follower, &group);
-		group = read_group(follower->record, records);
+		take_group(matcher, &group);
+		group = read_group(matcher->record, records);
 	}
-	if (nr < follower->busy || nr > follower->idle) {
-		diag("up to sample %llu %lu have no faults, %lu CPU time, %lu records",
-		     (unsigned long long)follower->sample, follower->idle,
-		     follower->busy, nr);
-		follower->wrong++;
+	if (nr < matcher->busy || nr > matcher->idle) {
+		diag("before sample %llu: %lu idle samples, %lu with CPU time; %lu groups",
+		     (unsigned long long)matcher->sample, matcher->idle,
+		     matcher->busy, nr);
+		matcher->wrong++;
 	}
-	follower->idle = 0;
-	follower->busy = 0;
+	matcher->idle = 0;
+	matcher->busy = 0;
 
 	return group;
 }
 
-/* Goes through the samples that are there, each with the records of its tick. */
-static void follow_rings(struct follower *follower)
+/* Matches each new sample with the records of its tick. */
+static void match_rings(struct matcher *matcher)
 {
-	/* In this order: the records of these samples are there. */
+	/* In this order: a sample is published after its records. */
 	uint64_t samples = ring_head(&ring), records = procs_head();
 
-	if (records - follower->record > procs.capacity / 2 ||
-	    samples - follower->sample > MP3_SAMPLES / 2)
-		errx(1, "too slow for the rings");
-	for (; follower->sample < samples; follower->sample++) {
-		struct mp3_sample sample = sample_at(follower->sample);
+	if (records - matcher->record > procs.capacity / 2 ||
+	    samples - matcher->sample > MP3_SAMPLES / 2)
+		errx(1, "this test is too slow for the rings");
+	for (; matcher->sample < samples; matcher->sample++) {
+		struct mp3_sample sample = sample_at(matcher->sample);
 		struct group group;
 
 		if (!sample.min_flt && !sample.maj_flt) {
-			follower->idle++;
-			follower->busy += !!sample.cpu_percent;
+			matcher->idle++;
+			matcher->busy += !!sample.cpu_percent;
 			continue;
 		}
-		group = pass_idle(follower, records);
+		group = skip_idle_groups(matcher, records);
 		if (group.min_flt != sample.min_flt ||
 		    group.maj_flt != sample.maj_flt) {
-			if (!follower->wrong++)
-				diag("sample %llu: %lu, %lu faults; %llu records: %lu, %lu",
-				     (unsigned long long)follower->sample,
+			if (!matcher->wrong++)
+				diag("sample %llu has %lu minor, %lu major; its %llu records %lu, %lu",
+				     (unsigned long long)matcher->sample,
 				     sample.min_flt, sample.maj_flt,
 				     (unsigned long long)group.nr,
 				     group.min_flt, group.maj_flt);
 			continue;
 		}
-		follower->matched++;
-		follower->near += is_time_of(&sample, group.time_ns);
-		pass(follower, &group);
+		matcher->matched++;
+		matcher->same_time += has_time(&sample, group.time_ns);
+		take_group(matcher, &group);
 	}
 }
 
 /*
- * From its first record to its last a process has at most one a tick, and in
- * the end it is over. Where commands come and go in one interval, both flags
- * are in one record, and so say little of the order: there is a first one at
- * least.
+ * Returns whether each process has at most one record per tick, MP3_FIRST in
+ * its first record and MP3_LAST in its last. If it is unregistered and
+ * registered within one interval, one record has both flags, whose order is
+ * then unknown.
  */
-static bool flags_are_sane(uint64_t from)
+static bool flags_are_valid(uint64_t from)
 {
 	uint64_t i, j, head = procs_head(), start = from;
-	unsigned int open = 0, wrong = 0;
+	unsigned int nr_open = 0, wrong = 0;
 	bool *is_open = calloc(1 << 22, sizeof(*is_open));
 
 	if (!is_open)
@@ -808,29 +823,30 @@ static bool flags_are_sane(uint64_t from)
 		}
 		if (!is_open[record.pid] && !first) {
 			if (!wrong++)
-				diag("%u has a record, and had no first",
+				diag("process %u has records before MP3_FIRST",
 				     record.pid);
 		}
-		open += !last - is_open[record.pid];
+		nr_open += !last - is_open[record.pid];
 		is_open[record.pid] = !last;
 		if (record_at(start).time_ns != record.time_ns)
 			start = i;
 		for (j = start; j < i; j++) {
 			other = record_at(j);
 			if (other.pid == record.pid && !wrong++)
-				diag("%u has two records in a tick", record.pid);
+				diag("process %u has two records in one tick",
+				     record.pid);
 		}
 	}
-	if (open)
-		diag("%u processes have no last record", open);
+	if (nr_open)
+		diag("%u processes have no record with MP3_LAST", nr_open);
 	free(is_open);
 
-	return !wrong && !open;
+	return !wrong && !nr_open;
 }
 
 static void test_random_run(unsigned int seed)
 {
-	struct follower follower = { 0 };
+	struct matcher matcher = { 0 };
 	uint64_t begin, ms;
 	pid_t commanders[COMMANDERS];
 	bool failed = false;
@@ -844,22 +860,22 @@ static void test_random_run(unsigned int seed)
 		pid_t pid = fork_child();
 
 		if (!pid)
-			live(seed + i);
+			run_process(seed + i);
 		run->roots[i] = pid;
 	}
 	for (i = 0; i < COMMANDERS; i++) {
 		commanders[i] = fork_child();
 		if (!commanders[i])
-			meddle(seed + ROOTS + i);
+			run_commander(seed + ROOTS + i);
 	}
 	begin = now_ns();
-	/* Only a hang lasts for five minutes. */
+	/* Give up after five minutes. */
 	do {
-		follow_rings(&follower);
+		match_rings(&matcher);
 		usleep(500);
 		ms = (now_ns() - begin) / 1000000;
-	} while (ms < RUN_MS || (follower.matched < RUN_MATCHES && ms < 300000));
-	__atomic_store_n(&run->over, true, __ATOMIC_RELEASE);
+	} while (ms < RUN_MS || (matcher.matched < RUN_MATCHES && ms < 300000));
+	__atomic_store_n(&run->finished, true, __ATOMIC_RELEASE);
 	for (i = 0; i < COMMANDERS; i++) {
 		waitpid(commanders[i], &status, 0);
 		failed |= status;
@@ -867,28 +883,29 @@ static void test_random_run(unsigned int seed)
 	while (waitpid(-1, NULL, 0) > 0)
 		;
 	wait_idle(&ring);
-	follow_rings(&follower);
-	pass_idle(&follower, procs_head());
-	diag("%llu records in %lu groups of %llu samples in %llu ms, seen as they came",
-	     (unsigned long long)procs_head(), follower.groups,
-	     (unsigned long long)follower.sample, (unsigned long long)ms);
+	match_rings(&matcher);
+	skip_idle_groups(&matcher, procs_head());
+	diag("%llu records in %lu ticks, %llu samples, in %llu ms",
+	     (unsigned long long)procs_head(), matcher.groups,
+	     (unsigned long long)matcher.sample, (unsigned long long)ms);
 	diag("%llu deadlines served, %llu missed", ring.header->ticks,
 	     ring.header->missed);
-	ok(!failed && follower.matched >= RUN_MATCHES && !follower.wrong &&
-	   follower.record == procs_head() &&
-	   follower.sample == ring_head(&ring),
-	   "each tick's records are there with its sample, and add up to it");
-	ok(!follower.late && follower.near * 2 > follower.matched,
-	   "they have one time, later than the last, which is the sample's");
-	ok(flags_are_sane(0),
-	   "one record a tick, and first and last ones in their order");
+	ok(!failed && matcher.matched >= RUN_MATCHES && !matcher.wrong &&
+	   matcher.record == procs_head() &&
+	   matcher.sample == ring_head(&ring),
+	   "the records of a tick precede its sample and add up to it");
+	ok(!matcher.misordered && matcher.same_time * 2 > matcher.matched,
+	   "the records of a tick have its sample's time, later than the last");
+	ok(flags_are_valid(0),
+	   "a process has one record per tick, from MP3_FIRST to MP3_LAST");
 }
 
 /* ---- CPU time ---- */
 
 /*
- * A sample's percentage is its records' CPU time over the time between ticks. A
- * tick is not one moment where the machine is busy: so of many, half.
+ * A sample's percentage is the CPU time in its records over the time between
+ * the ticks. On a busy machine, the clock is read some time before the counts:
+ * only half of the samples have to agree.
  */
 static void test_percent(void)
 {
@@ -916,8 +933,8 @@ static void test_percent(void)
 			period = ring.header->interval_ns;
 		percent = group.cpu_ns * 100.0 / period;
 		/*
-		 * Two ticks may come between two looks of the scheduler: then
-		 * the second has no record, and when it was is in none.
+		 * If two ticks fall between two updates of the scheduler's
+		 * clock, the second has no record, and its time is unknown.
 		 */
 		if (!sample.cpu_percent && percent >= 1.0) {
 			recorded = false;
@@ -933,8 +950,8 @@ static void test_percent(void)
 		recorded = true;
 	}
 	if (!ok(nr >= 30 && good * 2 >= nr && record == procs_head(),
-		"a sample's CPU time is that of its records"))
-		diag("%u of %u agree", good, nr);
+		"a sample's cpu_percent is the CPU time of its records"))
+		diag("%u of %u samples agree", good, nr);
 }
 
 int main(int argc, char **argv)
@@ -942,7 +959,7 @@ int main(int argc, char **argv)
 	unsigned int seed = time(NULL);
 
 	if (!strcmp(argv[0], "/tmp/renamed"))
-		return renamed();
+		return run_renamed();
 	if (argc > 1)
 		seed = strtoul(argv[1], NULL, 10);
 
@@ -955,7 +972,7 @@ int main(int argc, char **argv)
 		test_header();
 		test_fields();
 		test_exec();
-		test_crowd();
+		test_preempted();
 		test_late_tick();
 		test_unregister();
 		test_poll();
