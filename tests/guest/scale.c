@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Many processes, and numbers that come again: ten thousand are registered,
- * followed, listed, collected and swept, one of them is found as fast as one
- * alone, and a pid that is given away again stands for its new process only.
+ * Many processes, and reused pids: 10,000 processes are registered, followed,
+ * listed, sampled and removed, finding one of them takes no longer than finding
+ * one of two, and a pid that is used again stands for its new process only.
  *
  * vm: -m 2048
  */
@@ -19,32 +19,39 @@
 #define LAST_PID_PATH	"/proc/sys/kernel/ns_last_pid"
 #define PROCESSES	10000
 #define STACK_SIZE	4096
-#define PAIRS		200
-#define FAULTS		3	/* pages that each of them touches at its end */
+#define PAIRS		200	/* of R and U, of which the median counts */
+#define FAULTS		3	/* pages that each process touches at its end */
 #define LINES		400	/* of at most 10 bytes: less than a page */
+
+struct faults {
+	long minor, major;
+};
 
 static struct ring ring;
 static pid_t pids[PROCESSES];
-static char *memory;		/* FAULTS pages for each */
+static char *memory;		/* FAULTS pages for each process */
 static size_t page;
-/* One futex each: debug kernels walk all who wait for one, for each more. */
-static int go[PROCESSES];
-static int arrived;
+/*
+ * A futex for each process: debug kernels walk all waiters of a futex whenever
+ * another one joins them.
+ */
+static int release[PROCESSES];
+static int nr_started;
 
 /* ---- Ten thousand processes ---- */
 
 /*
- * They share all memory with this one, so that they take no more than the
- * kernel needs for a process: of their own they have a stack and their faults.
+ * The processes share their memory with this one, so that they cost no more
+ * than the kernel's own data. Only their stacks and FAULTS pages are separate.
  */
-static int process(void *arg)
+static int run_process(void *arg)
 {
 	char *pages = memory + (uintptr_t)arg * FAULTS * page;
-	int *mine = &go[(uintptr_t)arg], i;
+	int *released = &release[(uintptr_t)arg], i;
 
-	__atomic_add_fetch(&arrived, 1, __ATOMIC_SEQ_CST);
-	while (!__atomic_load_n(mine, __ATOMIC_SEQ_CST))
-		syscall(SYS_futex, mine, FUTEX_WAIT, 0, NULL);
+	__atomic_add_fetch(&nr_started, 1, __ATOMIC_SEQ_CST);
+	while (!__atomic_load_n(released, __ATOMIC_SEQ_CST))
+		syscall(SYS_futex, released, FUTEX_WAIT, 0, NULL);
 	for (i = 0; i < FAULTS; i++)
 		((volatile char *)pages)[i * page] = 1;
 	syscall(SYS_exit_group, 0);
@@ -58,71 +65,100 @@ static void start_processes(void)
 			    PROT_READ | PROT_WRITE, map, -1, 0);
 	uintptr_t i;
 
-	/* The first call of a function links it, on more stack than they have. */
-	syscall(SYS_futex, go, FUTEX_WAKE, 0);
-	/* The kernel's own limit follows from the memory there is. */
+	/* Bind the function now: lazy binding needs more than STACK_SIZE. */
+	syscall(SYS_futex, release, FUTEX_WAKE, 0);
+	/* The kernel's default limit depends on the size of its memory. */
 	write_file(THREADS_PATH, "20000");
 	memory = mmap(NULL, PROCESSES * FAULTS * page, PROT_READ | PROT_WRITE,
 		      map, -1, 0);
 	if (stacks == MAP_FAILED || memory == MAP_FAILED)
 		err(1, "mmap");
 	for (i = 0; i < PROCESSES; i++) {
-		pids[i] = clone(process, stacks + (i + 1) * STACK_SIZE,
+		pids[i] = clone(run_process, stacks + (i + 1) * STACK_SIZE,
 				CLONE_VM | SIGCHLD, (void *)i);
 		if (pids[i] < 0)
-			err(1, "process %lu of %d: more memory?", i, PROCESSES);
+			err(1, "clone of process %lu of %d", i, PROCESSES);
 	}
-	for (i = 0; __atomic_load_n(&arrived, __ATOMIC_SEQ_CST) < PROCESSES; i++) {
+	for (i = 0;
+	     __atomic_load_n(&nr_started, __ATOMIC_SEQ_CST) < PROCESSES; i++) {
 		if (i == 6000)
-			errx(1, "%d of %d processes run after a minute", arrived,
-			     PROCESSES);
+			errx(1, "only %d of %d processes run after a minute",
+			     nr_started, PROCESSES);
 		sleep_ms(10);
 	}
 }
 
-/* Waits for all of them; returns what they have done in all. */
-static void end_processes(long *min_flt, long *maj_flt)
+static void reap_counted(pid_t pid, struct faults *faults)
 {
 	struct rusage usage;
-	int i, status;
+	int status;
 
-	for (i = 0; i < PROCESSES; i++) {
-		__atomic_store_n(&go[i], 1, __ATOMIC_SEQ_CST);
-		syscall(SYS_futex, &go[i], FUTEX_WAKE, 1);
-	}
-	for (i = 0; i < PROCESSES; i++) {
-		if (wait4(pids[i], &status, 0, &usage) < 0)
-			err(1, "wait4");
-		*min_flt += usage.ru_minflt;
-		*maj_flt += usage.ru_majflt;
-	}
+	if (wait4(pid, &status, 0, &usage) < 0 || status)
+		errx(1, "process %d failed", pid);
+	faults->minor += usage.ru_minflt;
+	faults->major += usage.ru_majflt;
 }
 
-/* What a process that does nothing now has done so far. */
-static void count_so_far(pid_t pid, long *min_flt, long *maj_flt)
+/* Ends all processes, and adds up their faults. */
+static void end_processes(struct faults *faults)
 {
-	char path[32], text[512], *fields;
-	long minor, major;
+	int i;
+
+	for (i = 0; i < PROCESSES; i++) {
+		__atomic_store_n(&release[i], 1, __ATOMIC_SEQ_CST);
+		syscall(SYS_futex, &release[i], FUTEX_WAKE, 1);
+	}
+	for (i = 0; i < PROCESSES; i++)
+		reap_counted(pids[i], faults);
+}
+
+/* Reads a small file of /proc/<pid> into @text, with a NUL. */
+static void read_proc(pid_t pid, const char *name, char *text, size_t capacity)
+{
+	char path[32];
 	ssize_t size;
 	int fd;
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	size = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	size = fd < 0 ? -1 : read(fd, text, capacity - 1);
 	if (size < 0)
 		err(1, "%s", path);
 	close(fd);
 	text[size] = '\0';
-	fields = strrchr(text, ')');
-	if (!fields || sscanf(fields + 1, " %*c %*d %*d %*d %*d %*d %*u %ld %*u %ld",
-			      &minor, &major) != 2)
-		errx(1, "%s", path);
-	*min_flt += minor;
-	*maj_flt += major;
 }
 
-/* Many lines a write, as one who has many would do it. */
-static void give_all(char letter)
+/* Subtracts what a process has done before it is registered. */
+static void subtract_base(pid_t pid, struct faults *faults)
+{
+	char text[512], *fields;
+	long minor, major;
+
+	read_proc(pid, "stat", text, sizeof(text));
+	fields = strrchr(text, ')');
+	if (!fields ||
+	    sscanf(fields + 1, " %*c %*d %*d %*d %*d %*d %*u %ld %*u %ld",
+		   &minor, &major) != 2)
+		errx(1, "/proc/%d/stat: %s", pid, text);
+	faults->minor -= minor;
+	faults->major -= major;
+}
+
+/* Checks that the samples from @from on add up to the faults from wait4(2). */
+static void ok_samples(uint64_t from, const struct faults *faults, long least,
+		       const char *name)
+{
+	struct totals sum = ring_sum(&ring, from);
+
+	if (!ok(sum.min_flt == (unsigned long)faults->minor &&
+		sum.maj_flt == (unsigned long)faults->major &&
+		faults->minor >= least, "%s", name))
+		diag("minor faults: samples %lu, wait4 %ld; major: %lu and %ld",
+		     sum.min_flt, faults->minor, sum.maj_flt, faults->major);
+}
+
+/* Gives a command for each process, LINES of them in one write(2). */
+static void command_all(char letter)
 {
 	char text[LINES * 10 + 1];
 	size_t size = 0;
@@ -134,7 +170,7 @@ static void give_all(char letter)
 		if ((i + 1) % LINES && i + 1 < PROCESSES)
 			continue;
 		if (status_write(text, size) != (int)size)
-			errx(1, "%c: not all of %d processes", letter, PROCESSES);
+			errx(1, "%c of %d processes failed", letter, PROCESSES);
 		size = 0;
 	}
 }
@@ -144,7 +180,7 @@ static int compare_pids(const void *a, const void *b)
 	return *(const pid_t *)a - *(const pid_t *)b;
 }
 
-/* Exactly the @nr pids of the sorted @want are listed, each of them once. */
+/* Returns whether exactly the first @nr of the sorted @want are listed. */
 static bool lists(const pid_t *want, int nr)
 {
 	static pid_t found[PROCESSES + 1];
@@ -161,7 +197,7 @@ static bool lists(const pid_t *want, int nr)
 	if (same && count == nr)
 		return true;
 
-	diag("%d listed, %d wanted", count, nr);
+	diag("%d are listed, want %d", count, nr);
 	return false;
 }
 
@@ -172,7 +208,7 @@ static int compare_ns(const void *a, const void *b)
 	return (*left > *right) - (*left < *right);
 }
 
-/* CPU time of this thread for R and U of this process, in the median. */
+/* Returns the median CPU time for R and U of this process. */
 static long pair_ns(void)
 {
 	static long took[PAIRS];
@@ -192,8 +228,8 @@ static long pair_ns(void)
 	return took[PAIRS / 2];
 }
 
-/* As of a tick from now. */
-static uint64_t dropped(void)
+/* Returns the number of dropped children, as of a tick from now. */
+static uint64_t dropped_at_tick(void)
 {
 	uint64_t head = ring_head(&ring);
 
@@ -206,35 +242,34 @@ static uint64_t dropped(void)
 }
 
 /*
- * All are this one's children: more than there is a reserve for. Where it cannot
- * be filled up, who is left out is counted; and in the end nobody is.
+ * All processes are children of this one: more than F has preallocated entries
+ * for. If these cannot be replaced, the children left out are counted as
+ * dropped, and the next F finds them again.
  */
-static void follow_all(void)
+static void test_follow(void)
 {
-	unsigned long left_out;
+	const char *name = "F counts the children that it has no memory for";
+	unsigned long nr_dropped;
 
-	/* One amid the second filling. */
+	/* Fail an allocation in the middle of the second refill. */
 	if (!fail_allocation(getpid(), 5000, 0)) {
-		skip("followed or dropped, where there is no memory",
-		     "no kprobes");
+		skip(name, "no kprobes");
 	} else {
 		command_or_die('F', getpid());
-		left_out = dropped();
-		if (!ok(left_out && ring.header->processes + left_out ==
-			PROCESSES + 1,
-			"followed or dropped, where there is no memory"))
-			diag("%u are registered, %lu dropped",
-			     ring.header->processes, left_out);
+		nr_dropped = dropped_at_tick();
+		if (!ok(nr_dropped && ring.header->processes + nr_dropped ==
+			PROCESSES + 1, "%s", name))
+			diag("%u registered, %lu dropped",
+			     ring.header->processes, nr_dropped);
 		command_or_die('U', getpid());
 		fail_unload();
 	}
-	/* Those who were left out are found again. */
 	command_or_die('F', getpid());
 	command_or_die('U', getpid());
 	ok(lists(pids, PROCESSES), "F takes 10,000 children at once");
 }
 
-static long charged(void)
+static long cgroup_bytes(void)
 {
 	FILE *file = fopen(CGROUP "/memory.current", "re");
 	long bytes;
@@ -246,8 +281,8 @@ static long charged(void)
 	return bytes;
 }
 
-/* Has all registered by a child, which pays for it: 100 bytes each or more. */
-static void register_charged(void)
+/* Registers all processes from a child in a cgroup: at least 100 bytes each. */
+static void register_from_cgroup(void)
 {
 	int status;
 	pid_t pid;
@@ -259,73 +294,70 @@ static void register_charged(void)
 		long before;
 
 		enter_cgroup();
-		before = charged();
-		give_all('R');
-		_exit(charged() - before < PROCESSES * 100L);
+		before = cgroup_bytes();
+		command_all('R');
+		_exit(cgroup_bytes() - before < PROCESSES * 100L);
 	}
 	waitpid(pid, &status, 0);
-	ok_eq(status, 0, "10,000 registrations are charged to who asked for them");
+	ok_eq(status, 0,
+	      "10,000 registrations are charged to the caller's cgroup");
 	rmdir(CGROUP);
 }
 
-static void ten_thousand(void)
+static void test_ten_thousand(void)
 {
-	long min_flt = 0, maj_flt = 0, alone, among;
-	struct totals sum;
+	struct faults faults = { 0 };
+	long few_ns, many_ns;
 	uint64_t from;
 	int i;
 
 	start_processes();
-	/* No tick is to take the lock, and so CPU time, in between. */
+	/* A tick in between would take the lock, and so CPU time. */
 	write_file(INTERVAL_PATH, "10000");
 	command_or_die('R', pids[0]);
-	alone = pair_ns();
+	few_ns = pair_ns();
 	command_or_die('U', pids[0]);
 
 	from = ring_head(&ring);
-	register_charged();
-	ok_eq(ring.header->processes, PROCESSES, "10,000 processes are registered");
+	register_from_cgroup();
+	ok_eq(ring.header->processes, PROCESSES,
+	      "10,000 processes are registered");
 	qsort(pids, PROCESSES, sizeof(*pids), compare_pids);
-	ok(lists(pids, PROCESSES), "each of 10,000 is listed, and once");
+	ok(lists(pids, PROCESSES), "each of 10,000 processes is listed once");
 
-	among = pair_ns();
-	diag("R and U of a process: %ld ns beside one other, %ld ns beside 10,000: %.2f times",
-	     alone, among, (double)among / alone);
-	ok(among < 4 * alone,
-	   "R and U take the same time beside 10,000 as beside one, but for a factor of 4");
+	many_ns = pair_ns();
+	diag("R and U: %ld ns next to 1 process, %ld ns among 10,000, %.2f times",
+	     few_ns, many_ns, (double)many_ns / few_ns);
+	ok(many_ns < 4 * few_ns,
+	   "R and U take less than 4 times as long among 10,000 processes");
 
 	command_or_die('U', pids[PROCESSES - 1]);
-	ok(lists(pids, PROCESSES - 1), "one of 10,000 is unregistered, and no other");
+	ok(lists(pids, PROCESSES - 1),
+	   "U of one of 10,000 processes unregisters only this one");
 	command_or_die('R', pids[PROCESSES - 1]);
-	ok(lists(pids, PROCESSES), "and it is listed when registered again");
+	ok(lists(pids, PROCESSES),
+	   "one of 10,000 processes is listed again after R");
 
-	give_all('U');
-	follow_all();
-	/* What this one did meanwhile is none of theirs. */
-	dropped();
+	command_all('U');
+	test_follow();
+	/* What this process did while it was followed is not to be counted. */
+	dropped_at_tick();
 	from = ring_head(&ring);
 	for (i = 0; i < PROCESSES; i++)
-		count_so_far(pids[i], &min_flt, &maj_flt);
-	/* What they have done so far is their base. */
-	min_flt = -min_flt;
-	maj_flt = -maj_flt;
+		subtract_base(pids[i], &faults);
 	write_file(INTERVAL_PATH, "50");
-	end_processes(&min_flt, &maj_flt);
+	end_processes(&faults);
 	wait_idle(&ring);
-	ok(lists(pids, 0), "10,000 that have ended at once are swept");
-	sum = ring_sum(&ring, from);
-	if (!ok(sum.min_flt == (unsigned long)min_flt &&
-		sum.maj_flt == (unsigned long)maj_flt &&
-		min_flt >= PROCESSES * FAULTS,
-		"wait4 and the samples agree: 10,000 processes"))
-		diag("minor faults: samples %lu, wait4 %ld; major: %lu and %ld",
-		     sum.min_flt, min_flt, sum.maj_flt, maj_flt);
+	ok(lists(pids, 0),
+	   "10,000 processes that exit at once are all unregistered");
+	ok_samples(from, &faults, PROCESSES * FAULTS,
+		   "the samples equal wait4 for 10,000 processes");
 }
 
-/* ---- A pid given away again ---- */
+/* ---- A reused pid ---- */
 
-/* A child that touches some pages when it is told to, and ends. */
-static pid_t waiting_child(int *tell)
+/* Forks a child that touches 100 pages and exits once @release_fd is closed. */
+static pid_t waiting_child(int *release_fd)
 {
 	char *area = mmap(NULL, 100 * page, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -335,9 +367,7 @@ static pid_t waiting_child(int *tell)
 
 	if (area == MAP_FAILED || pipe(ends))
 		err(1, "mmap or pipe");
-	pid = fork();
-	if (pid < 0)
-		err(1, "fork");
+	pid = fork_child();
 	if (!pid) {
 		close(ends[1]);
 		if (read(ends[0], &byte, 1))
@@ -348,50 +378,36 @@ static pid_t waiting_child(int *tell)
 	}
 	close(ends[0]);
 	munmap(area, 100 * page);
-	*tell = ends[1];
+	*release_fd = ends[1];
 
 	return pid;
 }
 
-/* Waits until it does nothing: what it has done so far is its base. */
-static void wait_asleep(pid_t pid)
+/* Waits until a child sleeps in read(2), so that it takes no more faults. */
+static void wait_until_reading(pid_t pid)
 {
-	char path[32], text[512], *fields;
-	ssize_t size;
-	int fd, i;
+	char text[512], *end;
+	int i;
 
-	snprintf(path, sizeof(path), "/proc/%d/syscall", pid);
 	for (i = 0; i < 6000; i++) {
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-		size = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-		if (size < 0)
-			err(1, "%s", path);
-		close(fd);
-		text[size] = '\0';
-		fields = text;
-		if (strtol(fields, &fields, 10) == SYS_read && fields != text)
+		read_proc(pid, "syscall", text, sizeof(text));
+		if (strtol(text, &end, 10) == SYS_read && end != text)
 			return;
 		sleep_ms(10);
 	}
-	errx(1, "the child does not wait");
+	errx(1, "child %d does not wait", pid);
 }
 
-static void end_child(pid_t pid, int tell, long *min_flt, long *maj_flt)
+static void end_child(pid_t pid, int release_fd, struct faults *faults)
 {
-	struct rusage usage;
-	int status;
-
-	close(tell);
-	if (wait4(pid, &status, 0, &usage) < 0 || status)
-		errx(1, "the child failed");
-	*min_flt += usage.ru_minflt;
-	*maj_flt += usage.ru_majflt;
+	close(release_fd);
+	reap_counted(pid, faults);
 }
 
-/* A child with the pid wanted: another one may come before it now and then. */
-static pid_t child_with_pid(pid_t want, int *tell)
+/* Forks until a child gets @want: other processes may take that pid first. */
+static pid_t child_with_pid(pid_t want, int *release_fd)
 {
-	long min_flt = 0, maj_flt = 0;
+	struct faults ignored = { 0 };
 	char text[16];
 	pid_t pid;
 	int try;
@@ -399,80 +415,76 @@ static pid_t child_with_pid(pid_t want, int *tell)
 	snprintf(text, sizeof(text), "%d", want - 1);
 	for (try = 0; try < 100; try++) {
 		write_file(LAST_PID_PATH, text);
-		pid = waiting_child(tell);
+		pid = waiting_child(release_fd);
 		if (pid == want)
 			return pid;
-		end_child(pid, *tell, &min_flt, &maj_flt);
+		end_child(pid, *release_fd, &ignored);
 	}
-	errx(1, "pid %d does not come again", want);
+	errx(1, "pid %d was not assigned again in 100 attempts", want);
 }
 
-/* False when a tick came in between: a machine that took ten seconds for it. */
-static bool pid_comes_again(void)
+/* Returns false if this took 10 s, so that a tick came in between. */
+static bool run_pid_reuse(void)
 {
-	long min_flt = 0, maj_flt = 0, ignore = 0;
-	bool no_trace, registered, left, undisturbed;
-	struct totals sum;
+	struct faults faults = { 0 }, ignored = { 0 };
+	bool unknown, registered, unregistered, undisturbed;
 	uint64_t from;
-	int tell;
+	int release_fd;
 	pid_t pid;
 
 	write_file(INTERVAL_PATH, "10000");
 	from = ring_head(&ring);
-	pid = waiting_child(&tell);
-	wait_asleep(pid);
-	count_so_far(pid, &min_flt, &maj_flt);
-	min_flt = -min_flt;
-	maj_flt = -maj_flt;
+	pid = waiting_child(&release_fd);
+	wait_until_reading(pid);
+	subtract_base(pid, &faults);
 	command_or_die('R', pid);
-	end_child(pid, tell, &min_flt, &maj_flt);
+	end_child(pid, release_fd, &faults);
 
-	child_with_pid(pid, &tell);
-	wait_asleep(pid);
-	no_trace = listed(pid) == 0 && command('U', pid) == -ESRCH &&
-		   ring.header->processes == 1;
+	child_with_pid(pid, &release_fd);
+	wait_until_reading(pid);
+	unknown = listed(pid) == 0 && command('U', pid) == -ESRCH &&
+		  ring.header->processes == 1;
 	registered = command('R', pid) == 0 && listed(pid) == 1 &&
 		     command('R', pid) == -EEXIST &&
 		     ring.header->processes == 2;
-	left = command('U', pid) == 0 && listed(pid) == 0 &&
-	       ring.header->processes == 1;
+	unregistered = command('U', pid) == 0 && listed(pid) == 0 &&
+		       ring.header->processes == 1;
 	undisturbed = ring_head(&ring) == from;
 	write_file(INTERVAL_PATH, "50");
 	wait_idle(&ring);
-	sum = ring_sum(&ring, from);
-	end_child(pid, tell, &ignore, &ignore);
+	end_child(pid, release_fd, &ignored);
 	if (!undisturbed)
 		return false;
 
-	ok(no_trace, "a pid of one that was registered is not listed when it comes again");
-	ok(registered, "the new process of a pid is registered as any other");
-	ok(left, "U of the new process takes out the new one alone");
-	if (!ok(sum.min_flt == (unsigned long)min_flt &&
-		sum.maj_flt == (unsigned long)maj_flt && min_flt >= 100,
-		"wait4 and the samples agree: a process whose pid has come again"))
-		diag("minor faults: samples %lu, wait4 %ld; major: %lu and %ld",
-		     sum.min_flt, min_flt, sum.maj_flt, maj_flt);
+	ok(unknown, "a new process with a reused pid is not registered");
+	ok(registered, "a new process with a reused pid can be registered");
+	ok(unregistered, "U of a reused pid unregisters the new process only");
+	ok_samples(from, &faults, 100,
+		   "the samples equal wait4 for a process whose pid is reused");
 	return true;
 }
 
-static void pid_again(void)
+static void test_pid_reuse(void)
 {
-	while (!pid_comes_again())
-		diag("once more, it took ten seconds");
+	while (!run_pid_reuse())
+		diag("a tick came in between: try again");
 }
 
 int main(void)
 {
-	/* A fault for each page, and no thread of the kernel that moves them. */
+	/*
+	 * One fault per page: no huge pages, which khugepaged could make, too.
+	 */
 	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	page = sysconf(_SC_PAGESIZE);
 	ring = ring_open();
 
 	if (access(LAST_PID_PATH, W_OK))
-		skip("a pid that comes again", "the kernel has no ns_last_pid");
+		skip("a reused pid stands for its new process only",
+		     "the kernel has no ns_last_pid");
 	else
-		pid_again();
-	ten_thousand();
+		test_pid_reuse();
+	test_ten_thousand();
 
 	return done();
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The status file: which commands it takes, with which errno it refuses the
- * others, what it lists, and that all this holds while many use it at once.
+ * The status file: which commands it accepts, the errno of those it refuses,
+ * what it lists, and that all of this holds under concurrent use.
  */
 #include <linux/sched.h>
 #include <poll.h>
@@ -19,7 +19,7 @@
 
 static long page_size;
 
-/* Compares a part of a result, and says what was wrong. */
+/* Checks one part of a result, and prints it if it is wrong. */
 static bool expect(long got, long want, const char *what)
 {
 	if (got != want)
@@ -29,7 +29,7 @@ static bool expect(long got, long want, const char *what)
 
 /* ---- Processes ---- */
 
-static void reap(pid_t pid)
+static void kill_and_reap(pid_t pid)
 {
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
@@ -44,16 +44,16 @@ static void make_zombie(pid_t pid)
 		err(1, "waitid");
 }
 
-/* A process of two threads; the first one's id is the process's. */
+/* The thread ids of a process; the first one is the process id. */
 struct threads {
 	pid_t first, second;
 };
 
-static void *tell_id(void *pipe)
+static void *report_tid(void *write_end)
 {
 	pid_t self = gettid();
 
-	if (write(*(int *)pipe, &self, sizeof(self)) != sizeof(self))
+	if (write(*(int *)write_end, &self, sizeof(self)) != sizeof(self))
 		_exit(1);
 	for (;;)
 		pause();
@@ -73,29 +73,30 @@ static bool is_zombie(pid_t pid)
 	return strstr(text, ") Z ");
 }
 
-static struct threads two_threads(bool first_ends)
+/* Starts a process of two threads, of which the first may have exited. */
+static struct threads start_two_threads(bool first_exits)
 {
 	struct threads threads;
 	pthread_t thread;
-	int tell[2];
+	int fds[2];
 
-	if (pipe(tell))
+	if (pipe(fds))
 		err(1, "pipe");
 	threads.first = fork();
 	if (!threads.first) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (pthread_create(&thread, NULL, tell_id, &tell[1]))
+		if (pthread_create(&thread, NULL, report_tid, &fds[1]))
 			_exit(1);
-		if (first_ends)
+		if (first_exits)
 			syscall(SYS_exit, 0);
 		for (;;)
 			pause();
 	}
-	close(tell[1]);
-	if (read(tell[0], &threads.second, sizeof(pid_t)) != sizeof(pid_t))
+	close(fds[1]);
+	if (read(fds[0], &threads.second, sizeof(pid_t)) != sizeof(pid_t))
 		errx(1, "no second thread");
-	close(tell[0]);
-	while (first_ends && !is_zombie(threads.first))
+	close(fds[0]);
+	while (first_exits && !is_zombie(threads.first))
 		sleep_ms(1);
 
 	return threads;
@@ -103,7 +104,7 @@ static struct threads two_threads(bool first_ends)
 
 /* ---- One command ---- */
 
-/* A text to be written, NULs and all: "@" in it is a pid, "R" the letter. */
+/* Bytes to write: "@" stands for a pid, and "R" for the letter of a command. */
 struct form {
 	const char *text;
 	size_t size;
@@ -146,7 +147,7 @@ static void test_well_formed(pid_t pid)
 		good &= expect(status_write(line, size), size, forms[i].text);
 		good &= expect(listed(pid), 0, forms[i].text);
 	}
-	ok(good, "well-formed commands are taken whole");
+	ok(good, "each well-formed command is accepted whole");
 }
 
 static const struct form malformed[] = {
@@ -181,14 +182,14 @@ static void test_malformed(pid_t pid)
 		good &= expect(status_write(line, size), -EINVAL, form->text);
 		good &= expect(command('U', pid), 0, form->text);
 	}
-	ok(good, "malformed commands are EINVAL and change nothing");
-	ok_eq(status_write("R", 0), 0, "a write of no bytes does nothing");
+	ok(good, "each malformed command is EINVAL and changes nothing");
+	ok_eq(status_write("R", 0), 0, "a write of no bytes returns 0");
 }
 
-/* What following does is told by follow.c. */
+/* Only the file's side of F: follow.c tests what following does. */
 static void test_follow(pid_t pid)
 {
-	struct threads threads = two_threads(false);
+	struct threads threads = start_two_threads(false);
 	pid_t zombie = sleeper();
 	bool good = true;
 	char line[64];
@@ -197,31 +198,33 @@ static void test_follow(pid_t pid)
 	ok(command('F', pid) == 0 && command('F', pid) == -EEXIST &&
 	   command('R', pid) == -EEXIST && listed(pid) == 1 &&
 	   command('U', pid) == 0 && !listed(pid),
-	   "F registers, and twice it is EEXIST");
+	   "F registers a process, and a second F or R is EEXIST");
 	ok(command('R', pid) == 0 && command('F', pid) == 0 &&
 	   listed(pid) == 1 && command('F', pid) == -EEXIST &&
-	   command('U', pid) == 0 && !listed(pid), "F follows who R registered");
+	   command('U', pid) == 0 && !listed(pid),
+	   "F of a process that R registered is accepted once");
 	ok(command('F', threads.second) == 0 && listed(threads.first) == 1 &&
 	   command('F', threads.first) == -EEXIST &&
-	   command('U', threads.second) == 0, "F of a thread is of its process");
-	reap(threads.first);
+	   command('U', threads.second) == 0,
+	   "F of a thread id registers its process");
+	kill_and_reap(threads.first);
 
 	good &= expect(command('F', 2), -EINVAL, "F of a kernel thread");
-	good &= expect(command('F', PID_LIMIT), -ESRCH, "F of nobody");
+	good &= expect(command('F', PID_LIMIT), -ESRCH, "F of an unused pid");
 	make_zombie(zombie);
 	good &= expect(command('F', zombie), -ESRCH, "F of a zombie");
-	reap(zombie);
-	good &= expect(command('F', zombie), -ESRCH, "F of one that was reaped");
-	ok(good && !listed(pid), "F has R's errors");
+	kill_and_reap(zombie);
+	good &= expect(command('F', zombie), -ESRCH, "F of a reaped process");
+	ok(good && !listed(pid), "F fails with the same errnos as R");
 
 	size = sprintf(line, "F,%d\nU %d\nF\t%d\n", pid, pid, pid);
 	sprintf(line + size, "F %d", pid);
 	good = expect(status_write(line, strlen(line)), size, "F, U, F and F");
 	ok(good && listed(pid) == 1 && command('U', pid) == 0,
-	   "F is a line as others are");
+	   "F is accepted in a write of several lines");
 }
 
-/* Cut short, each line here would name process 1. */
+/* Truncated, each of these lines would name process 1. */
 static void test_long_lines(void)
 {
 	bool good = true;
@@ -239,12 +242,12 @@ static void test_long_lines(void)
 			good &= expect(ret, -EINVAL, "too many blanks");
 		else
 			good &= ret == -ESRCH || ret == -EINVAL;
-		good &= expect(listed(1), 0, "process 1");
+		good &= expect(listed(1), 0, "listings of process 1");
 	}
-	ok(good, "an over-long line is EINVAL, and is never cut short");
+	ok(good, "a line that is too long is EINVAL, and is not truncated");
 }
 
-static void test_ended(void)
+static void test_exited(void)
 {
 	pid_t pid = sleeper();
 	bool good;
@@ -252,21 +255,23 @@ static void test_ended(void)
 
 	/* Process 2 is the parent of all kernel threads. */
 	ok(command('R', 2) == -EINVAL && command('U', 2) == -EINVAL,
-	   "a kernel thread is EINVAL");
+	   "R and U of a kernel thread are EINVAL");
 
-	reap(pid);
+	kill_and_reap(pid);
 	ok(command('R', pid) == -ESRCH && command('U', pid) == -ESRCH &&
 	   command('R', PID_LIMIT) == -ESRCH &&
-	   command('U', PID_LIMIT) == -ESRCH, "no such process is ESRCH");
+	   command('U', PID_LIMIT) == -ESRCH,
+	   "R and U of a pid without a process are ESRCH");
 
 	pid = sleeper();
-	ok_eq(command('U', pid), -ESRCH, "U of one not registered is ESRCH");
+	ok_eq(command('U', pid), -ESRCH,
+	      "U of a process that is not registered is ESRCH");
 	make_zombie(pid);
 	ok(command('R', pid) == -ESRCH && command('U', pid) == -ESRCH &&
-	   !listed(pid), "a zombie is ESRCH");
-	reap(pid);
+	   !listed(pid), "R and U of a zombie are ESRCH");
+	kill_and_reap(pid);
 
-	/* No tick may take it away meanwhile. */
+	/* Keep a tick from unregistering the zombie too early. */
 	pid = sleeper();
 	set_interval("10000");
 	good = command('R', pid) == 0;
@@ -274,43 +279,43 @@ static void test_ended(void)
 	ok(good && command('U', pid) == -ESRCH && listed(pid) == 1,
 	   "U of a registered zombie is ESRCH");
 	set_interval("50");
-	/* Only a hang gets to the end of this. */
+	/* Give up after a minute. */
 	for (i = 0; i < 6000 && listed(pid); i++)
 		sleep_ms(10);
-	ok(!listed(pid), "it leaves by itself, reaped or not");
-	reap(pid);
+	ok(!listed(pid), "a zombie is unregistered before it is reaped");
+	kill_and_reap(pid);
 }
 
-static void test_threads(bool first_ends)
+static void test_threads(bool first_exits)
 {
-	const char *what = first_ends ? "a process whose first thread ended" :
-					"a process of two threads";
-	struct threads threads = two_threads(first_ends);
+	const char *what = first_exits ?
+			   "a process whose first thread has exited" :
+			   "a process of two threads";
+	struct threads threads = start_two_threads(first_exits);
 	pid_t ids[] = { threads.first, threads.second };
 	bool good = true;
 	int i;
 
 	for (i = 0; i < 2; i++) {
 		good &= expect(command('R', ids[i]), 0, "R");
-		good &= expect(listed(threads.first), 1, "the process");
-		good &= expect(listed(threads.second), 0, "the thread");
-		good &= expect(command('R', ids[0]), -EEXIST, "R again");
-		good &= expect(command('R', ids[1]), -EEXIST, "R again");
-		good &= expect(command('U', ids[!i]), 0, "U");
-		good &= expect(listed(threads.first), 0, "the process");
+		good &= expect(listed(threads.first), 1, "first id after R");
+		good &= expect(listed(threads.second), 0, "second id after R");
+		good &= expect(command('R', ids[0]), -EEXIST, "R of first id");
+		good &= expect(command('R', ids[1]), -EEXIST, "R of second id");
+		good &= expect(command('U', ids[!i]), 0, "U of the other id");
+		good &= expect(listed(threads.first), 0, "first id after U");
 		good &= expect(command('U', ids[i]), -ESRCH, "U again");
 	}
-	ok(good, "%s: either id names it", what);
+	ok(good, "both thread ids name %s", what);
 
 	make_zombie(threads.first);
 	ok(command('R', threads.first) == -ESRCH &&
 	   command('R', threads.second) == -ESRCH,
-	   "%s: ESRCH once both ended", what);
-	reap(threads.first);
+	   "R of %s is ESRCH once both threads have exited", what);
+	kill_and_reap(threads.first);
 }
 
-/* A child with that pid. */
-static pid_t sleeper_named(pid_t pid)
+static pid_t sleeper_with_pid(pid_t pid)
 {
 	struct clone_args args = {
 		.exit_signal = SIGCHLD,
@@ -326,7 +331,7 @@ static pid_t sleeper_named(pid_t pid)
 	return child;
 }
 
-/* The dead one stays registered until the next tick, which is far away. */
+/* A reaped process stays registered until the next tick, 10 s later. */
 static void test_pid_reuse(const struct ring *ring)
 {
 	pid_t pid = sleeper();
@@ -334,23 +339,23 @@ static void test_pid_reuse(const struct ring *ring)
 
 	set_interval("10000");
 	good &= expect(command('R', pid), 0, "R");
-	reap(pid);
-	good &= expect(listed(pid), 0, "the dead one");
-	good &= expect(ring->header->processes, 1, "registered");
-	sleeper_named(pid);
-	good &= expect(listed(pid), 0, "the new one");
-	good &= expect(command('U', pid), -ESRCH, "U of the new one");
-	good &= expect(command('R', pid), 0, "R of the new one");
-	good &= expect(listed(pid), 1, "the new one");
-	good &= expect(command('U', pid), 0, "U of the new one");
-	good &= expect(listed(pid), 0, "the new one");
-	ok(good, "a pid used again is another process");
-	reap(pid);
+	kill_and_reap(pid);
+	good &= expect(listed(pid), 0, "listings of the old process");
+	good &= expect(ring->header->processes, 1, "processes");
+	sleeper_with_pid(pid);
+	good &= expect(listed(pid), 0, "listings of the new process");
+	good &= expect(command('U', pid), -ESRCH, "U before R");
+	good &= expect(command('R', pid), 0, "R of the new process");
+	good &= expect(listed(pid), 1, "listings of the new process after R");
+	good &= expect(command('U', pid), 0, "U of the new process");
+	good &= expect(listed(pid), 0, "listings of the new process after U");
+	ok(good, "a reused pid stands for the new process only");
+	kill_and_reap(pid);
 	set_interval("50");
 	wait_idle(ring);
 }
 
-/* ---- Several commands a write ---- */
+/* ---- Several commands in a write ---- */
 
 static void test_lines(pid_t a, pid_t b, pid_t c)
 {
@@ -374,21 +379,21 @@ static void test_lines(pid_t a, pid_t b, pid_t c)
 		size = before + fill_in(text + before, &bad[i].form, 'R', a);
 		size += sprintf(text + size, "\nR,%d\n", c);
 		good &= expect(status_write(text, size), before, what);
-		good &= expect(listed(a) + listed(b), 2, "those before it");
-		good &= expect(listed(c), 0, "the one after it");
+		good &= expect(listed(a) + listed(b), 2, "the lines before");
+		good &= expect(listed(c), 0, "the line after");
 		good &= expect(status_write(text + before, size - before),
 			       -bad[i].error, what);
-		good &= expect(listed(c), 0, "the one after it");
+		good &= expect(listed(c), 0, "the line after");
 		size = sprintf(text, "U,%d\nU\t%d", a, b);
 		good &= expect(status_write(text, size), size, "U and U");
 	}
-	ok(good, "lines before a failing one take effect, and are counted");
+	ok(good, "the lines before a failing one take effect and are counted");
 
 	size = sprintf(text, "R,%d%cR,%d%c%c", a, 0, b, 0, 0);
 	good = expect(status_write(text, size), size, "R and R");
 	size = sprintf(text, "U,%d%cU,%d", a, 0, b);
 	good &= expect(status_write(text, size), size, "U and U");
-	ok(good, "a NUL ends a line as a newline does");
+	ok(good, "a NUL ends a line like a newline");
 }
 
 static void test_split(void)
@@ -400,14 +405,14 @@ static void test_split(void)
 	good &= expect(write(fd, "234", 3), -1, "234");
 	good &= expect(write(fd, "U,", 2), -1, "U,");
 	good &= expect(write(fd, "1", 1), -1, "1");
-	good &= expect(listed(1), 1, "process 1");
+	good &= expect(listed(1), 1, "listings of process 1");
 	good &= expect(write(fd, "U,1", 3), 3, "U,1");
-	ok(good, "a command is never joined from two writes");
+	ok(good, "a command is not joined from two writes");
 	close(fd);
 }
 
-/* Fills @text, a page, with R and U of this process; returns how often. */
-static int fill_with_moves(char *text)
+/* Fills a page with R and U of this process. Returns the number of pairs. */
+static int fill_with_pairs(char *text)
 {
 	long size = 0;
 	int nr;
@@ -427,27 +432,28 @@ static void test_page(void)
 
 	if (!text)
 		err(1, "malloc");
-	fill_with_moves(text);
-	ok_eq(status_write(text, page_size), page_size, "a page of commands is taken");
+	fill_with_pairs(text);
+	ok_eq(status_write(text, page_size), page_size,
+	      "a write of one page is accepted");
 
 	size = sprintf(text, "R,%d", getpid());
 	memset(text + size, '\n', page_size + 1 - size);
 	ok(status_write(text, page_size + 1) == -EINVAL && !listed(getpid()),
-	   "one byte more is EINVAL, and changes nothing");
+	   "a write of one page and a byte is EINVAL and changes nothing");
 	free(text);
 }
 
 /*
- * Each U makes a sample, of which the first wakes this process: it takes the CPU
- * from the writer, and kills it in the middle of its page.
+ * Each U publishes a sample. The first one wakes this process, which preempts
+ * the writer on their CPU and kills it in the middle of its page.
  */
 static void test_killed(const struct ring *ring)
 {
-	static const struct sched_param first = { .sched_priority = 1 }, normal;
+	static const struct sched_param fifo = { .sched_priority = 1 }, normal;
 	struct pollfd pollfd = { .fd = ring->fd, .events = POLLIN };
 	char *text = malloc(page_size);
 	cpu_set_t one, all;
-	unsigned long nr, moves;
+	unsigned long nr, completed;
 	uint64_t head;
 	pid_t pid;
 
@@ -455,31 +461,31 @@ static void test_killed(const struct ring *ring)
 	CPU_SET(0, &one);
 	if (!text || sched_getaffinity(0, sizeof(all), &all) ||
 	    sched_setaffinity(0, sizeof(one), &one) ||
-	    sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &first))
-		err(1, "a CPU for two");
+	    sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &fifo))
+		err(1, "cannot share one CPU with the writer");
 	wait_idle(ring);
 	head = ring_head(ring);
 	pid = fork_child();
 	if (!pid) {
-		fill_with_moves(text);
+		fill_with_pairs(text);
 		status_write(text, page_size);
 		_exit(0);
 	}
-	nr = fill_with_moves(text);
+	nr = fill_with_pairs(text);
 	while (ring_head(ring) == head)
 		if (poll(&pollfd, 1, 60000) <= 0)
-			errx(1, "no sample for a minute");
-	reap(pid);
+			errx(1, "no sample in a minute");
+	kill_and_reap(pid);
 	wait_idle(ring);
-	moves = ring_head(ring) - head;
-	if (!ok(moves < nr, "a writer that is killed stops in mid-page"))
-		diag("%lu of %lu times registered", moves, nr);
+	completed = ring_head(ring) - head;
+	if (!ok(completed < nr, "a killed writer stops in mid-page"))
+		diag("%lu of %lu pairs of R and U took effect", completed, nr);
 	sched_setscheduler(0, SCHED_OTHER, &normal);
 	sched_setaffinity(0, sizeof(all), &all);
 	free(text);
 }
 
-/* What a write returns is what took effect, wherever the memory ends. */
+/* Writes from memory that ends in the middle of a line. */
 static void test_fault(void)
 {
 	char *map = mmap(NULL, 2 * page_size, PROT_READ | PROT_WRITE,
@@ -490,7 +496,8 @@ static void test_fault(void)
 
 	if (map == MAP_FAILED || munmap(end, page_size))
 		err(1, "mmap");
-	ok_eq(status_write(end, 8), -EFAULT, "a bad address is EFAULT");
+	ok_eq(status_write(end, 8), -EFAULT,
+	      "a write from unreadable memory is EFAULT");
 
 	size = sprintf(pair, "R,%d\nU,%d\n", getpid(), getpid());
 	for (text = end; text - size >= map + size;) {
@@ -501,14 +508,14 @@ static void test_fault(void)
 	ret = status_write(text, size);
 	ok(ret > 0 && ret < size && text[ret - 1] == '\n' &&
 	   listed(getpid()) == (text + ret < end && text[ret] == 'U'),
-	   "lines before the end of memory take effect");
+	   "the lines before unreadable memory take effect and are counted");
 	ok_eq(status_write(text + ret, size - ret), -EFAULT,
-	      "the next one is EFAULT");
+	      "a line that runs into unreadable memory is EFAULT");
 	command('U', getpid());
 	munmap(map, page_size);
 }
 
-/* ---- What is not seen ---- */
+/* ---- Side effects ---- */
 
 static void write_malformed(int times)
 {
@@ -523,30 +530,29 @@ static void write_malformed(int times)
 	}
 }
 
-/* Commands that are carried out, others that are refused, and ticks. */
-static bool give_commands(void)
+/* Runs commands that succeed, commands that fail, and ticks, for a second. */
+static bool run_commands(void)
 {
 	pid_t pid = sleeper(), stranger;
-	bool given;
+	bool good;
 	int status;
 
-	given = command('R', pid) == 0 && command('R', pid) == -EEXIST &&
+	good = command('R', pid) == 0 && command('R', pid) == -EEXIST &&
 		command('U', pid) == 0 && command('U', pid) == -ESRCH &&
 		command('F', pid) == 0 && command('U', pid) == 0;
 	stranger = fork_child();
 	if (!stranger)
 		_exit(setresuid(1000, 1000, 1000) || command('R', 1) != -EPERM);
 	waitpid(stranger, &status, 0);
-	given &= !status;
+	good &= !status;
 	set_interval("1");
-	given &= command('R', pid) == 0;
+	good &= command('R', pid) == 0;
 	sleep_ms(1000);
-	given &= command('U', pid) == 0;
+	good &= command('U', pid) == 0;
 	set_interval("50");
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
+	kill_and_reap(pid);
 
-	return given;
+	return good;
 }
 
 static void test_log(void)
@@ -554,13 +560,13 @@ static void test_log(void)
 	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	int records = 0, ours = 0;
 	char record[8192];
-	bool given;
+	bool good;
 	ssize_t size;
 
 	if (fd < 0 || lseek(fd, 0, SEEK_END) < 0)
 		err(1, "/dev/kmsg");
 	write_malformed(5000);
-	given = give_commands();
+	good = run_commands();
 	while ((size = read(fd, record, sizeof(record) - 1)) > 0 ||
 	       errno == EPIPE) {
 		record[size > 0 ? size : 0] = '\0';
@@ -568,9 +574,9 @@ static void test_log(void)
 		ours += !!strstr(record, "mp3");
 	}
 	close(fd);
-	/* The rest of the kernel may have its say meanwhile. */
-	ok(given && !ours && records < 100,
-	   "neither commands, 5000 of them malformed, nor ticks leave a word in the kernel's log");
+	/* Other parts of the kernel may log something in the meantime. */
+	ok(good && !ours && records < 100,
+	   "neither commands nor ticks write anything to the kernel log");
 }
 
 static long slab_kb(void)
@@ -579,7 +585,7 @@ static long slab_kb(void)
 	char line[100];
 	long kb = -1;
 
-	/* Else each CPU keeps some of it to itself for a while. */
+	/* Otherwise each CPU reports its share of the counters late. */
 	if (file && (fputs("1", file), fclose(file)))
 		err(1, "stat_refresh");
 	file = fopen("/proc/meminfo", "re");
@@ -594,8 +600,8 @@ static long slab_kb(void)
 }
 
 /*
- * F has half a megabyte set aside for the forks to come, which is everybody's:
- * it takes nothing from the memory cgroup of the first who uses it.
+ * F fills the reserve of half a megabyte for forks to come. All followed
+ * processes share it: it is not charged to the first caller of F.
  */
 static void test_uncharged(void)
 {
@@ -610,11 +616,13 @@ static void test_uncharged(void)
 		_exit(command('F', getpid()) != 0);
 	}
 	waitpid(pid, &status, 0);
-	ok_eq(status, 0, "F takes no memory from its caller's cgroup for others");
+	ok_eq(status, 0, "F does not charge its reserve to the caller's cgroup");
 	rmdir(CGROUP);
 }
 
-/* Others allocate too, and some kernels free late; a leak never stops. */
+/*
+ * Only a leak grows in each round: other allocations, and late frees, do not.
+ */
 static void test_memory(pid_t pid)
 {
 	long grown = 0;
@@ -632,8 +640,8 @@ static void test_memory(pid_t pid)
 		if (grown < 1000)
 			break;
 	}
-	if (!ok(round < 10, "registering in vain keeps no memory"))
-		diag("the last 20000 kept %ld kB", grown);
+	if (!ok(round < 10, "repeated R and U leak no memory"))
+		diag("the last 20000 pairs kept %ld kB", grown);
 }
 
 /* ---- The listing ---- */
@@ -648,16 +656,17 @@ static int count_in(const char *text, pid_t pid)
 	return count;
 }
 
-/* The rest of a listing, read in pieces; to be freed. */
+/* Returns the rest of a listing, read @piece bytes at a time, to be freed. */
 static char *read_rest(int fd, size_t piece)
 {
-	size_t size = 0, room = 1 << 20;
-	char *text = malloc(room);
+	size_t size = 0, capacity = 1 << 20;
+	char *text = malloc(capacity);
 	ssize_t got;
 
 	if (!text)
 		err(1, "malloc");
-	while (size + piece < room && (got = read(fd, text + size, piece)) > 0)
+	while (size + piece < capacity &&
+	       (got = read(fd, text + size, piece)) > 0)
 		size += got;
 	text[size] = '\0';
 
@@ -701,57 +710,61 @@ static void test_listing(void)
 		lines++;
 	for (i = 0; i < ARRAY_SIZE(pids); i++)
 		good &= count_in(whole, pids[i]) == 1;
-	ok(good && lines == ARRAY_SIZE(pids), "1000 processes are listed once");
-	ok(rest_is(fd, 4096, whole), "and in a file opened before they came");
+	ok(good && lines == ARRAY_SIZE(pids),
+	   "each of 1000 processes is listed once");
+	ok(rest_is(fd, 4096, whole),
+	   "a file opened before 1000 registrations lists all of them");
 	close(fd);
 
 	for (i = 0; i < ARRAY_SIZE(pieces); i++) {
 		fd = open_listing();
 		ok(rest_is(fd, pieces[i], whole),
-		   "the list is the same, read by %zu", pieces[i]);
+		   "the listing is the same when read %zu bytes at a time",
+		   pieces[i]);
 		close(fd);
 	}
 
 	fd = open_listing();
 	good = read(fd, &byte, 1) == 1 && !command('U', pids[500]);
 	ok(good && rest_is(fd, 100, whole + 1),
-	   "a list once begun is read to its end as it was");
+	   "a listing that has been begun is not changed by U");
 	free(whole);
 	whole = status_text();
 	ok(!lseek(fd, 0, SEEK_SET) && rest_is(fd, 100, whole) &&
-	   !count_in(whole, pids[500]), "from its start it is read anew");
+	   !count_in(whole, pids[500]),
+	   "a listing read again from its start shows the effect of U");
 	free(whole);
 	close(fd);
 	for (i = 0; i < ARRAY_SIZE(pids); i++)
-		reap(pids[i]);
+		kill_and_reap(pids[i]);
 }
 
-/* ---- Many at once ---- */
+/* ---- Concurrent use ---- */
 
-#define WORKERS	8
-#define OTHERS	48
+#define WORKERS		8
+#define BYSTANDERS	48
 
-/* Whom each may register and unregister at any time. */
-struct crowd {
+/* Processes that each worker may register and unregister at any time. */
+struct targets {
 	volatile pid_t workers[WORKERS];
-	volatile pid_t visitors[WORKERS];	/* a child of each */
-	volatile pid_t others[OTHERS];
+	volatile pid_t children[WORKERS];	/* one of each worker */
+	volatile pid_t bystanders[BYSTANDERS];
 };
 
-static bool listing_is_sane(void)
+static bool listing_is_valid(void)
 {
 	char *text = status_text(), *line;
-	bool sane = true;
+	bool valid = true;
 
 	for (line = text; *line; line = strchr(line, '\n') + 1)
-		sane &= atoi(line) > 0 && count_in(text, atoi(line)) == 1;
+		valid &= atoi(line) > 0 && count_in(text, atoi(line)) == 1;
 	free(text);
 
-	return sane;
+	return valid;
 }
 
-/* A child that comes for a while, or just goes. */
-static pid_t visitor(bool stays)
+/* Forks a child that exits at once, or stays until it is killed. */
+static pid_t start_child(bool stays)
 {
 	pid_t pid = fork_child();
 
@@ -763,14 +776,15 @@ static pid_t visitor(bool stays)
 	_exit(0);
 }
 
-static void work(struct crowd *crowd, unsigned int self)
+static void run_worker(struct targets *targets, unsigned int self)
 {
-	const volatile pid_t *pids = (const volatile pid_t *)crowd;
+	const volatile pid_t *pids = (const volatile pid_t *)targets;
+	const size_t nr = sizeof(*targets) / sizeof(*pids);
 	time_t end = time(NULL) + 5;
 	unsigned int seed = self;
 
 	while (time(NULL) < end) {
-		pid_t pid = pids[rand_r(&seed) % (sizeof(*crowd) / sizeof(pid))];
+		pid_t pid = pids[rand_r(&seed) % nr];
 		int ret;
 
 		switch (rand_r(&seed) % 4) {
@@ -785,68 +799,70 @@ static void work(struct crowd *crowd, unsigned int self)
 				errx(1, "U,%d: %s", pid, strerror(-ret));
 			break;
 		case 2:
-			if (!listing_is_sane())
+			if (!listing_is_valid())
 				errx(1, "a process is listed twice");
 			break;
 		case 3:
-			reap(crowd->visitors[self]);
-			crowd->visitors[self] = visitor(rand_r(&seed) % 2);
+			kill_and_reap(targets->children[self]);
+			pid = start_child(rand_r(&seed) % 2);
+			targets->children[self] = pid;
 			break;
 		}
 	}
-	reap(crowd->visitors[self]);
+	kill_and_reap(targets->children[self]);
 }
 
 static void test_stress(const struct ring *ring)
 {
-	struct crowd *crowd = mmap(NULL, page_size, PROT_READ | PROT_WRITE,
-				   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	int i, go[2], status;
+	struct targets *targets = mmap(NULL, page_size, PROT_READ | PROT_WRITE,
+				       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int i, start[2], status;
 	bool good = true;
 	char *text;
 	pid_t pid;
 
-	if (crowd == MAP_FAILED)
+	if (targets == MAP_FAILED)
 		err(1, "mmap");
 	set_interval("1");
-	for (i = 0; i < OTHERS; i++)
-		crowd->others[i] = sleeper();
-	/* After these, who would hold its writing end open. */
-	if (pipe(go))
+	for (i = 0; i < BYSTANDERS; i++)
+		targets->bystanders[i] = sleeper();
+	/* After the bystanders, which would keep its write end open. */
+	if (pipe(start))
 		err(1, "pipe");
 	for (i = 0; i < WORKERS; i++) {
 		pid = fork();
 		if (pid < 0)
 			err(1, "fork");
 		if (pid) {
-			crowd->workers[i] = pid;
+			targets->workers[i] = pid;
 			continue;
 		}
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		close(go[1]);
-		crowd->visitors[i] = visitor(true);
-		/* Its end is the sign that all are there. */
-		if (read(go[0], &status, 1))
+		close(start[1]);
+		targets->children[i] = start_child(true);
+		/* Wait until this process closes the write end. */
+		if (read(start[0], &status, 1))
 			_exit(1);
-		work(crowd, i);
+		run_worker(targets, i);
 		_exit(0);
 	}
 	for (i = 0; i < WORKERS; i++)
-		while (!crowd->visitors[i])
+		while (!targets->children[i])
 			sleep_ms(1);
-	close(go[1]);
-	close(go[0]);
+	close(start[1]);
+	close(start[0]);
 
 	for (i = 0; i < WORKERS; i++) {
-		pid = waitpid(crowd->workers[i], &status, 0);
+		pid = waitpid(targets->workers[i], &status, 0);
 		good &= pid > 0 && status == 0;
 	}
-	ok(good, "8 processes at it, with children that come and go");
-	for (i = 0; i < OTHERS; i++)
-		reap(crowd->others[i]);
+	ok(good, "%d concurrent users of the status file see no wrong result",
+	   WORKERS);
+	for (i = 0; i < BYSTANDERS; i++)
+		kill_and_reap(targets->bystanders[i]);
 	wait_idle(ring);
 	text = status_text();
-	ok(!*text, "nothing is registered in the end");
+	ok(!*text, "nothing is registered after concurrent use");
 	free(text);
 	set_interval("50");
 }
@@ -857,14 +873,14 @@ int main(void)
 	pid_t a = sleeper(), b = sleeper(), c = sleeper();
 
 	page_size = sysconf(_SC_PAGESIZE);
-	/* Before any other F. */
+	/* First, since the first F fills the reserve. */
 	test_uncharged();
 	wait_idle(&ring);
 	test_well_formed(a);
 	test_malformed(a);
 	test_follow(a);
 	test_long_lines();
-	test_ended();
+	test_exited();
 	test_threads(false);
 	test_threads(true);
 	test_pid_reuse(&ring);
@@ -875,9 +891,9 @@ int main(void)
 	test_fault();
 	test_log();
 	test_memory(a);
-	reap(a);
-	reap(b);
-	reap(c);
+	kill_and_reap(a);
+	kill_and_reap(b);
+	kill_and_reap(c);
 	test_listing();
 	wait_idle(&ring);
 	test_stress(&ring);
