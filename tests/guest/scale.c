@@ -326,7 +326,7 @@ static void test_ten_thousand(void)
 	ok(lists(pids, PROCESSES), "each of 10,000 processes is listed once");
 
 	many_ns = pair_ns();
-	diag("R and U: %ld ns next to 1 process, %ld ns among 10,000, %.2f times",
+	diag("R and U: %ld ns next to 1 process, %ld ns among 10,000 (%.2f)",
 	     few_ns, many_ns, (double)many_ns / few_ns);
 	ok(many_ns < 4 * few_ns,
 	   "R and U take less than 4 times as long among 10,000 processes");

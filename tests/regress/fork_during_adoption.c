@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What is below a process that the caller of F may not profile is left out, also
- * if it forks just then.
+ * F leaves out the descendants of a process that its caller may not profile,
+ * even those forked during the adoption.
  *
- * The bug: the probe saw that an adoption was under way, and entered the child
- * as one whose permission the adoption would ask; but that had asked for the
- * last time before, and the child stayed. And one that was reaped by the time it
- * was asked for stayed as well, since nobody knew any more below whom it was.
+ * The bug: the fork probe saw an adoption in progress and added the child as
+ * one that the adoption would authorize. The adoption had already made its last
+ * check, and the child stayed registered. So did a child that was reaped before
+ * it was checked, since its parent could not be determined afterwards.
  */
 #include "../guest/tree.h"
 
-#define BYSTANDERS	1000	/* that F has to look at, which takes a while */
+#define BYSTANDERS	1000	/* F has to look at each, which takes a while */
 
 static void become_user(void)
 {
@@ -19,15 +19,15 @@ static void become_user(void)
 		err(1, "change of ids");
 }
 
-/* Forks on and on, as the user; the children live for a while, or end at once. */
-static void __attribute__((noreturn)) fork_as_user(bool lives)
+/* Forks as the user without end; the children exit after 500 us, or at once. */
+static void __attribute__((noreturn)) fork_as_user(bool delayed)
 {
 	become_user();
 	for (;;) {
-		pid_t pid = lives ? fork_child() : vfork();
+		pid_t pid = delayed ? fork_child() : vfork();
 
 		if (!pid) {
-			if (lives)
+			if (delayed)
 				usleep(500);
 			_exit(0);
 		}
@@ -35,8 +35,11 @@ static void __attribute__((noreturn)) fork_as_user(bool lives)
 	}
 }
 
-/* The user's, with a child that is root's, with children that are the user's. */
-static pid_t start_mixed(void)
+/*
+ * Starts a tree: a process of the user, its child of root, four of the user
+ * below.
+ */
+static pid_t start_mixed_tree(void)
 {
 	char byte;
 	int ready[2], i;
@@ -69,7 +72,7 @@ static pid_t start_mixed(void)
 	return pid;
 }
 
-/* A group of processes that have nothing to do with it, and do nothing. */
+/* Starts sleeping processes that are not in the tree. Returns their group. */
 static pid_t start_bystanders(void)
 {
 	pid_t pid, group = 0;
@@ -87,7 +90,7 @@ static pid_t start_bystanders(void)
 	return group;
 }
 
-/* How many records there are of others, who were taken if but for an instant. */
+/* Counts the records of other processes, however short they were registered. */
 static unsigned int records_of_others(pid_t pid, uint64_t from)
 {
 	uint64_t i, head = procs_head();
@@ -100,9 +103,9 @@ static unsigned int records_of_others(pid_t pid, uint64_t from)
 	return nr;
 }
 
-static void below_another(void)
+static void test_below_denied(void)
 {
-	pid_t root = start_mixed(), pid, bystanders = start_bystanders();
+	pid_t root = start_mixed_tree(), bystanders = start_bystanders(), pid;
 	uint64_t from = procs_head();
 	unsigned int i, wrong = 0;
 	int status;
@@ -122,9 +125,8 @@ static void below_another(void)
 			wrong += atoi(line) != root;
 		wrong += status != 0;
 		free(text);
-		/* A fork that is late enters its child now, if at all. */
+		/* A late fork probe would register its child by now. */
 		sleep_ms(10);
-		/* And those that were wrongly taken go with the others. */
 		if (command('U', root))
 			wrong++;
 	}
@@ -134,15 +136,17 @@ static void below_another(void)
 		;
 	wait_idle(&ring);
 	wrong += records_of_others(root, from);
-	if (!ok(!wrong, "what is below another's is left out, also if it forks just then"))
-		diag("%u were listed, have a record, or failed", wrong);
+	if (!ok(!wrong,
+		"F leaves out processes that fork below a denied one during F"))
+		diag("%u processes were listed or recorded, or commands failed",
+		     wrong);
 }
 
 int main(void)
 {
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	open_rings();
-	below_another();
+	test_below_denied();
 
 	return done();
 }
