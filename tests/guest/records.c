@@ -520,7 +520,7 @@ static bool copies_are_right(const struct reader *reader)
 		kept++;
 		if (memcmp(&reader->copies[i], &shared->published[i],
 			   sizeof(struct mp3_record))) {
-			diag("record %llu was not published like that",
+			diag("the copy of record %llu is wrong",
 			     (unsigned long long)i);
 			return false;
 		}
@@ -717,9 +717,7 @@ static struct mp3_sample sample_at(uint64_t number)
 	return *(struct mp3_sample *)&ring.samples[number % MP3_SAMPLES];
 }
 
-/*
- * Jiffies may lag behind the clock by a tick, and more if their tick is late.
- */
+/* A sample has the jiffies of the last clock tick, unless that tick is late. */
 static bool has_time(const struct mp3_sample *sample, uint64_t time_ns)
 {
 	uint64_t tick = 1000000000 / ring.header->hz;
@@ -904,8 +902,8 @@ static void test_random_run(unsigned int seed)
 
 /*
  * A sample's percentage is the CPU time in its records over the time between
- * the ticks. On a busy machine, the clock is read some time before the counts:
- * only half of the samples have to agree.
+ * the ticks. On a busy machine, time may pass between reading the clock and the
+ * counts: only half of the samples have to agree.
  */
 static void test_percent(void)
 {

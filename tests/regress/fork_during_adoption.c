@@ -35,10 +35,7 @@ static void __attribute__((noreturn)) fork_as_user(bool delayed)
 	}
 }
 
-/*
- * Starts a tree: a process of the user, its child of root, four of the user
- * below.
- */
+/* Starts three generations: the user's, root's, and the user's again. */
 static pid_t start_mixed_tree(void)
 {
 	char byte;
