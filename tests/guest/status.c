@@ -393,7 +393,7 @@ static void test_lines(pid_t a, pid_t b, pid_t c)
 	good = expect(status_write(text, size), size, "R and R");
 	size = sprintf(text, "U,%d%cU,%d", a, 0, b);
 	good &= expect(status_write(text, size), size, "U and U");
-	ok(good, "a NUL ends a line like a newline");
+	ok(good, "a NUL ends a line as a newline does");
 }
 
 static void test_split(void)
@@ -485,7 +485,7 @@ static void test_killed(const struct ring *ring)
 	free(text);
 }
 
-/* Writes from memory that ends in the middle of a line. */
+/* Writes from memory of which the last byte cannot be read. */
 static void test_fault(void)
 {
 	char *map = mmap(NULL, 2 * page_size, PROT_READ | PROT_WRITE,
@@ -538,8 +538,8 @@ static bool run_commands(void)
 	int status;
 
 	good = command('R', pid) == 0 && command('R', pid) == -EEXIST &&
-		command('U', pid) == 0 && command('U', pid) == -ESRCH &&
-		command('F', pid) == 0 && command('U', pid) == 0;
+	       command('U', pid) == 0 && command('U', pid) == -ESRCH &&
+	       command('F', pid) == 0 && command('U', pid) == 0;
 	stranger = fork_child();
 	if (!stranger)
 		_exit(setresuid(1000, 1000, 1000) || command('R', 1) != -EPERM);
@@ -620,9 +620,7 @@ static void test_uncharged(void)
 	rmdir(CGROUP);
 }
 
-/*
- * Only a leak grows in each round: other allocations, and late frees, do not.
- */
+/* Only a leak grows in each of ten rounds; delayed frees and others do not. */
 static void test_memory(pid_t pid)
 {
 	long grown = 0;
