@@ -413,7 +413,7 @@ static void test_last_sample(void)
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
 	ok(i > ROUNDS && !late,
-	   "a reader that loads processes as 0 then loads the final head");
+	   "a reader that finds nothing registered finds the final head");
 }
 
 /* ---- poll ---- */
