@@ -14,12 +14,11 @@
 #include <signal.h>
 #include <sys/personality.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 
-#include "test.h"
+#include "module.h"
+#include "process.h"
 
-#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 #define PAGE		((long)getpagesize())
 #define RW		(PROT_READ | PROT_WRITE)
 #define RX		(PROT_READ | PROT_EXEC)
@@ -584,24 +583,20 @@ static void test_pages_kept(void)
 	munmap(memory, size);
 }
 
-static int unload(void)
-{
-	return syscall(SYS_delete_module, "mp3", O_NONBLOCK);
-}
 
 /*
  * A mapping pins the module, whose fault handler it needs. A page that the
  * kernel has pinned elsewhere keeps only itself, and needs no code of the
  * module.
  */
-static void test_lifetimes(const char *module)
+static void test_lifetimes(void)
 {
-	int fd = open(module, O_RDONLY | O_CLOEXEC), fds[2];
 	struct iovec pinned[2];
 	char *data, *header, *bytes = malloc(PAGE);
+	int fds[2];
 
-	if (fd < 0 || pipe(fds) || !bytes)
-		err(1, "%s", module);
+	if (pipe(fds) || !bytes)
+		err(1, "pipe or malloc");
 	fill_pattern();
 	data = map_data();
 	header = map_header();
@@ -624,16 +619,14 @@ static void test_lifetimes(const char *module)
 	close(read_only);
 	close(device);
 	ok(has_pattern(data, PAGE, PAGE), "a mapping outlives its descriptor");
-	ok_errno(unload(), EWOULDBLOCK, "a mapping pins the module");
+	ok_eq(unload(), -EWOULDBLOCK, "a mapping pins the module");
 	munmap(data, PAGE);
-	ok_errno(unload(), 0, "the module can be unloaded without a mapping");
+	ok_eq(unload(), 0, "the module can be unloaded without a mapping");
 
 	ok(read(fds[0], bytes, PAGE) == PAGE &&
 	   has_pattern(bytes, PAGE, (MP3_DATA_PAGES - 1) * PAGE),
 	   "a page spliced into a pipe outlives the module");
-	if (syscall(SYS_finit_module, fd, "", 0))
-		err(1, "load %s", module);
-	close(fd);
+	load_or_die("");
 	close(fds[0]);
 	close(fds[1]);
 	free(bytes);
@@ -641,13 +634,10 @@ static void test_lifetimes(const char *module)
 
 /* ---- The ring of records: read-only, and of variable size ---- */
 
-static void reload_records(const char *module, const char *params)
+static void reload_records(const char *params)
 {
-	int fd = open(module, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0 || unload() || syscall(SYS_finit_module, fd, params, 0))
-		err(1, "load %s %s", module, params);
-	close(fd);
+	unload_or_die();
+	load_or_die(params);
 	device = open(MP3_PROCS_PATH, O_RDWR | O_CLOEXEC);
 	if (device < 0)
 		err(1, "%s", MP3_PROCS_PATH);
@@ -720,7 +710,7 @@ static bool regions_are_exact(size_t pages)
 	return exact;
 }
 
-static void test_record_sizes(const char *module)
+static void test_record_sizes(void)
 {
 	static const struct {
 		const char *params;
@@ -738,7 +728,7 @@ static void test_record_sizes(const char *module)
 	bool right;
 
 	for (i = 0; i < ARRAY_SIZE(loads); i++) {
-		reload_records(module, loads[i].params);
+		reload_records(loads[i].params);
 		pages = (loads[i].records * size + PAGE - 1) / PAGE;
 		header = map_header();
 		data = mmap_or_die(device, pages * PAGE, PROT_READ, MAP_SHARED,
@@ -757,13 +747,13 @@ static void test_record_sizes(const char *module)
 }
 
 /* Data that reach past MP3_OFF_HEADER: one page mapped there is the header. */
-static void test_records_past_header(const char *module)
+static void test_records_past_header(void)
 {
 	const size_t records = 5000000, header = MP3_OFF_HEADER;
 	const size_t size = records * sizeof(struct mp3_record);
 	char *data, *pair, *one;
 
-	reload_records(module, "records=5000000");
+	reload_records("records=5000000");
 	data = mmap_or_die(device, size, PROT_READ, MAP_SHARED, 0);
 	ok(is_unused(data + header) && is_unused(data + header + PAGE),
 	   "records past the header's offset show up in a mapping of all data");
@@ -820,14 +810,14 @@ static void check_record_protections(void)
 	check_mprotect(changes, ARRAY_SIZE(changes));
 }
 
-static void test_record_protections(const char *module)
+static void test_record_protections(void)
 {
 	struct iovec from = { &(uint64_t){ 1 }, sizeof(uint64_t) };
 	int memory = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
 	struct iovec to;
 	char *got;
 
-	reload_records(module, "");
+	reload_records("");
 	check_record_protections();
 
 	got = mmap_or_die(device, 1024 * PAGE, PROT_READ, MAP_SHARED, 0);
@@ -842,17 +832,17 @@ static void test_record_protections(const char *module)
 	ok(mremap(got, 1024 * PAGE, 1025 * PAGE, MREMAP_MAYMOVE) == MAP_FAILED,
 	   "mremap does not grow a mapping of records");
 	close(device);
-	ok_errno(unload(), EWOULDBLOCK, "a mapping of records pins the module");
+	ok_eq(unload(), -EWOULDBLOCK, "a mapping of records pins the module");
 	munmap(got, 1024 * PAGE);
 	close(memory);
-	reload_records(module, "");
+	reload_records("");
 	close(device);
 }
 
 int main(int argc, char **argv)
 {
-	const char *module = argc > 1 ? argv[1] : "/mp3/mp3.ko";
-
+	if (argc > 1)
+		module_path = argv[1];
 	ring = ring_open();
 	device = open(MP3_DEVICE_PATH, O_RDWR | O_CLOEXEC);
 	read_only = open(MP3_DEVICE_PATH, O_RDONLY | O_CLOEXEC);
@@ -869,10 +859,10 @@ int main(int argc, char **argv)
 	test_fork();
 	test_sharing();
 	test_pages_kept();
-	test_lifetimes(module);
-	test_record_sizes(module);
-	test_records_past_header(module);
-	test_record_protections(module);
+	test_lifetimes();
+	test_record_sizes();
+	test_records_past_header();
+	test_record_protections();
 
 	return done();
 }

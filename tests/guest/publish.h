@@ -7,9 +7,8 @@
 #ifndef MP3_PUBLISH_H
 #define MP3_PUBLISH_H
 
-#include "test.h"
+#include "process.h"
 
-#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 #define PAGE		((long)getpagesize())
 #define MAX_FAULTS	7	/* in one sample */
 
@@ -30,6 +29,14 @@ static inline void publisher_open(void)
 		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (scratch == MAP_FAILED)
 		err(1, "mmap");
+}
+
+static inline void publisher_close(void)
+{
+	munmap((void *)ring.samples, ring.data_size);
+	munmap((void *)ring.header, PAGE);
+	close(ring.fd);
+	close(status_fd);
 }
 
 /* Publishes a sample with exactly @faults minor faults, at most MAX_FAULTS. */

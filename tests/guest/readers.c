@@ -564,16 +564,9 @@ static int wait_epoll(int epoll)
 /* These children sleep nowhere but in poll(2). */
 static bool is_asleep(const void *pid)
 {
-	char path[32], state = 0;
-	FILE *file;
+	struct stat_line stat;
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", *(const pid_t *)pid);
-	file = fopen(path, "re");
-	if (!file || fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
-		err(1, "%s", path);
-	fclose(file);
-
-	return state == 'S';
+	return stat_of(*(const pid_t *)pid, &stat) && stat.state == 'S';
 }
 
 static bool has_ended(const void *pid)
@@ -704,10 +697,7 @@ static void test_threads(void)
 int main(void)
 {
 	publisher_open();
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
-		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (shared == MAP_FAILED)
-		err(1, "mmap");
+	shared = shared_memory(sizeof(*shared));
 
 	/* Keep ticks out of the tests that publish by themselves. */
 	set_interval("10000");

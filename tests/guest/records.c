@@ -124,10 +124,10 @@ static void test_fields(void)
 	if (memory == MAP_FAILED)
 		err(1, "mmap");
 	from = procs_head();
-	pid = open_stage();
-	tell(0, 'm', 1);
+	pid = start_actors();
+	actor_request(0, 'm', 1);
 	/* What it does on its way to sleep would add a second record. */
-	await_state(pid, 'S');
+	wait_state(pid, 'S');
 	before = now_ns();
 	command_or_die('R', pid);
 	wait_tick();
@@ -157,14 +157,14 @@ static void test_fields(void)
 	ok(silent, "a tick in which a process does nothing makes no record");
 
 	/* These faults, and those on its own stack, may span several ticks. */
-	tell(0, 'm', 300);
+	actor_request(0, 'm', 300);
 	wait_tick();
 	nr = records_of(pid, from, records, 8);
 	ok(nr >= 1 && !records[0].flags && records[0].cpu_ns,
 	   "a process that runs again gets a record with CPU time and no flag");
 
 	from = procs_head();
-	tell(0, 'x', 0);
+	actor_request(0, 'x', 0);
 	waitpid(pid, NULL, 0);
 	wait_idle(&ring);
 	nr = records_of(pid, from, records, 8);
@@ -172,7 +172,7 @@ static void test_fields(void)
 	   !records[nr - 1].rss_bytes && !strcmp(records[0].comm, "actor"),
 	   "the last record of an exited process has MP3_LAST and rss_bytes 0");
 	ok(procs_head() == from + nr, "only registered processes have records");
-	close_stage(NULL, 0);
+	end_actors(NULL, 0);
 	munmap(memory, size);
 }
 
@@ -328,8 +328,8 @@ static void test_unregister(void)
 	   "unregistering the last process makes its record at once");
 
 	/* Keep one process registered, which does nothing. */
-	pid = open_stage();
-	tell(0, 'm', 1);
+	pid = start_actors();
+	actor_request(0, 'm', 1);
 	from = procs_head();
 	sample = ring_head(&ring);
 	command_or_die('R', pid);
@@ -353,7 +353,7 @@ static void test_unregister(void)
 	ok(ring_head(&ring) > sample && procs.header->processes == 0,
 	   "nothing is registered after the remaining process is unregistered");
 	kill_and_reap(pid);
-	close_stage(NULL, 0);
+	end_actors(NULL, 0);
 }
 
 /* ---- poll ---- */
@@ -390,8 +390,8 @@ static void test_poll(void)
 
 	/* An idle process makes the sampler publish samples without records. */
 	set_interval("20");
-	idle = open_stage();
-	tell(0, 'm', 1);
+	idle = start_actors();
+	actor_request(0, 'm', 1);
 	command_or_die('R', idle);
 	wait_tick();
 	readable(fd);
@@ -405,13 +405,13 @@ static void test_poll(void)
 	pid = fork_child();
 	if (!pid)
 		_exit(poll(&pollfd, 1, -1) != 1);
-	await_state(pid, 'S');
-	tell(0, 'm', 10);
+	wait_state(pid, 'S');
+	actor_request(0, 'm', 10);
 	/* This hangs if the record does not wake the child. */
 	waitpid(pid, &status, 0);
 	ok_eq(status, 0, "a new record wakes a process that sleeps in poll");
 	kill_and_reap(idle);
-	close_stage(NULL, 0);
+	end_actors(NULL, 0);
 	wait_idle(&ring);
 	close(fd);
 }

@@ -12,9 +12,9 @@
 #include <signal.h>
 #include <stddef.h>
 #include <sys/ptrace.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 
+#include "module.h"
 #include "publish.h"
 
 #define LONGS		(4 * MP3_SAMPLES)
@@ -38,33 +38,16 @@ struct shared {
 	bool publishing;		/* the publisher is still running */
 };
 
-static const char *module = "/mp3/mp3.ko";
 static struct shared *shared;
 static unsigned int wrong_heads, wrong_gaps, wrong_entries;
-
-static void close_ring(void)
-{
-	munmap((void *)ring.samples, ring.data_size);
-	munmap((void *)ring.header, PAGE);
-	close(ring.fd);
-}
 
 /* Loads the module again, with default parameters. */
 static void reload(void)
 {
-	int fd = open(module, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		err(1, "%s", module);
 	if (ring.header)
-		close_ring();
-	close(status_fd);
-	if (syscall(SYS_delete_module, "mp3", O_NONBLOCK))
-		err(1, "unload");
-	if (syscall(SYS_finit_module, fd, "", 0))
-		err(1, "load %s", module);
-	close(fd);
-
+		publisher_close();
+	unload_or_die();
+	load_or_die("");
 	publisher_open();
 }
 
@@ -622,11 +605,8 @@ static void test_header_is_read_only(void)
 int main(int argc, char **argv)
 {
 	if (argc > 1)
-		module = argv[1];
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
-		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (shared == MAP_FAILED)
-		err(1, "mmap");
+		module_path = argv[1];
+	shared = shared_memory(sizeof(*shared));
 
 	reload();
 	test_header();

@@ -13,7 +13,7 @@
 #include <sys/syscall.h>
 
 #include "fail.h"
-#include "test.h"
+#include "process.h"
 
 #define THREADS_PATH	"/proc/sys/kernel/threads-max"
 #define LAST_PID_PATH	"/proc/sys/kernel/ns_last_pid"
@@ -23,9 +23,6 @@
 #define FAULTS		3	/* pages that each process touches at its end */
 #define LINES		400	/* of at most 10 bytes: less than a page */
 
-struct faults {
-	long minor, major;
-};
 
 static struct ring ring;
 static pid_t pids[PROCESSES];
@@ -88,19 +85,19 @@ static void start_processes(void)
 	}
 }
 
-static void reap_counted(pid_t pid, struct faults *faults)
+/* Waits for a process, and adds what it has used to @usage. */
+static void reap_counted(pid_t pid, struct usage *usage)
 {
-	struct rusage usage;
+	struct rusage rusage;
 	int status;
 
-	if (wait4(pid, &status, 0, &usage) < 0 || status)
+	if (wait4(pid, &status, 0, &rusage) < 0 || status)
 		errx(1, "process %d failed", pid);
-	faults->minor += usage.ru_minflt;
-	faults->major += usage.ru_majflt;
+	usage_add(usage, usage_of(&rusage), 1);
 }
 
-/* Ends all processes, and adds up their faults. */
-static void end_processes(struct faults *faults)
+/* Ends all processes, and adds up what they have used. */
+static void end_processes(struct usage *usage)
 {
 	int i;
 
@@ -109,52 +106,31 @@ static void end_processes(struct faults *faults)
 		syscall(SYS_futex, &release[i], FUTEX_WAKE, 1);
 	}
 	for (i = 0; i < PROCESSES; i++)
-		reap_counted(pids[i], faults);
+		reap_counted(pids[i], usage);
 }
 
-/* Reads a small file of /proc/<pid> into @text, with a NUL. */
-static void read_proc(pid_t pid, const char *name, char *text, size_t capacity)
+/* Subtracts the faults that a process takes before it is registered. */
+static void subtract_base(pid_t pid, struct usage *usage)
 {
-	char path[32];
-	ssize_t size;
-	int fd;
+	struct stat_line stat;
 
-	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	size = fd < 0 ? -1 : read(fd, text, capacity - 1);
-	if (size < 0)
-		err(1, "%s", path);
-	close(fd);
-	text[size] = '\0';
-}
-
-/* Subtracts what a process has done before it is registered. */
-static void subtract_base(pid_t pid, struct faults *faults)
-{
-	char text[512], *fields;
-	long minor, major;
-
-	read_proc(pid, "stat", text, sizeof(text));
-	fields = strrchr(text, ')');
-	if (!fields ||
-	    sscanf(fields + 1, " %*c %*d %*d %*d %*d %*d %*u %ld %*u %ld",
-		   &minor, &major) != 2)
-		errx(1, "/proc/%d/stat: %s", pid, text);
-	faults->minor -= minor;
-	faults->major -= major;
+	if (!stat_of(pid, &stat))
+		errx(1, "/proc/%d/stat", pid);
+	usage->min_flt -= stat.flt[0];
+	usage->maj_flt -= stat.flt[2];
 }
 
 /* Checks that the samples from @from on add up to the faults from wait4(2). */
-static void ok_samples(uint64_t from, const struct faults *faults, long least,
+static void ok_samples(uint64_t from, const struct usage *usage, long least,
 		       const char *name)
 {
 	struct totals sum = ring_sum(&ring, from);
 
-	if (!ok(sum.min_flt == (unsigned long)faults->minor &&
-		sum.maj_flt == (unsigned long)faults->major &&
-		faults->minor >= least, "%s", name))
+	if (!ok(sum.min_flt == (unsigned long)usage->min_flt &&
+		sum.maj_flt == (unsigned long)usage->maj_flt &&
+		usage->min_flt >= least, "%s", name))
 		diag("minor faults: samples %lu, wait4 %ld; major: %lu and %ld",
-		     sum.min_flt, faults->minor, sum.maj_flt, faults->major);
+		     sum.min_flt, usage->min_flt, sum.maj_flt, usage->maj_flt);
 }
 
 /* Gives a command for each process, LINES of them in one write(2). */
@@ -306,7 +282,7 @@ static void register_from_cgroup(void)
 
 static void test_ten_thousand(void)
 {
-	struct faults faults = { 0 };
+	struct usage usage = { 0 };
 	long few_ns, many_ns;
 	uint64_t from;
 	int i;
@@ -344,13 +320,13 @@ static void test_ten_thousand(void)
 	dropped_at_tick();
 	from = ring_head(&ring);
 	for (i = 0; i < PROCESSES; i++)
-		subtract_base(pids[i], &faults);
+		subtract_base(pids[i], &usage);
 	write_file(INTERVAL_PATH, "50");
-	end_processes(&faults);
+	end_processes(&usage);
 	wait_idle(&ring);
 	ok(lists(pids, 0),
 	   "10,000 processes that exit at once are all unregistered");
-	ok_samples(from, &faults, PROCESSES * FAULTS,
+	ok_samples(from, &usage, PROCESSES * FAULTS,
 		   "the samples equal wait4 for 10,000 processes");
 }
 
@@ -386,28 +362,36 @@ static pid_t waiting_child(int *release_fd)
 /* Waits until a child sleeps in read(2), so that it takes no more faults. */
 static void wait_until_reading(pid_t pid)
 {
-	char text[512], *end;
-	int i;
+	char path[32];
+	FILE *file;
+	int i, nr;
 
+	snprintf(path, sizeof(path), "/proc/%d/syscall", pid);
 	for (i = 0; i < 6000; i++) {
-		read_proc(pid, "syscall", text, sizeof(text));
-		if (strtol(text, &end, 10) == SYS_read && end != text)
+		file = fopen(path, "re");
+		if (!file)
+			err(1, "%s", path);
+		/* A running process has "running" in place of the number. */
+		if (fscanf(file, "%d", &nr) != 1)
+			nr = -1;
+		fclose(file);
+		if (nr == SYS_read)
 			return;
 		sleep_ms(10);
 	}
 	errx(1, "child %d does not wait", pid);
 }
 
-static void end_child(pid_t pid, int release_fd, struct faults *faults)
+static void end_child(pid_t pid, int release_fd, struct usage *usage)
 {
 	close(release_fd);
-	reap_counted(pid, faults);
+	reap_counted(pid, usage);
 }
 
 /* Forks until a child gets @want: other processes may take that pid first. */
 static pid_t child_with_pid(pid_t want, int *release_fd)
 {
-	struct faults ignored = { 0 };
+	struct usage ignored = { 0 };
 	char text[16];
 	pid_t pid;
 	int try;
@@ -426,7 +410,7 @@ static pid_t child_with_pid(pid_t want, int *release_fd)
 /* Returns false if this took 10 s, so that a tick came in between. */
 static bool run_pid_reuse(void)
 {
-	struct faults faults = { 0 }, ignored = { 0 };
+	struct usage usage = { 0 }, ignored = { 0 };
 	bool unknown, registered, unregistered, undisturbed;
 	uint64_t from;
 	int release_fd;
@@ -436,9 +420,9 @@ static bool run_pid_reuse(void)
 	from = ring_head(&ring);
 	pid = waiting_child(&release_fd);
 	wait_until_reading(pid);
-	subtract_base(pid, &faults);
+	subtract_base(pid, &usage);
 	command_or_die('R', pid);
-	end_child(pid, release_fd, &faults);
+	end_child(pid, release_fd, &usage);
 
 	child_with_pid(pid, &release_fd);
 	wait_until_reading(pid);
@@ -459,7 +443,7 @@ static bool run_pid_reuse(void)
 	ok(unknown, "a new process with a reused pid is not registered");
 	ok(registered, "a new process with a reused pid can be registered");
 	ok(unregistered, "U of a reused pid unregisters the new process only");
-	ok_samples(from, &faults, 100,
+	ok_samples(from, &usage, 100,
 		   "the samples equal wait4 for a process whose pid is reused");
 	return true;
 }

@@ -12,10 +12,9 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#include "test.h"
+#include "process.h"
 
-#define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
-#define PID_LIMIT		4194304	/* no pid is ever as high */
+#define PID_LIMIT	4194304	/* no pid is ever as high */
 
 static long page_size;
 
@@ -29,11 +28,6 @@ static bool expect(long got, long want, const char *what)
 
 /* ---- Processes ---- */
 
-static void kill_and_reap(pid_t pid)
-{
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
-}
 
 static void make_zombie(pid_t pid)
 {
@@ -59,19 +53,6 @@ static void *report_tid(void *write_end)
 		pause();
 }
 
-static bool is_zombie(pid_t pid)
-{
-	char path[40], text[512] = "";
-	FILE *stat;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	stat = fopen(path, "re");
-	if (!stat || !fgets(text, sizeof(text), stat))
-		err(1, "%s", path);
-	fclose(stat);
-
-	return strstr(text, ") Z ");
-}
 
 /* Starts a process of two threads, of which the first may have exited. */
 static struct threads start_two_threads(bool first_exits)
@@ -96,8 +77,8 @@ static struct threads start_two_threads(bool first_exits)
 	if (read(fds[0], &threads.second, sizeof(pid_t)) != sizeof(pid_t))
 		errx(1, "no second thread");
 	close(fds[0]);
-	while (first_exits && !is_zombie(threads.first))
-		sleep_ms(1);
+	if (first_exits)
+		wait_state(threads.first, 'Z');
 
 	return threads;
 }
@@ -452,17 +433,16 @@ static void test_killed(const struct ring *ring)
 	static const struct sched_param fifo = { .sched_priority = 1 }, normal;
 	struct pollfd pollfd = { .fd = ring->fd, .events = POLLIN };
 	char *text = malloc(page_size);
-	cpu_set_t one, all;
+	cpu_set_t all;
 	unsigned long nr, completed;
 	uint64_t head;
 	pid_t pid;
 
-	CPU_ZERO(&one);
-	CPU_SET(0, &one);
-	if (!text || sched_getaffinity(0, sizeof(all), &all) ||
-	    sched_setaffinity(0, sizeof(one), &one) ||
-	    sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &fifo))
-		err(1, "cannot share one CPU with the writer");
+	if (!text || sched_getaffinity(0, sizeof(all), &all))
+		err(1, "malloc or sched_getaffinity");
+	pin_to(0);
+	if (sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &fifo))
+		err(1, "sched_setscheduler");
 	wait_idle(ring);
 	head = ring_head(ring);
 	pid = fork_child();
@@ -812,15 +792,12 @@ static void run_worker(struct targets *targets, unsigned int self)
 
 static void test_stress(const struct ring *ring)
 {
-	struct targets *targets = mmap(NULL, page_size, PROT_READ | PROT_WRITE,
-				       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct targets *targets = shared_memory(sizeof(*targets));
 	int i, start[2], status;
 	bool good = true;
 	char *text;
 	pid_t pid;
 
-	if (targets == MAP_FAILED)
-		err(1, "mmap");
 	set_interval("1");
 	for (i = 0; i < BYSTANDERS; i++)
 		targets->bystanders[i] = sleeper();

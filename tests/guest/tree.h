@@ -718,10 +718,4 @@ static inline void end_actors(const pid_t *pids, int nr)
 	}
 }
 
-/* Former names, until records.c has the new ones. */
-#define tell		actor_request
-#define open_stage	start_actors
-#define close_stage	end_actors
-#define await_state	wait_state
-
 #endif /* MP3_TREE_H */
