@@ -583,7 +583,6 @@ static void test_pages_kept(void)
 	munmap(memory, size);
 }
 
-
 /*
  * A mapping pins the module, whose fault handler it needs. A page that the
  * kernel has pinned elsewhere keeps only itself, and needs no code of the
@@ -648,6 +647,7 @@ static bool is_header(const void *page)
 {
 	return *(const volatile uint32_t *)page == MP3_MAGIC;
 }
+
 /* Returns whether a mapped page is data that were never written. */
 static bool is_unused(const void *page)
 {

@@ -783,7 +783,7 @@ static void match_rings(struct matcher *matcher)
 		if (group.min_flt != sample.min_flt ||
 		    group.maj_flt != sample.maj_flt) {
 			if (!matcher->wrong++)
-				diag("sample %llu has %lu minor, %lu major; its %llu records %lu, %lu",
+				diag("sample %llu: %lu and %lu faults, %llu records: %lu and %lu",
 				     (unsigned long long)matcher->sample,
 				     sample.min_flt, sample.maj_flt,
 				     (unsigned long long)group.nr,

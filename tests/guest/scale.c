@@ -23,7 +23,6 @@
 #define FAULTS		3	/* pages that each process touches at its end */
 #define LINES		400	/* of at most 10 bytes: less than a page */
 
-
 static struct ring ring;
 static pid_t pids[PROCESSES];
 static char *memory;		/* FAULTS pages for each process */

@@ -28,7 +28,6 @@ static bool expect(long got, long want, const char *what)
 
 /* ---- Processes ---- */
 
-
 static void make_zombie(pid_t pid)
 {
 	siginfo_t info;
@@ -52,7 +51,6 @@ static void *report_tid(void *write_end)
 	for (;;)
 		pause();
 }
-
 
 /* Starts a process of two threads, of which the first may have exited. */
 static struct threads start_two_threads(bool first_exits)
