@@ -128,7 +128,7 @@ int main(int argc, char **argv)
 	sleep_ms(1000);
 
 	truth = -faults_of(pid);
-	must('F', pid);
+	command_or_die('F', pid);
 	if (write(go[1], "", 1) != 1 || wait4(pid, &status, 0, &usage) != pid ||
 	    status)
 		errx(1, "the processes failed");

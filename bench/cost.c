@@ -144,11 +144,11 @@ static void measure_mp3(const struct kind *kind, unsigned int nr,
 	unsigned int i;
 
 	for (i = 0; i < nr; i++)
-		must('R', pids[i]);
+		command_or_die('R', pids[i]);
 	measure(mp3_count, mp3_cost, 0, passes);
 	print(kind, nr, "mp3", passes);
 	for (i = 0; i < nr; i++)
-		must('U', pids[i]);
+		command_or_die('U', pids[i]);
 	wait_idle(&ring);
 }
 

@@ -86,13 +86,13 @@ static double measure(const struct load *load, enum variant variant,
 	if (result == MAP_FAILED)
 		err(1, "mmap");
 	if (variant == OTHER)
-		must('F', other);
+		command_or_die('F', other);
 	pid = fork();
 	if (!pid) {
 		uint64_t start;
 
 		if (variant == FOLLOWED)
-			must('F', getpid());
+			command_or_die('F', getpid());
 		for (i = 0; i < forks / 10; i++)
 			load->run();
 		start = now_ns();
@@ -103,7 +103,7 @@ static double measure(const struct load *load, enum variant variant,
 	}
 	reap(pid);
 	if (variant == OTHER)
-		must('U', other);
+		command_or_die('U', other);
 	elapsed = *result;
 	munmap(result, sizeof(*result));
 	if (!elapsed)

@@ -78,7 +78,7 @@ int main(int argc, char **argv)
 	pids = start_many(asleep, nr);
 	bytes = kmalloc_bytes();
 	for (i = 0; i < nr; i++)
-		must('R', pids[i]);
+		command_or_die('R', pids[i]);
 	bytes = kmalloc_bytes() - bytes;
 	printf("process %.1f bytes\n", bytes / nr);
 	end_many(pids, nr);

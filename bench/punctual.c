@@ -145,9 +145,9 @@ static void run(const struct state *state)
 		"minor-faults,major-faults,task-clock", "-p", list, NULL });
 	wait_lines(stat, PERF_STAT, 3);
 	pids = start_many(state->body, nr_loads);
-	must('R', ping);
+	command_or_die('R', ping);
 	for (i = 0; i < nr_loads; i++)
-		must('R', pids[i]);
+		command_or_die('R', pids[i]);
 	/* Thrashing takes a moment to set in. */
 	sleep_ms(state->body == thrashing ? 10000 : 1000);
 

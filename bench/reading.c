@@ -159,8 +159,8 @@ int main(int argc, char **argv)
 
 	/* The last one that leaves makes a sample, and a record. */
 	for (i = 0; i < ENTRIES; i++) {
-		must('R', sleeper);
-		must('U', sleeper);
+		command_or_die('R', sleeper);
+		command_or_die('U', sleeper);
 	}
 	for (i = 2; i < argc; i++) {
 		unsigned int nr = number(argv[i]);
@@ -171,12 +171,12 @@ int main(int argc, char **argv)
 		print("samples", nr, result->rates, nr);
 		run_readers(read_records, nr);
 		print("records", nr, result->rates, nr);
-		must('R', ping);
+		command_or_die('R', ping);
 		measure_wakes("wake-idle", nr);
 		spinners = start_many(spinning, cpus);
 		measure_wakes("wake-cpu-bound", nr);
 		end_many(spinners, cpus);
-		must('U', ping);
+		command_or_die('U', ping);
 	}
 	for (j = 0; j < 2; j++)
 		end(j ? sleeper : ping, SIGKILL);

@@ -61,7 +61,7 @@ int main(int argc, char **argv)
 			wait_idle(&ring);
 			times[ADOPT][round] = us_each('F', &self, 1) / nr;
 			us_each('U', pids, nr);
-			must('U', self);
+			command_or_die('U', self);
 			wait_idle(&ring);
 		}
 		for (what = 0; what < NR_WHAT; what++) {

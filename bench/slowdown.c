@@ -119,7 +119,7 @@ static pid_t attach(enum profiler profiler, pid_t pid)
 	int i;
 
 	if (profiler == MP3)
-		must('F', pid);
+		command_or_die('F', pid);
 	if (!commands[profiler][0])
 		return 0;
 	snprintf(number, sizeof(number), "%d", pid);
