@@ -2,8 +2,8 @@
 #
 # Usage: gnuplot -c accumulated.gp FORMAT OUTPUT CURVES NAMES TITLE
 #
-# Draws faults as they add up. A curve's lines in CURVES are: seconds, minor and
-# major faults; its name is a line of NAMES.
+# Draws accumulated faults. CURVES has one block per curve, with lines of seconds,
+# minor faults and major faults; NAMES has the name of each curve.
 
 format = ARG1
 output = ARG2
@@ -12,10 +12,10 @@ names = ARG4
 title = ARG5
 height = 700
 load 'figure.gp'
-name(i) = system(sprintf("sed -n %dp '%s'", i, names))
+name(i) = system(sprintf("sed -n %dp %s", i, names))
 
 stats curves using 1 name 'time' nooutput
-# An empty one follows the last.
+# An empty block follows the last one.
 nr = time_blocks - 1
 array MOST[2] = [1, 1]
 do for [panel = 1:2] {

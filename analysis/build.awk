@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Compares what polling saw of a build (as polled.awk picks it) with the records
-# of the same run, which come second. Prints a table of both, and writes
+# Compares what polling saw of a build (from polled.awk, the first file) with the
+# records of the same run (from read.awk, the second file). Prints a table of both
+# and writes these files:
 #
-#	OUT/polls	from to min_flt/s maj_flt/s cpu_percent, of each poll
-#	OUT/lives	from to row seen, of each process in order of their start
-#	OUT/phases	from to, of each make
+#	polls	from to min_flt/s maj_flt/s cpu_percent, one line per poll
+#	lives	from to row seen, one line per process in order of start
+#	phases	from to, one line per make
 #
-# in seconds from the first record. The first process' start is the same moment
-# in both, to one interval of sampling.
+# Times are in seconds since the first record. Both sources are aligned at the
+# start of the first process, which is exact to one sampling interval.
 
 FNR == 1 { file++ }
+
+/^#/ { next }
 
 file == 1 {
 	if ($1 != now) {
@@ -59,7 +62,7 @@ END {
 		from = i == 1 ? 0 : at[i - 1] - first_start / 100
 		if (to > from)
 			printf "%.2f %.2f %.2f %.2f %.2f\n", from, to, minor[i] / (to - from),
-				major[i] / (to - from), cpu[i] / (to - from) > (out "/polls")
+				major[i] / (to - from), cpu[i] / (to - from) > "polls"
 		poll_minor += minor[i]
 		poll_major += major[i]
 		poll_cpu += cpu[i] / 100
@@ -70,28 +73,28 @@ END {
 	for (p = 1; p <= processes; p++) {
 		seen = pid_of[p] in last_minor
 		seen_processes += seen
-		# Whole seconds lie within its life.
+		# At least one whole second lies within its life.
 		if (int(end[p]) >= begin[p])
 			punctual++
 		else
 			punctual_unseen += minor_of[p]
 		below[0.1] += end[p] - begin[p] <= 0.1
 		below[1] += end[p] - begin[p] < 1
-		printf "%.3f %.3f %d %d\n", begin[p], end[p], p, seen > (out "/lives")
+		printf "%.3f %.3f %d %d\n", begin[p], end[p], p, seen > "lives"
 		if (comm[p] == "make" && end[p] - begin[p] > 0.5)
-			printf "%.3f %.3f\n", begin[p], end[p] > (out "/phases")
+			printf "%.3f %.3f\n", begin[p], end[p] > "phases"
 	}
 	print "# what recorded polled"
 	print "processes", processes, seen_processes
 	print "minor_faults", faults, poll_minor
 	print "major_faults", majors, poll_major
 	printf "cpu_seconds %.2f %.2f\n", seconds, poll_cpu
-	print "# of processes that were never polled: minor faults, CPU seconds"
+	print "# processes that polling never saw: minor faults, CPU seconds"
 	printf "unseen %d %.2f\n", unseen_faults, unseen_seconds
-	print "# polls, seconds between two of them: on average, at most"
+	print "# polls; mean and longest time between two polls, in seconds"
 	printf "polls %d %.2f %.2f\n", polls, (at[polls] - at[1]) / (polls - 1), longest
-	print "# a poller that is punctual to the second: processes seen, minor faults of the others"
+	print "# an ideal poller, at every whole second: processes seen, minor faults of the others"
 	printf "punctual %d %d\n", punctual, punctual_unseen
-	print "# processes that lived up to 0.1 s, and less than 1 s"
+	print "# processes that lived at most 0.1 s, and less than 1 s"
 	print "short_lived", below[0.1], below[1]
 }

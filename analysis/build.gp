@@ -1,43 +1,43 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Usage: gnuplot -c build.gp FORMAT OUTPUT FOLDER TABLE
+# Usage: gnuplot -c build.gp FORMAT OUTPUT TICKS TABLE
 #
-# Draws a build twice over the same seconds, as recorded and as polled. FOLDER
-# has what build.awk wrote, and "ticks", a table of table.awk; TABLE is what
-# build.awk printed.
+# Draws a build as recorded and as polled, with a common time axis. TICKS is the
+# output of table.awk, TABLE that of build.awk, which has also written the files
+# polls, lives and phases.
 
 format = ARG1
 output = ARG2
-folder = ARG3
+ticks = ARG3
 table = ARG4
 height = 1000
-cell(what, n) = system(sprintf("awk '$1 == \"%s\" { print $%d }' '%s'", what, n + 1, table))
-title = sprintf('A build of %s processes: polling, each %.1f s, sees %s of them', \
+cell(what, n) = system(sprintf("awk '$1 == \"%s\" { print $%d }' %s", what, n + 1, table))
+title = sprintf('A build of %s processes: polling every %.1f s sees %s of them', \
 	cell('processes', 1), real(cell('polls', 2)), cell('processes', 2))
 load 'figure.gp'
 
 array PHASE[2] = ['compile', 'link']
 array COLUMN[2] = [3, 5]
-array HEADING[3] = ['Minor faults', 'CPU time', 'Processes, in the order of their start']
-array AXIS[3] = ['per second', '% of one CPU', 'a line for each']
+array HEADING[3] = ['Minor faults', 'CPU time', 'Processes in order of start']
+array AXIS[3] = ['per second', '% of one CPU', 'one line each']
 CPU_MAX = 300
-stats folder.'/lives' using 2 name 'end' nooutput
-stats folder.'/lives' using 3 name 'rows' nooutput
-stats folder.'/phases' using 1 name 'phase' nooutput
+stats 'lives' using 2 name 'end' nooutput
+stats 'lives' using 3 name 'rows' nooutput
+stats 'phases' using 1 name 'phase' nooutput
 set xrange [0:end_max]
 set key at graph 1, 1.1 right center horizontal
 set multiplot
 do for [panel = 1:3] {
 	if (panel < 3) {
-		stats [*:*] [*:*] folder.'/ticks' index 0 using COLUMN[panel] name 'y' nooutput
+		stats [*:*] [*:*] ticks index 0 using COLUMN[panel] name 'y' nooutput
 	}
 	most_here = panel < 3 ? y_max : rows_max
 	heading = HEADING[panel]
-	# What a late tick brings would leave nothing of the rest to see.
+	# A late tick reports so much CPU time that the rest would be too small to see.
 	if (panel == 2 && y_max > CPU_MAX) {
-		stats folder.'/ticks' index 0 using ($5 > CPU_MAX ? $5 : NaN) name 'above' nooutput
+		stats ticks index 0 using ($5 > CPU_MAX ? $5 : NaN) name 'above' nooutput
 		most_here = CPU_MAX
-		heading = heading.sprintf(' (%d of %d ticks are above, up to %d)', \
+		heading = heading.sprintf(' (%d of %d ticks are higher, up to %d)', \
 			above_records, y_records, above_max)
 	}
 	by = step(most_here, 4)
@@ -50,8 +50,8 @@ do for [panel = 1:3] {
 	set ylabel AXIS[panel] textcolor rgb INK
 	set xtics format panel == 3 ? '%g' : ''
 	do for [i = 1:phase_records] {
-		from = real(system(sprintf("awk 'NR == %d { print $1 }' '%s/phases'", i, folder)))
-		to = real(system(sprintf("awk 'NR == %d { print $2 }' '%s/phases'", i, folder)))
+		from = real(system(sprintf("awk 'NR == %d { print $1 }' phases", i)))
+		to = real(system(sprintf("awk 'NR == %d { print $2 }' phases", i)))
 		set arrow i from to, graph 0 to to, graph 1.0 nohead linecolor rgb INK dashtype 2
 		phase = panel == 1 && i <= 2 ? PHASE[i] : ''
 		set label 10 + i phase \
@@ -64,18 +64,18 @@ do for [panel = 1:3] {
 		}
 	}
 	if (panel < 3) {
-		plot folder.'/ticks' index 0 using 1:COLUMN[panel] with fillsteps \
-				linecolor rgb TINT[1] title 'mp3, each 50 ms', \
+		plot ticks index 0 using 1:COLUMN[panel] with fillsteps \
+				linecolor rgb TINT[1] title 'mp3, every 50 ms', \
 			'' index 0 using 1:COLUMN[panel] with steps \
 				linecolor rgb TINT[1] notitle, \
-			folder.'/polls' using 1:COLUMN[panel] with steps linewidth 2.5 \
+			'polls' using 1:COLUMN[panel] with steps linewidth 2.5 \
 				linecolor rgb COLOR[2] title 'polled'
 	} else {
 		set xlabel SECONDS textcolor rgb INK
-		plot folder.'/lives' using ($4 == 1 ? $1 : NaN):3:($2 - $1):(0) with vectors nohead \
-				linewidth 2.5 linecolor rgb COLOR[1] title 'was polled', \
+		plot 'lives' using ($4 == 1 ? $1 : NaN):3:($2 - $1):(0) with vectors nohead \
+				linewidth 2.5 linecolor rgb COLOR[1] title 'seen by polling', \
 			'' using ($4 == 1 ? NaN : $1):3:($2 - $1):(0) with vectors nohead \
-				linewidth 2.5 linecolor rgb COLOR[2] title 'was never polled'
+				linewidth 2.5 linecolor rgb COLOR[2] title 'never seen by polling'
 	}
 	unset label 1
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# What the figures of the studies share: the format (png or svg), the file
-# output, and their height.
+# What the figures of the studies share. The caller sets format (png or svg),
+# output (a file), height and title.
 
 font(times) = sprintf('sans-serif,%d', (format eq 'png' ? 13 : 17) * times)
 if (format eq 'png') {

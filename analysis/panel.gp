@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# All of a panel but its curves.
+# Everything in a panel except its curves.
 
 column = column_of(panel)
 end = most(HIGHEST[panel], LEAST[panel])

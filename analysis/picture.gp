@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# What the pictures of a profile share: the format (png, svg, or html,
-# which is an SVG that answers to the mouse) and the file output, where the three
-# panels are, and the labels around them.
+# What the pictures of a profile share: the terminal for a format (png, svg, or
+# html, which is an interactive SVG), the positions of the three panels, and the
+# labels around them.
 
 WIDTH = 1200
-# An SVG's font sizes are in pixels, a PNG's in points.
+# Font sizes are in pixels in an SVG, in points in a PNG.
 font(times) = sprintf('sans-serif,%d', (format eq 'png' ? 13 : 17) * times)
 if (format eq 'png') {
 	set terminal pngcairo noenhanced size WIDTH,900 font font(1)
@@ -19,22 +19,22 @@ if (format eq 'html') {
 set output output
 load 'style.gp'
 
-# Of the whole picture: where the panels are.
+# Positions of the panels, as fractions of the picture
 LEFT = 0.09
 RIGHT = 0.975
 HEIGHT = 0.215
 bottom_of(panel) = 0.635 - 0.28 * (panel - 1)
 
-# What the mouse finds at a second.
+# The text that the mouse shows at an average.
 tip(from, to, value, panel) = sprintf('%.2f to %.2f s: %.4g %s', from, to, value, UNIT[panel])
 
-# More samples than the picture has pixels would be a blur of their extremes:
-# then the averages stand alone.
+# If there are more samples than pixels, draw the averages only: the samples would
+# blur into a band of their extremes.
 stats table index 0 using 1 name 'from' nooutput
 stats table index 0 using 2 name 'to' nooutput
 block = from_records <= WIDTH ? 0 : 1
 
-# Before any range is set, which would limit what stats looks at.
+# Before any range is set, because that would limit the input of stats.
 array HIGHEST[3]
 do for [panel = 1:3] {
 	stats table index block using column_of(panel) name 'rate' nooutput

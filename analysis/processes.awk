@@ -1,89 +1,45 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Parts the records that monitor --processes prints, as text or as CSV, into
-# groups of processes, and makes samples of each, as table.awk reads them, with
-# the millisecond as clock tick. Variables: by ("pid" or "name"), most (groups,
-# beside one for all others), cut (whether the last line lacks its newline),
-# out: OUT.total gets the samples of all, OUT.1 and so on those of a group.
+# Divides the records that read.awk prints into groups of processes, and makes
+# samples of each group for table.awk, in ticks of a millisecond.
 #
-# Prints the interval of sampling in seconds and the number of processes, and
-# then a group's name a line. Groups come in the order of their faults. All have
-# a sample for each tick, also one in which they did nothing.
+# Variables: by is "pid" or "name"; most is the number of groups, apart from one
+# for all other processes; out is the start of the names of the files: OUT.total
+# gets the samples of all processes, OUT.1 and so on those of each group.
+#
+# Prints the sampling interval in seconds, the number of processes, and the number
+# of groups without that of the other processes; then the label of each group, one
+# per line. Groups are in the order of their faults. Every group has a sample for
+# each tick, even if its processes did nothing then.
 
-BEGIN { wanted = 8 }
-
-NR == 1 && /^time,/ { fail("line 1: it has dates, and seconds are wanted (monitor without --time wall)") }
-
-NR == 1 && /,/ {
-	csv = 1
-	if ($0 != "seconds,pid,flags,min_flt,maj_flt,cpu_ns,rss_bytes,comm")
-		fail("line 1: not the header of monitor --processes --format csv")
-	next
-}
-
-{ line = $0 }
-
-# The name comes last and may hold commas and blanks, and quotes twice.
-csv {
-	name = $0
-	for (i = 1; i < 8; i++)
-		sub(/^[^,]*,/, "", name)
-	sub(/^"/, "", name)
-	complete = sub(/"$/, "", name)
-	gsub(/""/, "\"", name)
-	columns = split($0, field, ",")
-	gsub(/"/, "", field[3])
-}
-
-!csv {
-	name = $0
-	columns = split($0, field, " ")
-	for (i = 1; i < 8; i++)
-		sub(/^[^ ]* /, "", name)
-	complete = 1
-}
-
-short { exit }
-
-columns < wanted || !complete {
-	short = NR
-	fields = columns
-	next
-}
+/^#/ { next }
 
 {
-	for (i = 1; i <= 7; i++)
-		if (i != 3 && (field[i] !~ (i == 1 ? "^[0-9]+([.][0-9]+)?$" : "^[0-9]+$") ||
-			       length(field[i]) > 17))
-			fail("line " NR ": column " i " is not a number")
-	if (field[3] !~ /^(-|F|L|FL)$/)
-		fail("line " NR ": column 3 is none of - F L FL")
-	tick = int(field[1] * 1000 + 0.5)
-	if (ticks && tick < time[ticks])
-		fail("line " NR ": time goes backwards")
+	tick = int($1 * 1000 + 0.5)
 	if (!ticks || tick > time[ticks])
 		time[++ticks] = tick
 
-	# A process id that was used again is another process.
-	pid = field[2]
+	# A pid that is used again is another process.
+	pid = $2
 	if (!(pid in process)) {
 		process[pid] = ++processes
 		pid_of[processes] = pid
 	}
 	p = process[pid]
-	comm[p] = name
-	if (field[3] ~ /L/)
+	comm[p] = $8
+	if ($3 ~ /L/)
 		delete process[pid]
 
 	records++
 	at[records] = ticks
 	who[records] = p
-	minor[records] = field[4]
-	major[records] = field[5]
-	cpu[records] = field[6]
+	minor[records] = $4
+	major[records] = $5
+	cpu[records] = $6
 }
 
-# The lower quartile of what is between two ticks: the rest may be idle.
+# Returns the sampling interval in milliseconds: the lower quartile of the gaps
+# between ticks, since longer gaps may be idle.
 function usual_interval(    i, delta, count, seen, longest)
 {
 	for (i = 2; i <= ticks; i++) {
@@ -114,8 +70,9 @@ function write(file, tick, interval, min_flt, maj_flt, cpu_ns)
 		cpu_ns / 1e4 / interval > file
 }
 
-# Joins ticks of which one comes soon after another, since that was late: the
-# CPU time that the scheduler noted at its own tick would seem to be endless.
+# Joins a tick with the next if that follows soon, because the first one was late.
+# Otherwise the CPU time that the scheduler accounts at its own tick would be
+# divided by almost no time.
 function join_ticks(    i)
 {
 	for (i = 1; i <= ticks; i++) {
@@ -130,8 +87,8 @@ function write_samples(file, g,    i, interval)
 {
 	for (i = 1; i <= rows; i++) {
 		interval = i == 1 ? usual : row_time[i] - row_time[i - 1]
-		# Without a record in between, nobody had anything to tell; or the
-		# tick was late, and whoever ran has done so for that long.
+		# Either no process did anything since the previous record, or the
+		# tick was late and a process ran for up to that long.
 		if (interval > 4 * usual && interval > longest[i]) {
 			interval = longest[i] > usual ? longest[i] : usual
 			write(file, row_time[i] - interval, interval, 0, 0, 0)
@@ -142,25 +99,52 @@ function write_samples(file, g,    i, interval)
 	close(file)
 }
 
+# Returns printable text for an escaped name. Bytes that are not printable ASCII
+# stay escaped; a name that would be invisible is described.
+function displayed(name,    text, at, code)
+{
+	while ((at = index(name, "\\"))) {
+		text = text substr(name, 1, at - 1)
+		name = substr(name, at)
+		code = substr(name, 1, 4)
+		if (code in character) {
+			text = text character[code]
+			name = substr(name, 5)
+		} else {
+			text = text "\\"
+			name = substr(name, name ~ /^\\\\/ ? 3 : 2)
+		}
+	}
+	text = text name
+	if (text == "")
+		return "(no name)"
+	if (text ~ /^ +$/)
+		return "(" length(text) (length(text) == 1 ? " blank)" : " blanks)")
+	return text
+}
+
+BEGIN {
+	for (i = 32; i < 127; i++)
+		character[sprintf("\\x%02x", i)] = sprintf("%c", i)
+	character["\\x00"] = ""
+}
+
 END {
-	if (!records)
-		fail("no records")
 	usual = usual_interval()
 	join_ticks()
 
-	# A process goes by the last name that it had.
+	# A process is listed under its last name.
 	for (p = 1; p <= processes; p++) {
 		key[p] = by == "name" ? comm[p] : comm[p] " " pid_of[p] " " p
 		if (!members[key[p]]++)
 			order[++keys] = key[p]
-		label[key[p]] = by == "name" ? comm[p] : comm[p] " " pid_of[p]
+		label[key[p]] = displayed(comm[p]) (by == "name" ? "" : " " pid_of[p])
 	}
 	for (r = 1; r <= records; r++) {
 		faults[key[who[r]]] += minor[r] + major[r]
 		cpu_time[key[who[r]]] += cpu[r]
 	}
 
-	printf "%.3f %d\n", usual / 1000, processes
 	others = processes
 	for (g = 1; g <= keys && g <= most; g++) {
 		best = g
@@ -173,14 +157,15 @@ END {
 		order[best] = order[g]
 		group[name] = g
 		others -= members[name]
-		print label[name] (members[name] > 1 ? " (" members[name] ")" : "")
+		line[g] = label[name] (members[name] > 1 ? " (" members[name] ")" : "")
 	}
-	groups = g - 1
-	if (others) {
-		groups++
-		print "others (" others ")"
-	}
+	named = groups = g - 1
+	if (others)
+		line[++groups] = "others (" others ")"
 
+	printf "%.3f %d %d\n", usual / 1000, processes, named
+	for (g = 1; g <= groups; g++)
+		print line[g]
 	for (r = 1; r <= records; r++) {
 		add("total", r)
 		add(key[who[r]] in group ? group[key[who[r]]] : groups, r)

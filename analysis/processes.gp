@@ -1,24 +1,27 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Usage: gnuplot -c processes.gp TERMINAL OUTPUT TABLE TITLE TOTALS STACK NAMES
+# Usage: gnuplot -c processes.gp FORMAT OUTPUT TABLE TITLE TOTALS KIND STACK NAMES GROUPS
 #
-# Draws what each process did on top of what the others did: three panels, one
-# below the other, over the same seconds. STACK is what stack.awk prints, NAMES
-# has a line for each of its groups.
+# Draws a profile with the processes stacked: three panels, one above the other,
+# with a common time axis. STACK is the output of stack.awk, NAMES has one line
+# per group in it. The first GROUPS of them have a color of their own; one that
+# follows combines all other processes.
 
 format = ARG1
 output = ARG2
 table = ARG3
 title = ARG4
 totals = ARG5
-stack = ARG6
-names = system("cat '".ARG7."'")
+kind = ARG6
+stack = ARG7
+names = system("cat ".ARG8)
+named = int(ARG9)
 load 'picture.gp'
-# Colours are for processes here.
+# Colors stand for processes here, not for panels.
 array COLOR[3] = [INK, INK, INK]
 
 groups = 0
-# Blanks are in the names, too.
+# Names can contain blanks, so word() cannot split them.
 array NAMES[9]
 while (strlen(names)) {
 	at = strstrt(names, "\n")
@@ -27,13 +30,14 @@ while (strlen(names)) {
 	names = at ? names[at + 1:*] : ''
 }
 
-# The stack as corners of its steps: one area a group, not one for each sample.
+# The corners of the steps of the stack, which make one area per group instead of
+# one per sample.
 corners = stack.'.corners'
-system sprintf("awk '{ print; if (NF) { $1 = $2; print } }' '%s' >'%s'", stack, corners)
-color_of(g) = NAMES[g][1:8] eq 'others (' ? GROUP[8] : GROUP[g]
+system sprintf("awk '{ print; if (NF) { $1 = $2; print } }' %s >%s", stack, corners)
+color_of(g) = g > named ? GROUP[8] : GROUP[g]
 set rmargin at screen 0.795
 set key off
-# gnuplot's own would go on in a second column.
+# gnuplot's own key would continue in a second column.
 do for [g = 1:groups] {
 	y = bottom_of(1) + HEIGHT - 0.012 - 0.032 * (groups - g)
 	set object g rectangle from screen 0.81, y - 0.008 to screen 0.83, y + 0.008 \
@@ -43,7 +47,7 @@ do for [g = 1:groups] {
 set multiplot
 do for [panel = 1:3] {
 	load 'panel.gp'
-	# Each from the top of those below it to its own.
+	# Each area extends from the top of the areas below it.
 	plot for [g = groups:1:-1] corners index 2 * (g - 1) + block \
 			using 1:(column(column) - column(column + 3)):column \
 			with filledcurves linecolor rgb color_of(g), \

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Usage: gnuplot -c profile.gp TERMINAL OUTPUT TABLE TITLE TOTALS
+# Usage: gnuplot -c profile.gp FORMAT OUTPUT TABLE TITLE TOTALS KIND
 #
-# Draws a profile: three panels, one below the other, over the same seconds.
+# Draws a profile: three panels, one above the other, with a common time axis.
 
 format = ARG1
 output = ARG2
 table = ARG3
 title = ARG4
 totals = ARG5
+kind = ARG6
 load 'picture.gp'
 
 set rmargin at screen RIGHT
@@ -16,7 +17,7 @@ set key at graph 1, 1.14 right center horizontal samplen 2 width 1 textcolor rgb
 set multiplot
 do for [panel = 1:3] {
 	load 'panel.gp'
-	# The thin line keeps a spike in sight that is no pixel wide.
+	# The thin line keeps a spike visible that is less than a pixel wide.
 	plot table index block using 1:column with fillsteps \
 			linecolor rgb TINT[panel] \
 			title block ? '' : 'each sample', \

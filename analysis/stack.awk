@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Puts tables of table.awk that have the same times on top of each other, in the
-# order in which they come. Prints of each the first two blocks, the samples and
-# the averages of each second; what it did by itself follows in columns of its own:
+# Stacks tables of table.awk that have the same times, in the order of the
+# arguments. For each table it prints the first two blocks, which are the samples
+# and the averages over each second:
 #
 #	from to min_flt/s maj_flt/s cpu_percent own_min_flt/s own_maj_flt/s own_cpu_percent
 #
-# in sums of this table's and all before it.
+# Columns 3 to 5 are the sums of this table and all tables before it, columns 6 to
+# 8 are of this table alone.
 
 FNR == 1 {
 	block = line = empty = 0

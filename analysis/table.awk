@@ -1,58 +1,44 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Makes the table that gnuplot draws out of the samples that monitor prints.
-# Follows lines.awk. Variables: hz (clock ticks a second), columns (of the chart in the terminal),
-# cut (whether the last line lacks its newline). Samples that processes.awk has
-# made have the interval, in seconds, and what they are called; the CPU percent
-# of these are of the time since the sample before, and those of monitor of the
-# interval of sampling, if that is longer.
+# Turns samples, as read.awk prints them, into the table that gnuplot draws.
 #
-# The first line is a comment, the totals. Three blocks follow, two blank lines
-# apart: the samples themselves, the averages of each second, and those of each
-# column of the terminal. A line of a block is
+# Variables: columns is the width of the chart in the terminal. Samples that
+# processes.awk makes lack the last line of read.awk: for these, hz is the number
+# of ticks per second, interval the sampling interval in seconds, and what their
+# name in the totals.
+#
+# The CPU percentage that the module reports is relative to the sampling interval
+# or, if that is longer, to the time since the previous sample; that of
+# processes.awk is always relative to the time since the previous sample.
+#
+# The first line of the table is a comment: "# cpu KIND: TOTALS", with KIND as
+# read.awk prints it. Three blocks follow, separated by two blank lines: the
+# samples, the averages over each second, and the averages over each column of the
+# terminal. A line of a block is
 #
 #	from to min_flt/s maj_flt/s cpu_percent
 #
-# in seconds from the first sample, and holds for the whole of from..to. Where
-# nothing was sampled for a while (nothing was registered), a blank line parts
-# the first two blocks. Each part of these ends in a line without length (from
-# is to), because a step that gnuplot draws is ended by the next one.
+# in seconds since the first sample, and holds for all of from..to. A blank line
+# divides the first two blocks where nothing was sampled for a while (nothing was
+# registered). Each part of these ends with a line of zero length (from equals
+# to), because gnuplot ends a step at the next point.
 
-BEGIN { wanted = 4 }
-
-# The older monitors close with a line like "read 12000 profiled data".
-/^[A-Za-z]/ {
-	if (!text)
-		text = NR
-	next
-}
-
-text { fail("line " text ": text where a sample should be") }
-
-short { exit }
-
-NF != wanted {
-	short = NR
-	fields = NF
+/^#/ {
+	hz = $4
+	kind = $6
 	next
 }
 
 {
-	# Numbers of up to 15 digits add up exactly.
-	for (i = 1; i <= 4; i++)
-		if ($i !~ (i == 4 ? "^[0-9]+([.][0-9]+)?$" : "^[0-9]+$") ||
-		    length($i) > 15)
-			fail("line " NR ": column " i " is not a number")
-
-	tick = $1 + 0
-	if (rows && tick < last)
-		fail("line " NR ": time goes backwards")
+	tick = $1
 	samples++
 	minor += $2
 	major += $3
+	if ($4 > highest)
+		highest = $4
 
-	# A sample may come within the tick of the one before (U collects at
-	# any moment): no time to divide by, so the two make one row.
+	# Two samples can have the same tick, because U collects at any time.
+	# There is no time to divide by, so the two make one row.
 	if (!rows || tick > last) {
 		if (rows++ && ++seen[tick - last] > seen[usual])
 			usual = tick - last
@@ -61,6 +47,7 @@ NF != wanted {
 	min_flt[rows] += $2
 	maj_flt[rows] += $3
 	cpu[rows] += $4
+	value[rows] = $4
 }
 
 function grouped(n,    digits, rest)
@@ -80,9 +67,10 @@ function most(a, b) { return a > b ? a : b }
 
 function clear() { sum_min = sum_maj = sum_cpu = sum_time = 0 }
 
-# Adds what row @i did in @time seconds of it. Its CPU percent are of @period: in
-# sum they are right by that alone. By itself a row has those of the sample, since
-# what the scheduler noted just before a short one could be more than its time.
+# Adds what row @i counted during @time seconds of it. Its CPU percentage is
+# relative to @period seconds, so only the product of the two adds up to CPU time.
+# A row alone keeps the percentage of its sample: CPU time that the scheduler
+# accounted just before a short row could exceed the length of that row.
 function add(i, time, period,    share)
 {
 	share = time / (to[i] - from[i])
@@ -98,8 +86,9 @@ function write(from, to)
 		sum_maj / sum_time, sum_cpu / sum_time
 }
 
-# Averages over whole rows that make about @seconds together. What is left of a
-# stretch joins the average before it when it is less than half as long.
+# Prints averages over whole rows that span about @seconds, or each row if that is
+# 0. If less than half of @seconds remains of a stretch, the last average includes
+# the remainder.
 function averages(seconds,    i, begin)
 {
 	clear()
@@ -120,7 +109,7 @@ function averages(seconds,    i, begin)
 	print ""
 }
 
-# Averages over equal parts of the whole time, whatever the rows' length.
+# Prints averages over @parts equal parts of the whole time.
 function resampled(parts,    i, j, k, begin, stop, width, overlap)
 {
 	width = (to[rows] - from[1]) / parts
@@ -141,8 +130,9 @@ function resampled(parts,    i, j, k, begin, stop, width, overlap)
 	}
 }
 
-# The interval of sampling, in clock ticks: it need not be a whole number of them.
-# Where a sample is late, the next one comes the sooner.
+# Returns the sampling interval in ticks, which need not be a whole number: it is
+# the mean of the gaps near the most frequent one. A late sample makes the next
+# gap shorter, so the two cancel out.
 function usual_interval(    delta, count, sum)
 {
 	for (delta = int(usual / 2) + 1; delta < 1.5 * usual; delta++) {
@@ -153,13 +143,11 @@ function usual_interval(    delta, count, sum)
 }
 
 END {
-	if (!rows)
-		fail("no samples")
-
-	# The first sample of a stretch has none before it: it covers the usual
-	# time. A stretch ends where nothing was sampled for more than a second.
+	# The first sample of a stretch has no predecessor and covers one usual
+	# interval. A stretch ends where nothing was sampled for over a second.
 	usual = interval ? interval : usual ? usual_interval() / hz : 0.05
 	longest = most(1, 3 * usual)
+	is_percent = !kind || kind == "percent"
 	start = to[1]
 	for (i = 1; i <= rows; i++) {
 		to[i] = (to[i] - start) / hz
@@ -168,7 +156,9 @@ END {
 		from[i] = begins[i] ? to[i] - usual : to[i - 1]
 		period[i] = to[i] - from[i]
 		time += period[i]
-		if (!interval)
+		if (!is_percent)
+			cpu[i] = value[i]
+		else if (!interval)
 			period[i] = most(period[i], usual)
 		cpu_time += cpu[i] * period[i]
 	}
@@ -176,11 +166,15 @@ END {
 	for (i = rows; i >= 1; i--)
 		end[i] = i == rows || begins[i + 1] ? to[i] : end[i + 1]
 
-	printf "# %s in %.1f s%s: %s, %s, CPU %.0f %% on average\n",
+	printf "# cpu %s: %s in %.1f s%s: %s, %s, ",
+		is_percent ? "percent" : kind,
 		counted(samples, what ? what : "sample"), time,
 		gaps ? " (" counted(gaps, "gap") ")" : "",
-		counted(minor, "minor fault"), counted(major, "major fault"),
-		cpu_time / time
+		counted(minor, "minor fault"), counted(major, "major fault")
+	if (is_percent)
+		printf "CPU %.0f %% on average\n", cpu_time / time
+	else
+		print "column 4 up to " grouped(highest)
 	averages(0)
 	averages(1)
 	resampled(columns)

@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Usage: gnuplot -c terminal.gp WIDTH TABLE
+# Usage: gnuplot -c terminal.gp WIDTH TABLE KIND
 #
-# Draws a profile in plain text: three panels, one below the other, over the
-# same seconds. Each line of the table's last block is a column of text.
+# Draws a profile in plain text: three panels, one above the other, with a common
+# time axis. Each line of the last block of TABLE is a column of text.
 
 width = int(ARG1)
 table = ARG2
+kind = ARG3
 load 'style.gp'
 
-# Rows of text: of a panel with its heading, and of the whole. From the bottom,
-# a panel's axis is in row axis_of(panel) and its heading in the PANEL'th.
+# Rows of text of a panel with its heading, and of the whole chart. Counted from
+# the bottom, the axis of a panel is in row axis_of(panel), and its heading is
+# PANEL - 1 rows above.
 PANEL = 8
 ROWS = 3 * PANEL + 2
 axis_of(panel) = (3 - panel) * PANEL + 2
@@ -26,7 +28,7 @@ do for [panel = 1:3] {
 
 set terminal dumb noenhanced mono size width, ROWS
 set xrange [from_min:to_max]
-# As many columns are between the axis and the right edge as the table has.
+# The space between the axis and the right edge has one column per line of TABLE.
 set lmargin 6
 set rmargin 1
 set border 3
@@ -52,7 +54,7 @@ do for [panel = 1:3] {
 		set xtics format '%g'
 		set label 3 SECONDS at graph 0.5, screen 0 center
 	}
-	# What is too little for a star shows as a dot.
+	# A value that is too small for a star is drawn as a dot.
 	plot table index 2 using (($1 + $2) / 2):column with impulses, \
 		'' index 2 using (($1 + $2) / 2): \
 			(column(column) > 0 && column(column) < row / 2 ? row : NaN) \

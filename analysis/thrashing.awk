@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Makes a line of the table of study "thrashing" of one run: n, and its notes,
-# records (of a second) and samples, in this order. CPU time is in seconds. With
-# each=1: a line of n and CPU percent for each process instead. "Before" and
-# "after" are of the first major fault.
+# Prints the line of the table of study "thrashing" for one run. Its input is the
+# notes, the records (one per second) and the samples of the run, in this order,
+# the last two as read.awk prints them. With each=1 it prints one line per process
+# instead, "n cpu_percent".
+#
+# Variables: n is the number of processes, hz the number of ticks per second.
+#
+# CPU time is in seconds; "before" and "after" refer to the first major fault. The
+# columns are:
 #
 # n seconds cpu_percent cpu_seconds least_percent most_percent minor major machine_user machine_system machine_idle machine_iowait served missed longest_gap_ms first_major_s minor_before cpu_percent_before cpu_percent_after
 
@@ -14,6 +19,8 @@ file == 1 && $1 == "after" { for (i = 3; i <= 9; i += 2) spent[$(i - 1)] = ($i -
 file == 1 && $1 == "served" { served = $2 }
 file == 1 && $1 == "missed" { missed = $2 }
 
+/^#/ { next }
+
 file == 2 {
 	cpu[$2] += $6 / 1e9
 	cpu_seconds += $6 / 1e9
@@ -22,7 +29,7 @@ file == 2 {
 	last[$2] = $1
 }
 
-file == 3 && /^[0-9]/ {
+file == 3 {
 	if (!start)
 		start = tick = $1
 	if ($1 - tick > longest)
@@ -33,9 +40,10 @@ file == 3 && /^[0-9]/ {
 	}
 	minor += $2
 	major += $3
-	# Percent of the interval of 12.5 clock ticks, or of what took longer.
+	# The percentage is relative to the interval of 50 ms, or to the gap if
+	# that is longer.
 	if (samples++)
-		busy[major > 0] += $4 * ($1 - tick > 12.5 ? $1 - tick : 12.5)
+		busy[major > 0] += $4 * ($1 - tick > hz / 20 ? $1 - tick : hz / 20)
 	ticks[major > 0] += $1 - tick
 	tick = $1
 }
@@ -52,13 +60,13 @@ END {
 	}
 	if (each)
 		exit
-	seconds = (tick - start) / 250
+	seconds = (tick - start) / hz
 	printf "%d %.1f %.0f %.1f %.0f %.0f %d %d %.1f %.1f %.1f %.1f %d %d %d", n,
 		seconds, 100 * cpu_seconds / seconds, cpu_seconds, least, most,
 		minor, major, spent["user_cs"], spent["system_cs"],
-		spent["idle_cs"], spent["iowait_cs"], served, missed, longest * 4
+		spent["idle_cs"], spent["iowait_cs"], served, missed, longest * 1000 / hz
 	if (major)
-		printf " %.1f %d %.0f %.0f\n", first_major / 250, minor_before,
+		printf " %.1f %d %.0f %.0f\n", first_major / hz, minor_before,
 			busy[0] / ticks[0], busy[1] / ticks[1]
 	else
 		print " - - - -"

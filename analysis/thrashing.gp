@@ -2,22 +2,22 @@
 #
 # Usage: gnuplot -c thrashing.gp FORMAT OUTPUT TABLE PROCESSES
 #
-# Draws what becomes of N processes when N grows: time, faults, CPU. TABLE is
-# thrashing.awk's, PROCESSES has N and CPU percent of each process.
+# Draws time, faults and CPU time of N processes over N. TABLE is the output of
+# thrashing.awk, PROCESSES has N and the CPU percentage of each process.
 
 format = ARG1
 output = ARG2
 table = ARG3
 processes = ARG4
 height = 1000
-title = 'More processes than memory: time goes into faults, and CPUs do not fall idle'
+title = 'More processes than fit in memory: time goes into faults, and the CPUs stay busy'
 load 'figure.gp'
 
-array PANEL[4] = ['Until the last has ended', 'Faults, in all', \
-	'CPU time of the processes, all together', 'CPU time of each process']
+array PANEL[4] = ['Time until the last process exits', 'Faults of all processes', \
+	'CPU time of all processes', 'CPU time of each process']
 array AXIS[4] = ['seconds', 'faults', '% of one CPU', '% of one CPU']
 stats table using 1 name 'n' nooutput
-NUMBERS = system("sed '/^#/d; s/ .*//' '".table."'")
+NUMBERS = system("sed '/^#/d; s/ .*//' ".table)
 set key at graph 1, 1.12 right center horizontal
 array MOST[4]
 do for [panel = 1:4] {
@@ -42,7 +42,7 @@ do for [panel = 1:4] {
 	set xtics ()
 	do for [n in NUMBERS] { set xtics add ((panel == 4 ? n : '') int(n)) }
 	if (panel == 4) {
-		set xlabel 'N, processes at the same time' textcolor rgb INK
+		set xlabel 'N, concurrent processes' textcolor rgb INK
 		plot processes using 1:2 with points pointtype 7 pointsize 0.8 \
 			linecolor rgb CURVE[1] notitle
 	}
