@@ -114,6 +114,12 @@ function check_time(time)
 	rows++
 }
 
+function skip_zeros()
+{
+	if (!zeros++)
+		first_zero = NR
+}
+
 # Numbers of up to 15 digits add up exactly; column 4 need not add up.
 function read_sample(    i, fraction, cpu)
 {
@@ -123,8 +129,7 @@ function read_sample(    i, fraction, cpu)
 			fail_line("column " i " is not a number")
 	}
 	if (!(field[1] + 0 || field[2] + 0 || field[3] + 0 || field[4] + 0)) {
-		if (!zeros++)
-			first_zero = NR
+		skip_zeros()
 		return
 	}
 	if (!rows)
@@ -229,8 +234,12 @@ short { exit }
 END {
 	if (failed)
 		exit 1
-	if (short && short == NR && cut && columns < wanted)
-		fail("line " short ": the file ends in mid-line")
+	if (short && short == NR && cut && columns < wanted) {
+		if (kind != "samples" || !/^[0 ]+$/)
+			fail("line " short ": the file ends in mid-line")
+		skip_zeros()
+		short = 0
+	}
 	if (short && !columns && csv)
 		fail("line " short ": a quote is not closed")
 	if (short)
