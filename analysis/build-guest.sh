@@ -3,8 +3,8 @@
 #
 # Usage: build-guest.sh [NAME...]
 #
-# The build of study "build", in the guest: the C programs of /src/tests/guest,
-# or only those named, first compiled and then linked, four at a time.
+# The build of study "build", in the guest: compiles and then links the C programs
+# of /src/tests/guest, or only those named, four at a time.
 
 set -e
 

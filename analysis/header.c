@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* header: prints how punctual the profiler was, and what it cost. */
+/* header: print how punctual the profiler was, and what it cost. */
 #include <err.h>
 
 #include "mp3_client.h"

@@ -7,7 +7,6 @@
 unset CDPATH
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 self=$0
-readonly here self
 
 die() { echo "${self##*/}: $*" >&2; exit 1; }
 usage_error() { echo "${self##*/}: $* (see --help)" >&2; exit 2; }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * poll: once a second prints the uptime in seconds, and /proc/<pid>/stat of
- * every process, as tools like top(1) look at them; but it keeps to a grid of
- * whole seconds, which they do not.
+ * poll: print the uptime in seconds and /proc/<pid>/stat of every process, once
+ * per second. Tools like top(1) read the same files, but their intervals drift;
+ * poll keeps to a grid of whole seconds.
  */
 #include <dirent.h>
 #include <err.h>
@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* One that has ended meanwhile is left out. */
+/* Print nothing for a process that has exited. */
 static void print_stat(const char *pid)
 {
 	char path[300], text[1024];
@@ -50,7 +50,7 @@ int main(void)
 		if (fflush(stdout))
 			err(1, "standard output");
 
-		/* A second that has passed meanwhile is not made up for. */
+		/* Skip deadlines that have passed. */
 		clock_gettime(CLOCK_BOOTTIME, &now);
 		do {
 			deadline.tv_sec++;

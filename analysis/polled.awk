@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Picks what userapp has started out of /proc/<pid>/stat, as it was polled: of
-# each poll a line for each such process,
+# Selects the descendants of mp3ctl from the output of poll, which is
+# /proc/<pid>/stat of every process. Prints one line per poll and process:
 #
 #	uptime pid min_flt maj_flt cpu_cs start_cs comm
 
@@ -9,7 +9,7 @@ function flush(    pid, parent)
 {
 	for (pid in line) {
 		for (parent = parent_of[pid]; parent in line; parent = parent_of[parent])
-			if (name[parent] == "(userapp)") {
+			if (name[parent] == "(mp3ctl)") {
 				print line[pid]
 				break
 			}
@@ -23,7 +23,7 @@ $1 == "uptime" {
 	next
 }
 
-# The name, in parentheses, may have blanks.
+# The name is in parentheses and can contain blanks and parentheses.
 {
 	pid = $1
 	rest = $0

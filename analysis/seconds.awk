@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Sums the records that monitor --processes prints to one a second for each
-# process, in the same columns: what they count stays as it is, to the fault. A
-# record holds for the second that ends at its time; the last one's resident
-# memory and name stand for it, and so do the flags of all.
+# Sums the records that "mp3ctl watch" prints to one per second and process, in
+# the same columns. The sums are exact. A record counts for the second that ends at
+# or after its time. The resident memory and the name of a sum are those of its
+# last record, and it has every flag that one of its records has.
 
 function flush(    i, pid)
 {
@@ -20,6 +20,11 @@ function flush(    i, pid)
 		delete last[pid]
 	}
 	nr = 0
+}
+
+/^#/ {
+	summary = $0
+	next
 }
 
 {
@@ -41,8 +46,10 @@ function flush(    i, pid)
 	cpu[$2] += $6
 	rss[$2] = $7
 	comm[$2] = $8
-	for (i = 9; i <= NF; i++)
-		comm[$2] = comm[$2] " " $i
 }
 
-END { flush() }
+END {
+	flush()
+	if (summary)
+		print summary
+}

@@ -3,15 +3,15 @@
 #
 # Usage: study-guest.sh [--poll] COMMAND...
 #
-# What "make study" runs in the guest: the commands, all at the same time; with
-# --poll beside a program that looks at all processes once a second, as top(1)
-# does. Leaves the samples, the records, and what was polled, in /out, and
-# prints notes of the run. Nothing reads the rings meanwhile, so that nothing
-# but the commands wants memory.
+# What "make study" runs in the guest: all commands at the same time. With --poll,
+# a program runs next to them that reads /proc/<pid>/stat of every process once per
+# second, as top(1) does. Leaves the samples, the records and the polled data in
+# /out, and prints notes of the run. The rings are read after the run, so that only
+# the commands use memory.
 
 set -e
 
-# machine WHEN: what the kernel counts for the whole machine
+# machine WHEN: print what the kernel counts for the whole machine
 machine() {
 	# shellcheck disable=SC2046	# the numbers are words
 	set -- "$1" $(head -n 1 /proc/stat)
@@ -43,7 +43,7 @@ machine after
 header
 [ ! "$polling" ] || kill "$polling"
 [ ! "$polling" ] || awk -f /mp3/polled.awk polled >/out/polled
-monitor --processes >/out/records 2>/out/errors
-monitor >/out/samples 2>>/out/errors
-sed 's/^monitor: //' /out/errors
-rm /out/errors
+mp3ctl watch --history >/out/records
+monitor >/out/samples
+# "# N records read, M lost, hz H", and the same of the samples
+sed -n 's/^# \(.* lost, .*\)/\1/p' /out/records /out/samples
