@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the benchmarks in the guest share: times, medians, processes to look at,
- * and other programs that look at them.
+ * What the benchmark programs in the guest share: times, medians, processes to be
+ * profiled, and other programs that profile them.
  */
 #ifndef MP3_BENCH_H
 #define MP3_BENCH_H
@@ -13,14 +13,14 @@
 
 #include "../tests/guest/test.h"
 
-/* The CPU time that a process has used so far, with all its threads. */
+/* Return the CPU time that a process has used so far, with all its threads. */
 static inline uint64_t cpu_ns(pid_t pid)
 {
 	struct timespec ts;
 	clockid_t clock;
 
 	if (clock_getcpuclockid(pid, &clock) || clock_gettime(clock, &ts))
-		errx(1, "process %d has no clock: it has ended", pid);
+		errx(1, "process %d has exited", pid);
 	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
 }
 
@@ -43,7 +43,7 @@ static inline double quantile(const double *sorted, size_t nr, double q)
 	return sorted[(size_t)((nr - 1) * q + 0.5)];
 }
 
-/* The first line of each data file: what it was measured on. */
+/* Print the first line of each data file, the machine that was measured. */
 static inline void describe(void)
 {
 	struct utsname uts;
@@ -53,29 +53,29 @@ static inline void describe(void)
 	       uts.machine);
 }
 
-/* A number among the arguments. */
-static inline unsigned int number(const char *text)
+/* Return the number that an argument contains, or exit with a usage error. */
+static inline unsigned int parse_number(const char *text)
 {
 	char *end;
 	unsigned long value = strtoul(text, &end, 10);
 
 	if (end == text || *end || !value || value > 1000000)
-		errx(2, "'%s' is not one from 1 to 1000000", text);
+		errx(2, "'%s' is not a number from 1 to 1000000", text);
 	return value;
 }
 
-/* The start of a command that sums up a file's columns, of lines that match */
+/* The start of a command that sums @what over the lines of a file that match */
 #define SUM(match, what) \
 	"awk '" match " { n += " what " } END { printf \"%.0f\", n }' "
 
-/* A number that a command prints. */
+/* Return the number that a command prints. */
 static inline double number_by(const char *command)
 {
 	FILE *pipe = popen(command, "re");
 	double value;
 
 	if (!pipe || fscanf(pipe, "%lf", &value) != 1)
-		errx(1, "no number by: %s", command);
+		errx(1, "no number from: %s", command);
 	pclose(pipe);
 
 	return value;
@@ -83,7 +83,7 @@ static inline double number_by(const char *command)
 
 /* ---- Processes ---- */
 
-/* Starts a process that does what @body does until it is killed. */
+/* Start a process that runs @body until it is killed. Returns its pid. */
 static inline pid_t start(void (*body)(void))
 {
 	pid_t pid = fork();
@@ -98,14 +98,14 @@ static inline pid_t start(void (*body)(void))
 	return pid;
 }
 
-/* Off the CPU all the time. */
+/* Never use the CPU. */
 static inline void asleep(void)
 {
 	for (;;)
 		pause();
 }
 
-/* On a CPU all the time. */
+/* Always use the CPU. */
 static inline void spinning(void)
 {
 	for (;;)
@@ -141,7 +141,10 @@ static inline void end_many(pid_t *pids, unsigned int nr)
 
 /* ---- Other profilers ---- */
 
-/* Starts a program whose output goes to a file; it is to run until end(). */
+/*
+ * Start a program with its output in a file. It must run until end() or a signal.
+ * Returns its pid.
+ */
 static inline pid_t start_tool(const char *output, const char *const argv[])
 {
 	pid_t pid;
@@ -166,14 +169,14 @@ static inline pid_t start_tool(const char *output, const char *const argv[])
 	return pid;
 }
 
-/* Ends this program if a tool has ended that should not have. */
+/* Exit with an error if a tool has exited. */
 static inline void check_tool(pid_t tool)
 {
 	if (waitpid(tool, NULL, WNOHANG))
-		errx(1, "a tool that was started has ended by itself");
+		errx(1, "a tool has exited unexpectedly");
 }
 
-/* Pids with commas between, as many tools want them; to be freed. */
+/* Return the pids separated by commas, in memory that the caller frees. */
 static inline char *join(const pid_t *pids, unsigned int nr)
 {
 	char *text = malloc(nr * 12 + 1), *at = text;
@@ -187,7 +190,7 @@ static inline char *join(const pid_t *pids, unsigned int nr)
 	return text;
 }
 
-/* How many lines a file has by now. */
+/* Return the number of lines that a file has so far. */
 static inline unsigned int lines_of(const char *path)
 {
 	FILE *file = fopen(path, "re");
@@ -203,7 +206,7 @@ static inline unsigned int lines_of(const char *path)
 	return lines;
 }
 
-/* Waits until a tool that writes to @output has written @lines. */
+/* Wait until a tool has written @lines lines to @output. */
 static inline void wait_lines(pid_t tool, const char *output, unsigned int lines)
 {
 	while (lines_of(output) < lines) {

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * How many of the faults of short-lived processes each tool reports, of the
- * same processes at the same time.
+ * How many of the faults of short-lived processes each tool reports. All tools
+ * profile the same processes at the same time.
  *
  * Usage: complete PROCESSES
  *
- * Runs in a guest with the module loaded. A process starts PROCESSES others,
- * some at once, that live for 1 to 40 ms and touch some pages. Prints "tool
- * faults percent", first what wait4(2) says. Fails where mp3's differ.
+ * Runs in a guest with the module loaded. A process starts PROCESSES children,
+ * several at once, that live for 1 to 40 ms and touch some pages. Prints "tool
+ * faults percent", the count of wait4(2) first. Fails if mp3 reports a different
+ * count.
  */
 #include "bench.h"
 
 #define AT_ONCE		16
 #define MAX_PAGES	64
-#define HERD		"herd"	/* the name of them all */
+#define HERD		"herd"	/* the name of all these processes */
 
 /* The output of each tool */
 #define PERF_STAT	"/tmp/stat"
@@ -63,7 +64,7 @@ static void herd(int go, unsigned int processes)
 	_exit(0);
 }
 
-/* The faults of a process so far. */
+/* Return the faults of a process so far. */
 static double faults_of(pid_t pid)
 {
 	unsigned long min_flt, maj_flt;
@@ -98,7 +99,7 @@ int main(int argc, char **argv)
 	int go[2], status;
 
 	if (argc != 2)
-		errx(2, "how many processes?");
+		errx(2, "usage: complete PROCESSES");
 	if (pipe(go))
 		err(1, "pipe");
 	describe();
@@ -107,7 +108,7 @@ int main(int argc, char **argv)
 	if (pid < 0)
 		err(1, "fork");
 	if (!pid)
-		herd(go[0], number(argv[1]));
+		herd(go[0], parse_number(argv[1]));
 	snprintf(list, sizeof(list), "%d", pid);
 
 	poller = start_tool(POLLER, (const char *[]){
@@ -137,7 +138,7 @@ int main(int argc, char **argv)
 	totals = ring_sum(&ring, head);
 	mp3 = totals.min_flt + totals.maj_flt;
 	sleep_ms(1500);
-	/* perf and pidstat end by themselves with who they look at, maybe. */
+	/* perf and pidstat may have exited with the process they profile. */
 	kill(stat, SIGINT);
 	kill(record, SIGINT);
 	kill(pidstat, SIGINT);
@@ -155,11 +156,11 @@ int main(int argc, char **argv)
 					" -F comm 2>/dev/null | wc -l"), truth);
 	report("bpftrace", number_by("awk '/^@/ { print $2 }' " BPFTRACE), truth);
 	report("poller", number_by(SUM("", "$2 + $3") POLLER), truth);
-	/* Rates over its seconds, of which there is one in each. */
+	/* Rates per second, in one line per second */
 	report("pidstat", number_by(SUM("$NF == \"" HERD "\" && !/^Average/",
 					"$4 + $5") PIDSTAT), truth);
 	if (mp3 != truth)
-		errx(1, "mp3 has reported %.0f faults, not %.0f", mp3, truth);
+		errx(1, "mp3 reported %.0f faults, wait4 %.0f", mp3, truth);
 
 	return 0;
 }

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a tick costs for each process: mp3's, beside that of tools which do the
- * same from user space, and of a bare loop over the counters.
+ * The cost of a tick per process, for mp3, for tools that do the same from user
+ * space, and for a bare loop over the counters.
  *
  * Usage: cost PASSES KIND:N...
  *
  * Runs in a guest with the module loaded. For N processes of each KIND (idle,
- * running, faulting, threaded), and for each tool alone, prints "kind processes tool passes
- * median lower_quartile upper_quartile", in nanoseconds a process and pass: what
- * a pass takes, by the header's cost_ns or in CPU time of the tool, over the
- * number of processes. A pass is one of 20 a second; pidstat has one a second.
- * Where a guest executes one instruction a nanosecond, that is instructions.
+ * running, faulting, threaded) and for one tool at a time, prints "kind processes
+ * tool passes median lower_quartile upper_quartile", in nanoseconds per process
+ * and pass: the cost of a pass, from cost_ns in the header or from the CPU time of
+ * the tool, divided by the number of processes. There are 20 passes per second;
+ * pidstat has one per second. In a guest that executes one instruction per
+ * nanosecond, the unit is instructions.
  */
 #include <pthread.h>
 #include <sys/syscall.h>
@@ -20,22 +21,22 @@
 #define THREADS		8
 #define MAX_PASSES	1000
 #define MOMENT_MS	45	/* once in each interval */
-#define SETTLING	3	/* passes before those that are measured */
-#define PIDSTAT_MOST	1000	/* of more it cannot have a pass each second */
+#define SETTLING	3	/* passes before the measured ones */
+#define PIDSTAT_MOST	1000	/* with more it cannot keep up */
 #define PIDSTAT_PASSES	3
 #define OUTPUT		"/tmp/output"
 #define EVENTS		"minor-faults,major-faults,task-clock"
 
 static struct ring ring;
 
-/* Runs a moment in each tick, and does not fault. */
+/* Run briefly in each tick, without faults. */
 static void running(void)
 {
 	for (;;)
 		sleep_ms(MOMENT_MS);
 }
 
-/* One page in each tick. */
+/* Touch one page in each tick. */
 static void faulting(void)
 {
 	char *page = mmap(NULL, getpagesize(), PROT_READ | PROT_WRITE,
@@ -71,7 +72,7 @@ static void threaded(void)
 /**
  * struct kind - what the processes do
  * @name: as printed
- * @body: runs in each of them, until it is killed
+ * @body: runs in each process until that is killed
  */
 static const struct kind {
 	const char *name;
@@ -98,8 +99,8 @@ static void print(const struct kind *kind, unsigned int nr, const char *tool,
 }
 
 /*
- * Fills costs[]: by how much @cost grows when @count does, once things have
- * settled.
+ * Fill costs[] with the growth of @cost per step of @count, after the first passes
+ * have settled.
  */
 static void measure(uint64_t (*count)(pid_t), uint64_t (*cost)(pid_t), pid_t tool,
 		    unsigned int measured)
@@ -115,7 +116,7 @@ static void measure(uint64_t (*count)(pid_t), uint64_t (*cost)(pid_t), pid_t too
 				check_tool(tool);
 			sleep_ms(5);
 		}
-		/* The cost of what was just counted is complete by then. */
+		/* Let the pass that was just counted end. */
 		sleep_ms(5);
 		now_cost = cost(tool);
 		if (i > SETTLING)
@@ -171,7 +172,7 @@ static void measure_floor(const struct kind *kind, unsigned int nr)
 	print(kind, nr, "floor", 1);
 }
 
-/* A pass of each of these is so many lines. */
+/* A pass is one line of the poller, and three of perf stat. */
 static uint64_t poller_count(pid_t tool)
 {
 	wait_lines(tool, OUTPUT, 1);
@@ -184,7 +185,7 @@ static uint64_t perf_count(pid_t tool)
 	return lines_of(OUTPUT) / 3;
 }
 
-/* Its output comes when it likes: a pass is a second. */
+/* The output of pidstat is irregular, so a pass is one second. */
 static uint64_t pidstat_count(pid_t tool)
 {
 	(void)tool;
@@ -240,11 +241,11 @@ int main(int argc, char **argv)
 	int i;
 
 	if (argc < 3)
-		errx(2, "how many passes, and processes?");
-	passes = number(argv[1]);
+		errx(2, "usage: cost PASSES KIND:N...");
+	passes = parse_number(argv[1]);
 	if (passes > MAX_PASSES)
-		errx(2, "%d passes at the most", MAX_PASSES);
-	/* perf has three descriptors for each process. */
+		errx(2, "at most %d passes", MAX_PASSES);
+	/* perf uses three descriptors per process. */
 	if (setrlimit(RLIMIT_NOFILE, &files))
 		err(1, "setrlimit");
 	ring = ring_open();
@@ -254,7 +255,7 @@ int main(int argc, char **argv)
 		const char *colon = strchrnul(argv[i], ':');
 
 		run(kind_of(argv[i], colon - argv[i]),
-		    number(colon + (*colon == ':')));
+		    parse_number(colon + (*colon == ':')));
 	}
 	return 0;
 }

@@ -2,18 +2,18 @@
 #
 # Usage: gnuplot -c cost.gp OUTPUT
 #
-# Draws bench/cost's data: what a tick costs for each of N idle processes, in
-# instructions and in time.
+# Draws the data of bench/cost: the cost of a tick per process with N idle processes,
+# in instructions and in time.
 
 set terminal pngcairo size 1200,520 font 'sans-serif,13'
 set output ARG1
 load 'style.gp'
 
 array TOOL[5]  = ['pidstat', 'poller', 'perf-stat', 'mp3', 'floor']
-array LABEL[5] = ['pidstat 1', 'poller of /proc', 'perf stat -I 50', 'mp3', 'the floor']
+array LABEL[5] = ['pidstat 1', 'poller of /proc', 'perf stat -I 50', 'mp3', 'floor']
 array PEN[5]   = [COLOR[2], COLOR[1], '#CC79A7', COLOR[3], INK]
 array FILE[2]  = ['cost-instructions', 'cost-time']
-array TITLE[2] = ['Instructions a process and pass', 'Time a process and pass, ns, under QEMU TCG']
+array TITLE[2] = ['Instructions per process and pass', 'Nanoseconds per process and pass, under QEMU TCG']
 
 set logscale xy
 set xlabel 'idle processes registered' textcolor rgb INK

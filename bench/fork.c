@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What following costs the followed: how long a fork-heavy load takes with the
- * module idle, while somebody else is followed, and while it is followed.
+ * The cost of following a process: how long a fork-heavy load takes while the module
+ * is idle, while another process is followed, and while it is followed itself.
  *
- * Usage: fork [ROUNDS [FORKS]]
+ * Usage: fork ROUNDS FORKS
  *
- * Runs in a guest with the module loaded. Prints a line for each round and
- * load: "load variant round microseconds_a_fork", and at last, as comments, the
- * medians with their quartiles, and their ratios to the module being idle. All
- * variants are measured in turn in each round, so that a machine that is slow
- * for a while is slow for all of them.
+ * Runs in a guest with the module loaded. Prints "load variant round
+ * microseconds_per_fork", and at the end of each load, as comments, the medians with
+ * their quartiles and their ratios to the idle variant. Each round measures all
+ * variants in turn, so that a slow phase of the machine affects all of them.
  */
 #include <spawn.h>
 
@@ -18,8 +17,8 @@
 #define MAX_ROUNDS 101
 
 enum variant {
-	IDLE,		/* nobody is followed: forks are not watched */
-	OTHER,		/* somebody else is: a look-up for each fork */
+	IDLE,		/* nothing is followed, the fork probe is detached */
+	OTHER,		/* another process is followed: one look-up per fork */
 	FOLLOWED,	/* each child is registered, sampled and recorded */
 	NR_VARIANTS,
 };
@@ -43,7 +42,7 @@ static void load_fork(void)
 	reap(pid);
 }
 
-/* The cheapest child there is: it has its parent's memory. */
+/* The cheapest child: it shares the memory of its parent. */
 static void load_vfork(void)
 {
 	pid_t pid = vfork();
@@ -66,14 +65,17 @@ static void load_exec(void)
 static const struct load {
 	const char *name;
 	void (*run)(void);
-	unsigned int divisor;	/* of the forks of a round: some take longer */
+	unsigned int divisor;	/* of FORKS, because some loads take longer */
 } loads[] = {
 	{ "vfork", load_vfork, 1 },
 	{ "fork", load_fork, 2 },
 	{ "fork+exec", load_exec, 4 },
 };
 
-/* A process of its own does it, so that it can be followed and be gone. */
+/*
+ * Run @load in a process of its own, which is followed in variant FOLLOWED.
+ * Returns microseconds per fork.
+ */
 static double measure(const struct load *load, enum variant variant,
 		      unsigned int forks, pid_t other)
 {
@@ -107,7 +109,7 @@ static double measure(const struct load *load, enum variant variant,
 	elapsed = *result;
 	munmap(result, sizeof(*result));
 	if (!elapsed)
-		errx(1, "%s, %s: nothing was measured", load->name,
+		errx(1, "%s, %s: nothing measured", load->name,
 		     names[variant]);
 
 	return elapsed;
@@ -115,19 +117,22 @@ static double measure(const struct load *load, enum variant variant,
 
 int main(int argc, char **argv)
 {
-	unsigned int rounds = argc > 1 ? atoi(argv[1]) : 15;
-	unsigned int forks = argc > 2 ? atoi(argv[2]) : 2000;
+	unsigned int rounds, forks;
 	struct ring ring = ring_open();
 	uint64_t dropped = ring.header->dropped;
 	double median[NR_VARIANTS];
 	unsigned int i, round, variant;
 	pid_t other = start(asleep);
 
-	if (rounds < 1 || rounds > MAX_ROUNDS || forks < 40)
-		errx(2, "1..%d rounds, 40 or more forks", MAX_ROUNDS);
+	if (argc != 3)
+		errx(2, "usage: fork ROUNDS FORKS");
+	rounds = parse_number(argv[1]);
+	forks = parse_number(argv[2]);
+	if (rounds > MAX_ROUNDS || forks < 40)
+		errx(2, "at most %d rounds, at least 40 forks", MAX_ROUNDS);
 
 	describe();
-	printf("# load variant round microseconds_a_fork\n");
+	printf("# load variant round microseconds_per_fork\n");
 	for (i = 0; i < sizeof(loads) / sizeof(*loads); i++) {
 		for (round = 0; round < rounds; round++) {
 			for (variant = 0; variant < NR_VARIANTS; variant++) {
@@ -137,7 +142,7 @@ int main(int argc, char **argv)
 				printf("%s %s %u %.3f\n", loads[i].name,
 				       names[variant], round,
 				       us[variant][round]);
-				/* The probe goes a second after the last. */
+				/* The probe is detached a second later. */
 				if (variant != IDLE)
 					sleep_ms(variant == FOLLOWED ? 1500 : 0);
 			}
@@ -145,7 +150,7 @@ int main(int argc, char **argv)
 		for (variant = 0; variant < NR_VARIANTS; variant++) {
 			sort(us[variant], rounds);
 			median[variant] = quantile(us[variant], rounds, 0.5);
-			printf("# %-9s %-8s %9.2f us a fork (%.2f..%.2f) %.3f of idle\n",
+			printf("# %-9s %-8s %9.2f us per fork (%.2f..%.2f) %.3f times idle\n",
 			       loads[i].name, names[variant], median[variant],
 			       quantile(us[variant], rounds, 0.25),
 			       quantile(us[variant], rounds, 0.75),
@@ -153,7 +158,7 @@ int main(int argc, char **argv)
 		}
 		fflush(stdout);
 	}
-	printf("# children that could not be followed: %llu\n",
+	printf("# children that were not followed: %llu\n",
 	       (unsigned long long)(ring.header->dropped - dropped));
 	end(other, SIGKILL);
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# What the benchmarks' scripts share: their options, and how a program is run in
-# a guest and its data kept. Sourced, never run.
+# What the scripts of the benchmarks share: their options, and functions that run a
+# program in a guest and keep its data. Sourced, never run.
 
 # shellcheck source-path=SCRIPTDIR source=../tests/vm/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../tests/vm/lib.sh"
@@ -14,12 +14,12 @@ for argument; do
 	[[ $argument = --full ]] && full=1 || options+=("$argument")
 done
 parse_options "${options[@]}"
-[[ ! ${arguments[*]} ]] || usage_error "not expected: ${arguments[0]}"
+[[ ! ${arguments[*]} ]] || usage_error "unexpected argument '${arguments[0]}'"
 
-# choose SHORT FULL: what the short and the full run take
+# choose SHORT FULL: print the one that this run uses
 choose() { [[ $full ]] && echo "$2" || echo "$1"; }
 
-# prepare [PACKAGE]...: what is wanted of the host, and the module
+# prepare [PACKAGE]...: install packages on the host and build the module
 prepare() {
 	local package with=(--with gnuplot-nox)
 
@@ -31,7 +31,7 @@ prepare() {
 	mkdir -p build/bench bench/results
 }
 
-# compile NAME...: bench/NAME.c to build/bench/NAME
+# compile NAME...: compile bench/NAME.c to build/bench/NAME
 compile() {
 	local name
 
@@ -41,8 +41,8 @@ compile() {
 	done
 }
 
-# guest DATA OPTION... -- PROGRAM ARGUMENT...: runs it in a guest, and keeps what
-# it prints as DATA when it has succeeded
+# guest DATA OPTION... -- PROGRAM ARGUMENT...: run a program in a guest and, if it
+# succeeds, keep its output as DATA
 guest() {
 	local name=$1 options=()
 	shift

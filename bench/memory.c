@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What memory the module takes, and how long it takes to load.
+ * How much memory the module uses, and how long it takes to load.
  *
  * Usage: memory ROUNDS PROCESSES
  *
- * Runs in a guest without the module, which is /mp3/mp3.ko, loads and unloads it
- * ROUNDS times, and then registers PROCESSES. Prints "what value unit".
+ * Runs in a guest without the module, loads and unloads /mp3/mp3.ko ROUNDS times,
+ * and then registers PROCESSES. Prints "what value unit".
  */
 #include <sys/syscall.h>
 
@@ -28,13 +28,13 @@ static void unload(void)
 		err(1, "delete_module");
 }
 
-/* Bytes in objects of kmalloc's caches */
+/* Return the bytes in objects of the kmalloc caches. */
 static double kmalloc_bytes(void)
 {
 	return number_by(SUM("/^kmalloc-/", "$2 * $4") "/proc/slabinfo");
 }
 
-/* Bytes that are there to be mapped, with a page that guards each area */
+/* Return the bytes of vmalloc areas for user space, with their guard pages. */
 static double user_bytes(void)
 {
 	return number_by(SUM("/ user( |$)/", "$2") "/proc/vmallocinfo");
@@ -48,11 +48,11 @@ int main(int argc, char **argv)
 	pid_t *pids;
 
 	if (argc != 3)
-		errx(2, "how many rounds, and processes?");
-	rounds = number(argv[1]);
-	nr = number(argv[2]);
+		errx(2, "usage: memory ROUNDS PROCESSES");
+	rounds = parse_number(argv[1]);
+	nr = parse_number(argv[2]);
 	if (rounds > MAX_ROUNDS)
-		errx(2, "%d rounds at the most", MAX_ROUNDS);
+		errx(2, "at most %d rounds", MAX_ROUNDS);
 	describe();
 	printf("# what value unit\n");
 	rings = user_bytes();

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A good poller of /proc/<pid>/stat, for the others to be compared with: the
- * files are opened once and read by pread(2), 20 times a second on an absolute
- * grid.
+ * A good poller of /proc/<pid>/stat to compare mp3 with: it opens each file once and
+ * reads it with pread(2), 20 times per second on an absolute grid.
  *
  * Usage: poller PID,...
  *        poller -c PID
  *
- * Prints a line for each pass: CLOCK_MONOTONIC in nanoseconds at its start, and
- * the minor faults, the major faults and the clock ticks of CPU time since the
- * pass before. With -c it polls the children of PID instead, as it finds them.
+ * Prints one line per pass: CLOCK_MONOTONIC in nanoseconds at its start, and the
+ * minor faults, the major faults and the clock ticks of CPU time since the previous
+ * pass. With -c it polls the children of PID, and looks for new ones in each pass.
  */
 #include "bench.h"
 
@@ -18,8 +17,8 @@
 
 /**
  * struct polled - one process
- * @fd:   its stat file, -1 once it has ended
- * @last: its counts in the last pass
+ * @fd:   its stat file, -1 after it has exited
+ * @last: its counts in the previous pass
  */
 struct polled {
 	int fd;
@@ -27,7 +26,7 @@ struct polled {
 };
 
 static struct polled *processes;
-static unsigned int nr_processes, room;
+static unsigned int nr_processes, capacity;
 static bool known[MAX_PIDS];
 
 static void add(pid_t pid)
@@ -42,16 +41,16 @@ static void add(pid_t pid)
 	if (fd < 0)
 		return;
 	known[pid] = true;
-	if (nr_processes == room) {
-		room = room ? 2 * room : 64;
-		processes = realloc(processes, room * sizeof(*processes));
+	if (nr_processes == capacity) {
+		capacity = capacity ? 2 * capacity : 64;
+		processes = realloc(processes, capacity * sizeof(*processes));
 		if (!processes)
 			err(1, "realloc");
 	}
 	processes[nr_processes++] = (struct polled){ .fd = fd };
 }
 
-/* Numbers with one character between. */
+/* Add the processes in a list, separated by one character. */
 static void add_list(const char *list)
 {
 	char *next;
@@ -74,7 +73,7 @@ static void add_children(int fd)
 	add_list(text);
 }
 
-/* Adds what a process has done since the last pass to @sum. */
+/* Add to @sum what a process has counted since the previous pass. */
 static void poll_process(struct polled *process, unsigned long *sum)
 {
 	/* Fields 10, 12, and 14 plus 15 of stat; the name ends field 2. */
@@ -122,7 +121,7 @@ int main(int argc, char **argv)
 	} else if (argc == 2) {
 		add_list(argv[1]);
 	} else {
-		errx(2, "PID,... or -c PID");
+		errx(2, "usage: poller PID,... | poller -c PID");
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	clock_gettime(CLOCK_MONOTONIC, &deadline);
@@ -139,7 +138,7 @@ int main(int argc, char **argv)
 		printf("%llu %lu %lu %lu\n", (unsigned long long)now, sum[0],
 		       sum[1], sum[2]);
 
-		/* The next deadline that has not passed. */
+		/* Skip deadlines that have passed. */
 		now = now_ns();
 		do {
 			deadline.tv_nsec += INTERVAL_NS;

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * How punctual the samples are: mp3's, and those of two tools which are to take
- * one each 50 ms as well, at the same time.
+ * How punctual the samples are, for mp3 and for two other tools with an interval of
+ * 50 ms, all at the same time.
  *
  * Usage: punctual IDLE_SECONDS BUSY_SECONDS
  *
- * Runs in a guest with the module loaded and a swap disk. While the guest is
- * idle, while each processor has a process that spins, and while as many thrash,
- * takes the times between two samples. Prints
- * "state tool gaps per_second median p99 longest percent_under_2_intervals
- * missed", times in ms; then, as a second block, points of the distributions:
- * "state tool share ms". What has missed is a deadline that no sample was taken
- * for: by the header for mp3, by the time that the gaps cover for the others.
+ * Runs in a guest with the module loaded and a swap disk. Measures the gaps between
+ * samples while the guest is idle, while one process per CPU spins, and while one
+ * process per CPU thrashes. Prints "state tool gaps per_second median p99 longest
+ * percent_under_2_intervals missed", times in ms; then, as a second block, points of
+ * the distributions, "state tool share ms". A missed deadline is one without a
+ * sample: mp3 counts them in its header, and for the other tools they are computed
+ * from the time that the gaps cover.
  */
 #include "bench.h"
 
@@ -26,17 +26,17 @@ static unsigned int idle_seconds, busy_seconds;
 static struct ring ring, records;
 static char points[1 << 18], *point = points;
 
-/* Has something to tell in each tick. */
+/* Have something to report in each tick. */
 static void pinging(void)
 {
-	/* Not to be paged out: it is no part of what is measured. */
+	/* The delays of this process itself must not be measured. */
 	if (mlockall(MCL_CURRENT))
 		err(1, "mlockall");
 	for (;;)
 		sleep_ms(10);
 }
 
-/* All of these together want a third more than there is. */
+/* Together, the processes use a third more memory than there is. */
 static void thrashing(void)
 {
 	struct sysinfo info;
@@ -63,8 +63,8 @@ static const struct state {
 	{ "thrashing", thrashing },
 };
 
-static void tell(const char *state, const char *tool, const double *times,
-		 unsigned int nr, long missed)
+static void report(const char *state, const char *tool, const double *times,
+		   unsigned int nr, long missed)
 {
 	static double gaps[MAX_GAPS];
 	double covered = times[nr - 1] - times[0];
@@ -88,7 +88,10 @@ static void tell(const char *state, const char *tool, const double *times,
 				 quantile(gaps, nr_gaps, (double)i / POINTS));
 }
 
-/* The first column of a tool's output, each number once; @unit in ms. */
+/*
+ * Fill @times with the first column of the output of a tool, each number once. @unit
+ * is the unit of that column in ms. Returns the number of times.
+ */
 static unsigned int times_of(const char *path, double unit, double *times)
 {
 	FILE *file = fopen(path, "re");
@@ -112,7 +115,7 @@ static unsigned int times_of(const char *path, double unit, double *times)
 	return nr;
 }
 
-/* The times of the ticks that have made records from entry @from on. */
+/* The same for the ticks that have made records, from entry @from on. */
 static unsigned int times_of_records(uint64_t from, double *times)
 {
 	volatile struct mp3_record *data = (void *)records.samples;
@@ -120,7 +123,7 @@ static unsigned int times_of_records(uint64_t from, double *times)
 	unsigned int nr = 0, capacity = records.header->capacity;
 
 	if (head - from > capacity - 2)
-		errx(1, "the ring of records has lapped");
+		errx(1, "the ring of records was overwritten");
 	for (i = from; i < head && nr < MAX_GAPS; i++) {
 		double time = data[i % capacity].time_ns / NS_PER_MS;
 
@@ -148,10 +151,10 @@ static void run(const struct state *state)
 	command_or_die('R', ping);
 	for (i = 0; i < nr_loads; i++)
 		command_or_die('R', pids[i]);
-	/* Thrashing takes a moment to set in. */
+	/* Thrashing does not start at once. */
 	sleep_ms(state->body == thrashing ? 10000 : 1000);
 
-	/* The tools' output so far does not count. */
+	/* Drop the output of the tools so far. */
 	if (truncate(POLLER, 0) || truncate(PERF_STAT, 0))
 		err(1, "truncate");
 	head = ring_head(&records);
@@ -163,13 +166,13 @@ static void run(const struct state *state)
 	ticks = ring.header->ticks - ticks;
 	nr = times_of_records(head, times);
 	if (state->body == thrashing) {
-		/* Idle would be longer than the ring of samples. */
+		/* The idle state can last longer than the ring of samples. */
 		struct totals totals = ring_sum(&ring, first);
 
 		printf("# thrashing: %lu major faults, %lu minor\n",
 		       totals.maj_flt, totals.min_flt);
 		if (totals.maj_flt < 10 * busy_seconds)
-			errx(1, "this is no thrashing");
+			errx(1, "the guest does not thrash");
 	}
 	end(poller, SIGKILL);
 	end(stat, SIGKILL);
@@ -177,14 +180,14 @@ static void run(const struct state *state)
 	end(ping, SIGKILL);
 	wait_idle(&ring);
 
-	tell(state->name, "mp3", times, nr, missed);
+	report(state->name, "mp3", times, nr, missed);
 	if (nr + 1 < ticks || nr > ticks + 1)
-		printf("# %s: %u of %llu ticks have made records\n", state->name,
+		printf("# %s: %u of %llu ticks made records\n", state->name,
 		       nr, (unsigned long long)ticks);
 	nr = times_of(POLLER, 1 / NS_PER_MS, times);
-	tell(state->name, "poller", times, nr, -1);
+	report(state->name, "poller", times, nr, -1);
 	nr = times_of(PERF_STAT, 1e3, times);
-	tell(state->name, "perf-stat", times, nr, -1);
+	report(state->name, "perf-stat", times, nr, -1);
 }
 
 int main(int argc, char **argv)
@@ -193,10 +196,10 @@ int main(int argc, char **argv)
 	unsigned int i;
 
 	if (argc != 3)
-		errx(2, "how many seconds, idle and busy?");
-	idle_seconds = number(argv[1]);
-	busy_seconds = number(argv[2]);
-	/* This program waits for others to thrash, and does not take part. */
+		errx(2, "usage: punctual IDLE_SECONDS BUSY_SECONDS");
+	idle_seconds = parse_number(argv[1]);
+	busy_seconds = parse_number(argv[2]);
+	/* This program must not thrash itself. */
 	if (mlockall(MCL_CURRENT))
 		err(1, "mlockall");
 	ring = ring_open();

@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * How fast the rings are read, and how soon a reader wakes after a tick.
+ * How fast the rings are read, and how soon a reader wakes up after a tick.
  *
  * Usage: reading SECONDS READERS...
  *
- * Runs in a guest with the module loaded. For each number of readers at once
- * prints "what readers median lowest highest": millions of samples and of
- * records a second that each of them has copied through its mapping, from the
- * oldest to the newest and again for SECONDS; and microseconds from the moment
- * of a tick until poll(2) has returned in each of them, over as long.
+ * Runs in a guest with the module loaded. For each number of concurrent readers,
+ * prints "what readers median lowest highest": millions of samples, and of records,
+ * that each reader copies through its mapping per second, repeating from the oldest
+ * to the newest entry for SECONDS; then microseconds from a tick until poll(2)
+ * returns in each reader, over the same time.
  */
 #include "../mp3_client.h"
 #include "bench.h"
 
 #define MAX_READERS	64
 #define MAX_WAKES	100000
-#define ENTRIES		12000	/* as many samples as the ring has */
+#define ENTRIES		12000	/* capacity of the ring of samples */
 
 static unsigned int seconds;
 
 /**
- * struct result - of all readers of a run, in shared memory
- * @rates: millions of entries a second
- * @nr:    of the wake-ups
- * @wakes: times of the wake-ups in microseconds
+ * struct result - results of all readers of a run, in shared memory
+ * @rates: millions of entries per second
+ * @nr:    number of wake-ups
+ * @wakes: delays of the wake-ups in microseconds
  */
 static struct result {
 	double rates[MAX_READERS];
@@ -37,7 +37,7 @@ static void pinging(void)
 		sleep_ms(10);
 }
 
-static void must_open(struct mp3_reader *reader, bool records)
+static void open_or_die(struct mp3_reader *reader, bool records)
 {
 	int ret = records ? mp3_reader_open_records(reader, MP3_PROCS_PATH) :
 			    mp3_reader_open(reader, MP3_DEVICE_PATH, false);
@@ -53,7 +53,7 @@ static double read_all(bool records)
 	struct mp3_record record;
 	struct mp3_sample sample;
 
-	must_open(&reader, records);
+	open_or_die(&reader, records);
 	do {
 		reader.next = mp3_reader_oldest(&reader, mp3_reader_head(&reader));
 		while (records ? mp3_reader_next_record(&reader, &record) :
@@ -75,7 +75,7 @@ static void read_records(unsigned int i)
 	result->rates[i] = read_all(true);
 }
 
-/* Who is registered has something to tell in each tick. */
+/* The registered process has something to report in each tick. */
 static void wait_for_ticks(unsigned int i)
 {
 	uint64_t end = now_ns() + seconds * 1000000000ULL, now;
@@ -83,7 +83,7 @@ static void wait_for_ticks(unsigned int i)
 	struct mp3_record record;
 
 	(void)i;
-	must_open(&reader, true);
+	open_or_die(&reader, true);
 	do {
 		bool any = false;
 		unsigned int at;
@@ -127,7 +127,7 @@ static void print(const char *what, unsigned int readers, double *values,
 		  unsigned int nr)
 {
 	if (!nr)
-		errx(1, "%s: nothing was measured", what);
+		errx(1, "%s: nothing measured", what);
 	sort(values, nr);
 	printf("%s %u %.2f %.2f %.2f\n", what, readers,
 	       quantile(values, nr, 0.5), values[0], values[nr - 1]);
@@ -144,12 +144,12 @@ static void measure_wakes(const char *what, unsigned int readers)
 int main(int argc, char **argv)
 {
 	pid_t sleeper = start(asleep), ping = start(pinging), *spinners;
-	unsigned int cpus = get_nprocs(), j;
+	unsigned int cpus = get_nprocs();
 	int i;
 
 	if (argc < 3)
-		errx(2, "how many seconds, and readers?");
-	seconds = number(argv[1]);
+		errx(2, "usage: reading SECONDS READERS...");
+	seconds = parse_number(argv[1]);
 	result = mmap(NULL, sizeof(*result), PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (result == MAP_FAILED)
@@ -157,16 +157,16 @@ int main(int argc, char **argv)
 	describe();
 	printf("# what readers median lowest highest\n");
 
-	/* The last one that leaves makes a sample, and a record. */
+	/* Unregistering the only process makes a sample and a record. */
 	for (i = 0; i < ENTRIES; i++) {
 		command_or_die('R', sleeper);
 		command_or_die('U', sleeper);
 	}
 	for (i = 2; i < argc; i++) {
-		unsigned int nr = number(argv[i]);
+		unsigned int nr = parse_number(argv[i]);
 
 		if (nr > MAX_READERS)
-			errx(2, "%d readers at the most", MAX_READERS);
+			errx(2, "at most %d readers", MAX_READERS);
 		run_readers(read_samples, nr);
 		print("samples", nr, result->rates, nr);
 		run_readers(read_records, nr);
@@ -178,8 +178,8 @@ int main(int argc, char **argv)
 		end_many(spinners, cpus);
 		command_or_die('U', ping);
 	}
-	for (j = 0; j < 2; j++)
-		end(j ? sleeper : ping, SIGKILL);
+	end(ping, SIGKILL);
+	end(sleeper, SIGKILL);
 
 	return 0;
 }

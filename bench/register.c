@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * How long it takes to register a process, and to unregister it, while more and
- * more are registered.
+ * How long it takes to register and unregister a process, depending on the number of
+ * registered processes.
  *
  * Usage: register ROUNDS N...
  *
- * Runs in a guest with the module loaded. For each N registers as many processes,
- * one write(2) each, follows one that has as many children, and unregisters them
- * all, ROUNDS times. Prints "processes what median_us lowest_us highest_us", times
- * of one process each.
+ * Runs in a guest with the module loaded. For each N it registers N processes with
+ * one write(2) each, follows a process with N children, and unregisters them all,
+ * ROUNDS times. Prints "processes what median_us lowest_us highest_us", times per
+ * process.
  */
 #include "bench.h"
 
@@ -45,14 +45,14 @@ int main(int argc, char **argv)
 	int i;
 
 	if (argc < 3)
-		errx(2, "how many rounds, and processes?");
-	rounds = number(argv[1]);
+		errx(2, "usage: register ROUNDS N...");
+	rounds = parse_number(argv[1]);
 	if (rounds > MAX_ROUNDS)
-		errx(2, "%d rounds at the most", MAX_ROUNDS);
+		errx(2, "at most %d rounds", MAX_ROUNDS);
 	describe();
 	printf("# processes what median_us lowest_us highest_us\n");
 	for (i = 2; i < argc; i++) {
-		unsigned int nr = number(argv[i]);
+		unsigned int nr = parse_number(argv[i]);
 		pid_t *pids = start_many(asleep, nr), self = getpid();
 
 		for (round = 0; round < rounds; round++) {

@@ -4,21 +4,21 @@
  *
  * Usage: slowdown ROUNDS
  *
- * Runs in a guest with the module loaded. For each load, each round and each
- * profiler prints "load profiler round elapsed_us cpu_us": how long the load
- * took, and the CPU time of its own processes. On one processor the first has
- * in it all that the profiler does meanwhile, and the second what the load pays
- * itself. The profilers take turns within a round. At last, as comments, the
- * medians, and their ratios to those with none. Each load is of some 100 to
- * 300 million instructions.
+ * Runs in a guest with the module loaded. For each load, round and profiler, prints
+ * "load profiler round elapsed_us cpu_us": the duration of the load and the CPU time
+ * of its processes. On a guest with one CPU, the duration includes all the work of
+ * the profiler, and the CPU time is what the load itself pays. The profilers take
+ * turns within a round. At the end of each load, comments give the ratios of the
+ * medians to those without a profiler. Each load executes about 100 to 300 million
+ * instructions.
  */
 #include "bench.h"
 
 #define MAX_ROUNDS	101
-#define WARM_UP		10	/* such a part of a load comes before it */
-#define ATTACH_MS	1000	/* for the slowest profiler to be there */
+#define WARM_UP		10	/* a tenth of a load runs before it */
+#define ATTACH_MS	1000	/* until the slowest profiler has attached */
 
-/* Minor faults, and nothing else. */
+/* Only minor faults */
 static void load_faults(unsigned int part)
 {
 	size_t page = getpagesize(), size = 1000 * page, at;
@@ -73,7 +73,7 @@ static const char *const names[NR_PROFILERS] = {
 	"none", "mp3", "perf-stat", "perf-record", "perf-trace",
 };
 
-/* Before the pid, which comes last. */
+/* The command of each profiler, without the pid at its end */
 static const char *const commands[NR_PROFILERS][12] = {
 	[PERF_STAT] = { "perf", "stat", "-x,", "-I", "50", "-e",
 			"minor-faults,major-faults,task-clock", "-p" },
@@ -115,17 +115,17 @@ static void subject(const struct load *load, int go, struct result *result)
 static pid_t attach(enum profiler profiler, pid_t pid)
 {
 	const char *argv[13];
-	char number[16];
+	char text[16];
 	int i;
 
 	if (profiler == MP3)
 		command_or_die('F', pid);
 	if (!commands[profiler][0])
 		return 0;
-	snprintf(number, sizeof(number), "%d", pid);
+	snprintf(text, sizeof(text), "%d", pid);
 	for (i = 0; commands[profiler][i]; i++)
 		argv[i] = commands[profiler][i];
-	argv[i++] = number;
+	argv[i++] = text;
 	argv[i] = NULL;
 	return start_tool("/tmp/output", argv);
 }
@@ -171,10 +171,10 @@ int main(int argc, char **argv)
 	unsigned int rounds, round, i, p;
 
 	if (argc != 2)
-		errx(2, "how many rounds?");
-	rounds = number(argv[1]);
+		errx(2, "usage: slowdown ROUNDS");
+	rounds = parse_number(argv[1]);
 	if (rounds > MAX_ROUNDS)
-		errx(2, "%d rounds at the most", MAX_ROUNDS);
+		errx(2, "at most %d rounds", MAX_ROUNDS);
 	describe();
 	printf("# load profiler round elapsed_us cpu_us\n");
 	for (i = 0; i < sizeof(loads) / sizeof(*loads); i++) {
@@ -193,7 +193,7 @@ int main(int argc, char **argv)
 		for (p = 0; p < NR_PROFILERS; p++) {
 			sort(elapsed[p], rounds);
 			sort(cpu[p], rounds);
-			printf("# %-6s %-11s elapsed %.4f of none, its own CPU time %.4f\n",
+			printf("# %-6s %-11s elapsed %.4f cpu %.4f\n",
 			       loads[i].name, names[p],
 			       quantile(elapsed[p], rounds, 0.5) /
 			       quantile(elapsed[NONE], rounds, 0.5),
