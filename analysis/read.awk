@@ -91,6 +91,8 @@ function detect_kind()
 {
 	if (!csv && /^[0-9.]+,/)
 		fail("line " (heading ? heading : NR) ": not the header of " WATCH)
+	if (substr($0, 1, 1) == "{")
+		fail_line("JSON is not supported; use --format text or csv")
 	if (/^[0-9]+-[0-9]+-[0-9]+T/)
 		fail_line("it has dates; seconds are required (" \
 			  "mp3ctl watch without --time wall)")
@@ -243,7 +245,8 @@ END {
 	if (short && !columns && csv)
 		fail("line " short ": a quote is not closed")
 	if (short)
-		fail("line " short ": " columns " columns, not " wanted)
+		fail("line " short ": " columns (columns == 1 ? " column" : " columns") \
+		     ", not " wanted)
 	if (!rows)
 		fail(kind == "records" ? "no records" : "no samples")
 	if (kind == "records") {
