@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Names of processes, made safe to print. A process chooses its own name, so it
+ * may contain anything: escape sequences, blanks, nothing at all.
+ */
+#ifndef MP3_TOOLS_NAME_H
+#define MP3_TOOLS_NAME_H
+
+#include "../mp3_uapi.h"
+
+#define COMM_SIZE sizeof(((struct mp3_record *)0)->comm)
+
+/* Longest escaped name, with its NUL. */
+#define NAME_SIZE (4 * COMM_SIZE)
+
+void name_escape(char text[NAME_SIZE], const char comm[COMM_SIZE]);
+void name_escape_word(char text[NAME_SIZE], const char comm[COMM_SIZE]);
+
+#endif /* MP3_TOOLS_NAME_H */

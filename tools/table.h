@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The table of processes that run, attach and top build from records.
+ */
+#ifndef MP3_TOOLS_TABLE_H
+#define MP3_TOOLS_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "name.h"
+
+/**
+ * struct process - what the records report of one process
+ * @pid:	process id in the initial pid namespace
+ * @exited:	its last record was counted, or the caller found it gone
+ * @comm:	its name in the newest record, ends with a NUL
+ * @min_flt:	minor faults in all its records
+ * @maj_flt:	major faults in all its records
+ * @cpu_ns:	CPU time in all its records, nanoseconds
+ * @rss_bytes:	resident memory in its newest record
+ * @first_ns:	time of its first record, CLOCK_MONOTONIC of the initial time
+ *		namespace; 0 if it has none
+ * @last_ns:	time of its newest record
+ * @top:	what mp3ctl top shows of it; unused elsewhere
+ * @top.min_flt: @min_flt when the table was last refreshed
+ * @top.maj_flt: @maj_flt when the table was last refreshed
+ * @top.cpu_ns:	@cpu_ns when the table was last refreshed
+ * @top.rates:	what the columns contain
+ * @top.shown:	it was shown after it had exited
+ */
+struct process {
+	__u32 pid;
+	bool exited;
+	char comm[COMM_SIZE];
+	__u64 min_flt;
+	__u64 maj_flt;
+	__u64 cpu_ns;
+	__u64 rss_bytes;
+	__u64 first_ns;
+	__u64 last_ns;
+	struct {
+		__u64 min_flt;
+		__u64 maj_flt;
+		__u64 cpu_ns;
+		double rates[3];
+		bool shown;
+	} top;
+};
+
+/**
+ * struct table - processes, those that have exited included
+ * @rows:     the processes; the caller may sort them
+ * @nr:	      how many
+ * @capacity: how many @rows has memory for
+ * @by_pid:   the process that has a process id now, or NULL; pages of it that
+ *	      are never used take no memory
+ */
+struct table {
+	struct process **rows;
+	size_t nr;
+	size_t capacity;
+	struct process **by_pid;
+};
+
+void table_init(struct table *table);
+struct process *table_find(const struct table *table, __u32 pid);
+struct process *table_get(struct table *table, __u32 pid);
+struct process *table_count(struct table *table,
+			    const struct mp3_record *record);
+void table_end(struct table *table, struct process *process);
+void table_sweep(struct table *table,
+		 bool (*is_stale)(const struct process *process));
+
+#endif /* MP3_TOOLS_TABLE_H */

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <err.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "util.h"
+
+/* Inode of the initial pid namespace: the kernel's PROC_PID_INIT_INO. */
+#define INITIAL_PID_NAMESPACE 0xeffffffc
+
+/**
+ * parse_number() - parse a whole decimal number
+ * @what: name of the number in the error message
+ * @text: all of it has to be the number
+ * @min:  smallest value allowed
+ * @max:  largest value allowed
+ *
+ * Return: the number. Exits with status 2 if @text is something else.
+ */
+__u64 parse_number(const char *what, const char *text, __u64 min, __u64 max)
+{
+	unsigned long long value;
+	char *end;
+
+	errno = 0;
+	value = strtoull(text, &end, 10);
+	/* strtoull() accepts blanks and signs, and turns -1 into a huge number. */
+	if (text[0] < '0' || text[0] > '9' || *end || errno || value < min ||
+	    value > max)
+		errx(2, "%s: '%s' is not a whole number from %llu to %llu",
+		     what, text, (unsigned long long)min,
+		     (unsigned long long)max);
+
+	return value;
+}
+
+/**
+ * parse_decimal() - parse a decimal number that may have a fraction
+ * @what: name of the number in the error message
+ * @text: all of it has to be the number
+ * @min:  smallest value allowed
+ * @max:  largest value allowed
+ *
+ * Return: the number. Exits with status 2 if @text is something else.
+ */
+double parse_decimal(const char *what, const char *text, double min, double max)
+{
+	char *end;
+	double value = strtod(text, &end);
+
+	if (end == text || *end || !(value >= min && value <= max))
+		errx(2, "%s: '%s' is not a number from %g to %g", what, text,
+		     min, max);
+
+	return value;
+}
+
+/* Parses a process id. Exits with status 2 if @text is none. */
+pid_t parse_pid(const char *text)
+{
+	return (pid_t)parse_number("process id", text, 1, PID_LIMIT - 1);
+}
+
+/* Reports output that could not be written; for atexit(3). */
+void flush_output(void)
+{
+	errno = 0;
+	if (!fflush(stdout) && !ferror(stdout))
+		return;
+	/* If an earlier write failed, its errno is lost. */
+	if (errno)
+		warn("standard output");
+	else
+		warnx("standard output: write error");
+	_exit(1);
+}
+
+/* Returns whether SIGHUP is ignored, as it is under nohup(1). */
+bool ignores_hangup(void)
+{
+	struct sigaction action;
+
+	return !sigaction(SIGHUP, NULL, &action) &&
+	       action.sa_handler == SIG_IGN;
+}
+
+/* Fills @signals with the signals by which a user ends a tool. */
+void termination_signals(sigset_t *signals)
+{
+	sigemptyset(signals);
+	sigaddset(signals, SIGINT);
+	sigaddset(signals, SIGTERM);
+	if (!ignores_hangup())
+		sigaddset(signals, SIGHUP);
+}
+
+/* Returns the time of a clock in nanoseconds. */
+__u64 clock_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (__u64)now.tv_sec * NSEC_PER_SEC + (__u64)now.tv_nsec;
+}
+
+/* Returns what this time namespace adds to CLOCK_MONOTONIC, in nanoseconds. */
+static __s64 monotonic_offset_ns(void)
+{
+	struct stat own, children;
+	long long seconds = 0;
+	long nanoseconds = 0;
+	FILE *file;
+
+	/* A kernel without time namespaces has neither file. */
+	file = fopen("/proc/self/timens_offsets", "re");
+	if (!file)
+		return 0;
+	/* The file describes the namespace of future children. */
+	if (stat("/proc/self/ns/time", &own) ||
+	    stat("/proc/self/ns/time_for_children", &children) ||
+	    own.st_ino != children.st_ino)
+		errx(1, "the offset of this time namespace is unknown");
+	if (fscanf(file, " monotonic %lld %ld", &seconds, &nanoseconds) != 2)
+		errx(1, "/proc/self/timens_offsets: unexpected contents");
+	fclose(file);
+
+	return seconds * (__s64)NSEC_PER_SEC + nanoseconds;
+}
+
+/*
+ * Returns CLOCK_MONOTONIC of the initial time namespace, in nanoseconds: the
+ * clock of records and headers.
+ */
+__u64 initial_monotonic_ns(void)
+{
+	static __s64 offset_ns;
+	static bool known;
+
+	if (!known) {
+		offset_ns = monotonic_offset_ns();
+		known = true;
+	}
+
+	return clock_ns(CLOCK_MONOTONIC) - (__u64)offset_ns;
+}
+
+/* Returns whether process ids here are those of the records. */
+bool in_initial_pid_namespace(void)
+{
+	struct stat stat_ns;
+
+	return !stat("/proc/self/ns/pid", &stat_ns) &&
+	       stat_ns.st_ino == INITIAL_PID_NAMESPACE;
+}
