@@ -31,6 +31,7 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -123,25 +124,65 @@ static inline int mp3_unregister(pid_t pid)
 }
 
 /**
- * mp3_registered() - is a process registered? Anyone may ask.
+ * mp3_list() - list the registered processes
+ * @pids: set to their process ids, in the caller's pid namespace; to be passed
+ *	  to free(3), whatever is returned
+ * @nr:	  set to how many there are
+ *
+ * The list contains the processes that the caller may profile.
+ *
+ * Return: 0, or a negative errno.
+ */
+static inline int mp3_list(pid_t **pids, size_t *nr)
+{
+	FILE *file = fopen(MP3_STATUS_PATH, "re");
+	size_t capacity = 0;
+	pid_t *larger;
+	int pid, err = 0;
+
+	*pids = NULL;
+	*nr = 0;
+	if (!file)
+		return -errno;
+	while (fscanf(file, "%d", &pid) == 1) {
+		if (*nr == capacity) {
+			capacity = capacity ? 2 * capacity : 64;
+			larger = (pid_t *)realloc(*pids, capacity * sizeof(pid_t));
+			if (!larger) {
+				err = -ENOMEM;
+				break;
+			}
+			*pids = larger;
+		}
+		(*pids)[(*nr)++] = (pid_t)pid;
+	}
+	if (!err && ferror(file))
+		err = -EIO;
+	fclose(file);
+
+	return err;
+}
+
+/**
+ * mp3_registered() - check whether a process is registered
  * @pid: its process id, in the caller's pid namespace
  *
- * Return: 1 when it is, 0 when not, or a negative errno.
+ * Any process may call this.
+ *
+ * Return: 1 if it is registered, 0 if it is not, or a negative errno.
  */
 static inline int mp3_registered(pid_t pid)
 {
-	FILE *file = fopen(MP3_STATUS_PATH, "re");
-	int entry, found = 0;
+	int err, found = 0;
+	pid_t *pids;
+	size_t nr;
 
-	if (!file)
-		return -errno;
-	while (!found && fscanf(file, "%d", &entry) == 1)
-		found = entry == pid;
-	if (ferror(file))
-		found = -errno;
-	fclose(file);
+	err = mp3_list(&pids, &nr);
+	while (!found && nr)
+		found = pids[--nr] == pid;
+	free(pids);
 
-	return found;
+	return err ? err : found;
 }
 
 /**
