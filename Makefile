@@ -6,23 +6,34 @@ PREFIX ?= /usr/local
 # The guest's kernel, of the table in tests/vm/lib.sh
 KERNEL ?= 6.1
 
+# Where the tools are built: make tools O=DIR
+O ?= .
+# kbuild has an O of its own.
+MAKEOVERRIDES := $(filter-out O=%,$(MAKEOVERRIDES))
+
 CFLAGS ?= -O2 -g
-TOOL_CFLAGS := -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror $(CFLAGS)
-TOOLS := userapp monitor work
+TOOL_CFLAGS := -std=gnu11 -D_GNU_SOURCE -Wall -Wextra
+TOOLS := mp3ctl userapp monitor work
+# What the screen of mp3ctl top needs; empty: build without it.
+CURSES ?= $(shell $(CC) $(CPPFLAGS) -include curses.h -E -x c /dev/null \
+	>/dev/null 2>&1 && echo -DMP3_HAVE_CURSES -lncursesw)
 
 .PHONY: all
 all: tools module		## build the tools, and the module for this kernel
 
 .PHONY: tools
-tools: $(TOOLS)
+tools: $(addprefix $(O)/,$(TOOLS))	## build only the tools: O=DIR CURSES=
 
-$(TOOLS): %: %.c mp3_tools.h mp3_client.h mp3_uapi.h
-	$(CC) $(TOOL_CFLAGS) $(LDFLAGS) -o $@ $< $(LIBS)
-
-# Without ncurses' headers monitor --top has no screen, only lines.
-monitor: monitor_top.h
-monitor: LIBS = $(shell echo '#include <curses.h>' | $(CC) -E - >/dev/null 2>&1 \
-	&& echo -DMP3_HAVE_CURSES -lncursesw)
+# All headers, since compiling everything takes a second.
+$(O)/mp3ctl: $(wildcard tools/*.c)
+$(O)/userapp: userapp.c tools/proc.c tools/util.c
+$(O)/monitor: monitor.c tools/util.c
+$(O)/work: work.c tools/util.c
+$(addprefix $(O)/,$(TOOLS)): $(wildcard *.h tools/*.h)
+	@mkdir -p $(O)
+	$(CC) $(TOOL_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ \
+		$(filter %.c,$^) $(LDLIBS)
+$(O)/mp3ctl: LDLIBS += $(CURSES)
 
 .PHONY: module
 module:
