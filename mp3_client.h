@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
- * mp3: registering a process and reading the rings, for applications. Include
- * this file and keep mp3_uapi.h beside it: there is nothing to link.
+ * mp3: the client side, for applications. Registers processes and reads the
+ * rings. Include this file and keep mp3_uapi.h next to it; there is nothing to
+ * link. It compiles as C99 (with _GNU_SOURCE), C++11 and later.
  *
- *	mp3_register(getpid());		(mp3_follow(): with what it starts)
- *	...			what is to be profiled
+ *	mp3_register(getpid());		(mp3_follow(): descendants, too)
+ *	...			the code to profile
  *	mp3_unregister(getpid());
  *
  *	struct mp3_reader reader;
@@ -18,10 +19,10 @@
  *		mp3_reader_close(&reader);
  *	}
  *
- * What each process did by itself is read in the same way, with
+ * The records of the individual processes are read in the same way, with
  * mp3_reader_open_records(), mp3_reader_next_record() and a struct mp3_record.
  *
- * What fails returns a negative errno; mp3_strerror() puts it in words.
+ * Functions that fail return a negative errno, which mp3_strerror() describes.
  */
 #ifndef MP3_CLIENT_H
 #define MP3_CLIENT_H
@@ -36,6 +37,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/types.h>
 #include <unistd.h>
 
 #include "mp3_uapi.h"
@@ -43,21 +45,23 @@
 #define MP3_WORDS (sizeof(struct mp3_sample) / sizeof(unsigned long))
 #define MP3_RECORD_WORDS (sizeof(struct mp3_record) / sizeof(unsigned long))
 
-/* More records than any ring of them has. */
+/* An upper limit for the capacity of a ring of records. */
 #define MP3_MAX_RECORDS (16 << 20)
 
 /*
- * What the words of a sample's slot hold before it is used and once it is
- * consumed. A record's first word, a time, never is that.
+ * The words of a sample's slot before it is used and after it was consumed. The
+ * first word of a record is a time and never has this value.
  */
 #define MP3_EMPTY (~0UL)
 
-/* Entries; see mp3_reader_consume(). */
+/* A number of entries; see mp3_reader_consume(). */
 #define MP3_CLEAR_DISTANCE 64
 
 /**
- * mp3_strerror() - words for an error of one of these functions
+ * mp3_strerror() - describe an error of one of these functions
  * @err: negative errno
+ *
+ * Return: a text that names the likely cause where there is one.
  */
 static inline const char *mp3_strerror(int err)
 {
@@ -65,26 +69,35 @@ static inline const char *mp3_strerror(int err)
 	case ENOENT:
 	case ENXIO:
 		return "No such file or directory (is the module loaded?)";
+	case ENODEV:
+		return "No such device node, but the module is loaded (check udev or devtmpfs)";
 	case EACCES:
-		return "Permission denied (root may, and whom a udev rule lets)";
+		return "Permission denied (only root, or users allowed by the udev rule)";
 	case EPERM:
-		return "Operation not permitted (not yours, not to be traced, or refused here)";
+		return "Operation not permitted (needs ptrace read access to the process)";
+	case EINVAL:
+		return "Invalid argument (kernel threads cannot be profiled)";
+	case ESRCH:
+		return "No such process (it has exited, or is not registered)";
 	case EEXIST:
 		return "Already registered";
 	case EPROTO:
-		return "Not a ring of mp3's, or one of another kind";
+		return "Not an mp3 ring, or the wrong ring type";
 	default:
 		return strerror(-err);
 	}
 }
 
 /**
- * mp3_command() - give the module one command
- * @command: R to register, F to follow as well, U to unregister
- * @pid: any thread's id of the process, in the caller's pid namespace; it has
- *	 to be the caller's own or one that he may inspect
+ * mp3_command() - write one command to the status file
+ * @command: R to register, F to register and follow, U to unregister
+ * @pid: the id of any thread of the process, in the caller's pid namespace
  *
- * Return: 0, -ENOENT without the module, or an error that mp3_uapi.h lists.
+ * The process must be the caller's own, or one that the caller may inspect as
+ * ptrace(2) defines it.
+ *
+ * Return: 0, -ENOENT if the module is not loaded, or an error that mp3_uapi.h
+ * lists.
  */
 static inline int mp3_command(char command, pid_t pid)
 {
@@ -102,22 +115,22 @@ static inline int mp3_command(char command, pid_t pid)
 	return err;
 }
 
-/* Profiles a process from now on; -EEXIST when it is registered already. */
+/* Profiles a process from now on. Returns -EEXIST if it is registered already. */
 static inline int mp3_register(pid_t pid)
 {
 	return mp3_command('R', pid);
 }
 
 /*
- * The same, and each of its descendants; one that is registered already is
- * followed from now on, and -EEXIST says that it was.
+ * Profiles a process and all its descendants from now on. Returns -EEXIST if
+ * the process is registered already; it is followed from now on nevertheless.
  */
 static inline int mp3_follow(pid_t pid)
 {
 	return mp3_command('F', pid);
 }
 
-/* Stops profiling a process; -ESRCH when it is not registered. */
+/* Stops profiling a process. Returns -ESRCH if it is not registered. */
 static inline int mp3_unregister(pid_t pid)
 {
 	return mp3_command('U', pid);
@@ -190,13 +203,13 @@ static inline int mp3_registered(pid_t pid)
  * @header:   header page, mapped read-only
  * @data:     slots, mapped
  * @size:     bytes mapped at @data
- * @next:     number of the entry to look at next
- * @lost:     entries that were overwritten before they could be looked at
+ * @next:     number of the next entry to read
+ * @lost:     entries that were overwritten before they were read
  * @capacity: slots
- * @words:    words of a slot
- * @version:  the device's ABI version, 0 if it has none; set even by an open
- *	      that refuses it
- * @fd:	      the open device, to poll
+ * @words:    words in a slot
+ * @version:  ABI version of the device, 0 if it has none; set even if opening
+ *	      fails because of it
+ * @fd:	      the open device, for poll(2)
  */
 struct mp3_reader {
 	const struct mp3_header *header;
@@ -210,24 +223,29 @@ struct mp3_reader {
 	int fd;
 };
 
-/* How many entries have ever been published. */
+/* Returns how many entries have ever been published. */
 static inline __u64 mp3_reader_head(const struct mp3_reader *reader)
 {
 	/*
-	 * Pairs with the release store of head in mp3.c's publish: the entries
-	 * below it are there.
+	 * Pairs with the release store of head in mp3.c: all entries below it
+	 * are complete.
 	 */
 	return __atomic_load_n(&reader->header->head, __ATOMIC_ACQUIRE);
 }
 
-/* The first i for which i + capacity - 1 > head: none before it is safe. */
+/*
+ * Returns the number of the oldest entry that the writer cannot be overwriting:
+ * the first i for which i + capacity - 1 > head.
+ */
 static inline __u64 mp3_reader_oldest(const struct mp3_reader *reader,
 				      __u64 head)
 {
 	return head + 2 > reader->capacity ? head + 2 - reader->capacity : 0;
 }
 
-/* A second time, or after an open that failed, it does nothing. */
+/*
+ * Closes a reader. Does nothing if it is closed already or could not be opened.
+ */
 static inline void mp3_reader_close(struct mp3_reader *reader)
 {
 	if (reader->data)
@@ -242,8 +260,9 @@ static inline void mp3_reader_close(struct mp3_reader *reader)
 }
 
 /*
- * Opens a ring of entries of @words words, at most @max of them; @pages are
- * its data's, 0 where the capacity says it.
+ * Opens a ring. Its entries have @words words, its capacity is at most @max, and
+ * its data take @pages pages, or as many as the capacity requires if that is 0.
+ * Returns 0 or a negative errno.
  */
 static inline int mp3_reader_map(struct mp3_reader *reader, const char *path,
 				 bool writable, __u32 words, size_t pages,
@@ -251,26 +270,32 @@ static inline int mp3_reader_map(struct mp3_reader *reader, const char *path,
 {
 	size_t page = (size_t)getpagesize(), size = words * sizeof(long);
 	const struct mp3_header *header;
-	struct stat stat;
+	struct stat info;
 	void *map;
 	int err = -EPROTO;
 
-	*reader = (struct mp3_reader){ .words = words };
+	memset(reader, 0, sizeof(*reader));
+	reader->words = words;
 	reader->fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
-	if (reader->fd < 0)
-		goto fail_errno;
+	if (reader->fd < 0) {
+		err = -errno;
+		if ((err == -ENOENT || err == -ENXIO) &&
+		    !access(MP3_STATUS_PATH, F_OK))
+			err = -ENODEV;
+		goto fail;
+	}
 
 	/*
-	 * Reading a mapping behind a file's end is a SIGBUS, not an error; and
-	 * so it is with block devices and /dev/zero (major number 1).
+	 * Reading a mapping past the end of a file raises SIGBUS, and so does a
+	 * mapping of a block device or of /dev/zero (major number 1).
 	 */
-	if (fstat(reader->fd, &stat))
+	if (fstat(reader->fd, &info))
 		goto fail_errno;
-	if (!S_ISREG(stat.st_mode) &&
-	    (!S_ISCHR(stat.st_mode) || major(stat.st_rdev) == 1))
+	if (!S_ISREG(info.st_mode) &&
+	    (!S_ISCHR(info.st_mode) || major(info.st_rdev) == 1))
 		goto fail;
-	if (S_ISREG(stat.st_mode)) {
-		if (stat.st_size < (off_t)(MP3_OFF_HEADER + page))
+	if (S_ISREG(info.st_mode)) {
+		if (info.st_size < (off_t)(MP3_OFF_HEADER + page))
 			goto fail;
 		if (max > MP3_OFF_HEADER / size)
 			max = MP3_OFF_HEADER / size;
@@ -278,9 +303,13 @@ static inline int mp3_reader_map(struct mp3_reader *reader, const char *path,
 
 	map = mmap(NULL, page, PROT_READ, MAP_SHARED, reader->fd,
 		   MP3_OFF_HEADER);
-	if (map == MAP_FAILED)
+	if (map == MAP_FAILED) {
+		/* ENODEV: the device cannot be mapped at all. */
+		if (errno == ENODEV)
+			goto fail;
 		goto fail_errno;
-	header = map;
+	}
+	header = (const struct mp3_header *)map;
 	reader->header = header;
 	reader->capacity = header->capacity;
 	if (header->magic == MP3_MAGIC)
@@ -297,7 +326,7 @@ static inline int mp3_reader_map(struct mp3_reader *reader, const char *path,
 		   MAP_SHARED, reader->fd, 0);
 	if (map == MAP_FAILED)
 		goto fail_errno;
-	reader->data = map;
+	reader->data = (unsigned long *)map;
 	reader->next = mp3_reader_oldest(reader, mp3_reader_head(reader));
 
 	return 0;
@@ -313,11 +342,12 @@ fail:
 /**
  * mp3_reader_open() - open the ring of samples at its oldest entry
  * @reader:   filled
- * @path:     MP3_DEVICE_PATH; its mode says who may
- * @writable: for mp3_reader_consume()
+ * @path:     MP3_DEVICE_PATH; its file mode decides who may open it
+ * @writable: required by mp3_reader_consume()
  *
- * Return: 0, -EPROTO where there is no ring of samples or one of another
- * version, or an error of open(2) or mmap(2).
+ * Return: 0, -EPROTO if @path is not a ring of samples of this ABI version,
+ * -ENODEV if the module is loaded but has no device node there, or an error of
+ * open(2) or mmap(2).
  */
 static inline int mp3_reader_open(struct mp3_reader *reader, const char *path,
 				  bool writable)
@@ -329,11 +359,12 @@ static inline int mp3_reader_open(struct mp3_reader *reader, const char *path,
 
 /**
  * mp3_reader_open_records() - open the ring of records at its oldest entry
- * @reader: filled; its entries are for mp3_reader_next_record() alone
- * @path:   MP3_PROCS_PATH; its mode says who may
+ * @reader: filled; only mp3_reader_next_record() can read its entries
+ * @path:   MP3_PROCS_PATH; its file mode decides who may open it
  *
- * Return: 0, -EPROTO where there is no ring of records or one of another
- * version, or an error of open(2) or mmap(2).
+ * Return: 0, -EPROTO if @path is not a ring of records of this ABI version,
+ * -ENODEV if the module is loaded but has no device node there, or an error of
+ * open(2) or mmap(2).
  */
 static inline int mp3_reader_open_records(struct mp3_reader *reader,
 					  const char *path)
@@ -343,8 +374,8 @@ static inline int mp3_reader_open_records(struct mp3_reader *reader,
 }
 
 /*
- * Copies the next entry that nobody has consumed, and returns 1, or 0 when
- * there is nothing new.
+ * Copies the next entry that has not been consumed. Returns 1, or 0 if there is
+ * none yet.
  */
 static inline int mp3_reader_copy(struct mp3_reader *reader,
 				  unsigned long *copy)
@@ -360,10 +391,11 @@ static inline int mp3_reader_copy(struct mp3_reader *reader,
 			copy[i] = __atomic_load_n(&slot[i], __ATOMIC_RELAXED);
 		/*
 		 * Pairs with the release fence in mp3_reader_consume(): if a
-		 * word was cleared already, so is word 0. And, as the acquire
-		 * of word 0 does for itself, with the write barrier before an
-		 * overwrite in mp3.c's mp3_ring_begin(): if one is the writer's, the
-		 * head loaded behind them says that the entry was given up.
+		 * copied word had been cleared, word 0 is seen cleared as well.
+		 * Also pairs with the write barrier before an overwrite in
+		 * mp3.c's mp3_ring_begin(), as the acquire load of word 0 does:
+		 * if a copied word is from the next entry, the head loaded below
+		 * shows that this one was given up.
 		 */
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		copy[0] = __atomic_load_n(&slot[0], __ATOMIC_ACQUIRE);
@@ -383,11 +415,12 @@ static inline int mp3_reader_copy(struct mp3_reader *reader,
 }
 
 /**
- * mp3_reader_next() - read the next sample that nobody has consumed
- * @reader: open; @reader->next - 1 is then the number of the entry
+ * mp3_reader_next() - read the next sample that has not been consumed
+ * @reader: opened by mp3_reader_open(); afterwards the entry's number is
+ *	    @reader->next - 1
  * @sample: filled
  *
- * Return: 1, or 0 when there is nothing new.
+ * Return: 1, or 0 if there is none yet.
  */
 static inline int mp3_reader_next(struct mp3_reader *reader,
 				  struct mp3_sample *sample)
@@ -396,12 +429,12 @@ static inline int mp3_reader_next(struct mp3_reader *reader,
 }
 
 /**
- * mp3_reader_next_record() - read the next record; nobody consumes these
- * @reader: open by mp3_reader_open_records(); @reader->next - 1 is then the
- *	    number of the entry
+ * mp3_reader_next_record() - read the next record; records are never consumed
+ * @reader: opened by mp3_reader_open_records(); afterwards the entry's number
+ *	    is @reader->next - 1
  * @record: filled
  *
- * Return: 1, or 0 when there is nothing new.
+ * Return: 1, or 0 if there is none yet.
  */
 static inline int mp3_reader_next_record(struct mp3_reader *reader,
 					 struct mp3_record *record)
@@ -410,26 +443,26 @@ static inline int mp3_reader_next_record(struct mp3_reader *reader,
 
 	if (!mp3_reader_copy(reader, copy))
 		return 0;
-	/* Not copied in place: __u64 is another type than unsigned long. */
+	/* A copy, since __u64 and unsigned long may not alias each other. */
 	memcpy(record, copy, sizeof(copy));
 
 	return 1;
 }
 
 /**
- * mp3_reader_consume() - take an entry out, so that no other reader finds it
- * @reader: open by mp3_reader_open(), writable
- * @number: the entry's
- * @sample: as mp3_reader_next() has filled it
+ * mp3_reader_consume() - remove an entry, so that no other reader finds it
+ * @reader: opened by mp3_reader_open() as writable
+ * @number: the entry's number
+ * @sample: its contents, as filled by mp3_reader_next()
  *
- * Readers that know no header go by the first word that is not -1, so all of
- * an entry's words become -1. The first one is compared, and an entry that the
- * kernel has just put there differs in it. The others cannot be: where the
- * kernel, at work, is about to overwrite them they are left to it, and
- * MP3_CLEAR_DISTANCE is there for a reader that loses the CPU between its look
- * at the head and its stores.
+ * Readers that do not use the header look for the first word that is not -1, so
+ * all words of the entry become -1. The first one is compared and exchanged,
+ * which fails if the kernel has just put another entry there. The others are
+ * cleared without a comparison, unless entries are being published and the
+ * kernel is about to overwrite them: it then does so itself. MP3_CLEAR_DISTANCE
+ * leaves time for a reader that is preempted after it has loaded the head.
  *
- * Return: true, or false when it was consumed or overwritten already.
+ * Return: true, or false if the entry was already consumed or overwritten.
  */
 static inline bool mp3_reader_consume(struct mp3_reader *reader, __u64 number,
 				      const struct mp3_sample *sample)
@@ -454,27 +487,36 @@ static inline bool mp3_reader_consume(struct mp3_reader *reader, __u64 number,
 }
 
 /**
- * mp3_reader_wait() - sleep until something was published since the last wait
+ * mp3_reader_wait() - sleep until an entry is published
  * @reader:	open
- * @timeout_ms: milliseconds, -1 for ever
+ * @timeout_ms: milliseconds, -1 for no limit
  *
- * Return: 1, 0 when the time was over, or a negative errno.
+ * Returns at once if an entry was published since the last wait returned 1.
+ *
+ * Return: 1, 0 if the time has elapsed, or a negative errno.
  */
 static inline int mp3_reader_wait(const struct mp3_reader *reader,
 				  int timeout_ms)
 {
-	struct pollfd pollfd = { .fd = reader->fd, .events = POLLIN };
-	int ready = poll(&pollfd, 1, timeout_ms);
+	struct pollfd pollfd;
+	int ready;
+
+	pollfd.fd = reader->fd;
+	pollfd.events = POLLIN;
+	ready = poll(&pollfd, 1, timeout_ms);
 
 	return ready < 0 ? -errno : ready;
 }
 
 /**
- * mp3_reader_time() - when a sample was taken, to one clock tick
+ * mp3_reader_time() - compute when a sample was taken, to one clock tick
  * @reader: open
  * @sample: one of its entries
  *
- * Return: nanoseconds of CLOCK_MONOTONIC.
+ * In another time namespace, clock_gettime(2) adds the namespace's offset to
+ * CLOCK_MONOTONIC (see time_namespaces(7)); this function does not.
+ *
+ * Return: nanoseconds of CLOCK_MONOTONIC in the initial time namespace.
  */
 static inline __u64 mp3_reader_time(const struct mp3_reader *reader,
 				    const struct mp3_sample *sample)
@@ -482,7 +524,7 @@ static inline __u64 mp3_reader_time(const struct mp3_reader *reader,
 	const struct mp3_header *header = reader->header;
 	__u64 ticks = sample->jiffies - header->base_jiffies;
 
-	/* In two parts, since ticks * 10^9 overflows in a few months. */
+	/* In two parts, since ticks * 10^9 overflows within a few months. */
 	return header->base_ns + ticks / header->hz * 1000000000 +
 	       ticks % header->hz * 1000000000 / header->hz;
 }
