@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <err.h>
 #include <errno.h>
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "util.h"
 
-/* Inode of the initial pid namespace: the kernel's PROC_PID_INIT_INO. */
+/* Inodes of the initial namespaces: PROC_PID_INIT_INO, PROC_TIME_INIT_INO. */
 #define INITIAL_PID_NAMESPACE 0xeffffffc
+#define INITIAL_TIME_NAMESPACE 0xeffffffa
+
+/* One more than any value of an option. */
+#define OPTION_LIMIT 512
 
 /**
  * parse_number() - parse a whole decimal number
@@ -64,6 +70,37 @@ pid_t parse_pid(const char *text)
 	return (pid_t)parse_number("process id", text, 1, PID_LIMIT - 1);
 }
 
+/**
+ * next_option() - getopt_long(3) that refuses repeated options
+ * @argc:	arguments
+ * @argv:	arguments
+ * @letters:	as for getopt_long(3)
+ * @options:	as for getopt_long(3); contains every letter, without flags
+ * @repeatable: letters of the options that may be given more than once
+ *
+ * Return: the option, or -1 after the last one. Prints one line and exits with
+ * status 2 if an option is unknown, lacks its argument or is given twice.
+ */
+int next_option(int argc, char **argv, const char *letters,
+		const struct option *options, const char *repeatable)
+{
+	static bool given[OPTION_LIMIT];
+	int option = getopt_long(argc, argv, letters, options, NULL);
+
+	if (option == '?')
+		exit(2);
+	if (option < 0 || option >= OPTION_LIMIT)
+		return option;
+	if (given[option] && !(option < 128 && strchr(repeatable, option))) {
+		while (options->val != option)
+			options++;
+		errx(2, "--%s is given more than once", options->name);
+	}
+	given[option] = true;
+
+	return option;
+}
+
 /* Reports output that could not be written; for atexit(3). */
 void flush_output(void)
 {
@@ -106,7 +143,10 @@ __u64 clock_ns(clockid_t clock)
 	return (__u64)now.tv_sec * NSEC_PER_SEC + (__u64)now.tv_nsec;
 }
 
-/* Returns what this time namespace adds to CLOCK_MONOTONIC, in nanoseconds. */
+/*
+ * Returns what this time namespace adds to CLOCK_MONOTONIC, in nanoseconds.
+ * Exits if the kernel does not reveal it.
+ */
 static __s64 monotonic_offset_ns(void)
 {
 	struct stat own, children;
@@ -114,13 +154,13 @@ static __s64 monotonic_offset_ns(void)
 	long nanoseconds = 0;
 	FILE *file;
 
-	/* A kernel without time namespaces has neither file. */
-	file = fopen("/proc/self/timens_offsets", "re");
-	if (!file)
-		return 0;
-	/* The file describes the namespace of future children. */
+	/* A kernel without time namespaces has none of the files. */
 	if (stat("/proc/self/ns/time", &own) ||
-	    stat("/proc/self/ns/time_for_children", &children) ||
+	    own.st_ino == INITIAL_TIME_NAMESPACE)
+		return 0;
+	/* timens_offsets describes the namespace of future children. */
+	file = fopen("/proc/self/timens_offsets", "re");
+	if (!file || stat("/proc/self/ns/time_for_children", &children) ||
 	    own.st_ino != children.st_ino)
 		errx(1, "the offset of this time namespace is unknown");
 	if (fscanf(file, " monotonic %lld %ld", &seconds, &nanoseconds) != 2)

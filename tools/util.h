@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Numbers, output, signals, clocks and namespaces, for mp3ctl and the classic
+ * Numbers, options, output, signals, clocks and namespaces, for mp3ctl and the classic
  * programs. Functions that fail print one line and exit: with status 2 for bad
  * arguments, with status 1 otherwise.
  */
@@ -13,6 +13,8 @@
 
 #include <linux/types.h>
 
+struct option;
+
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 #define NSEC_PER_SEC 1000000000ULL
 
@@ -22,6 +24,8 @@
 __u64 parse_number(const char *what, const char *text, __u64 min, __u64 max);
 double parse_decimal(const char *what, const char *text, double min, double max);
 pid_t parse_pid(const char *text);
+int next_option(int argc, char **argv, const char *letters,
+		const struct option *options, const char *repeatable);
 
 void flush_output(void);
 
