@@ -131,12 +131,15 @@ pid_t process_of(pid_t thread)
 	return pid ? pid : thread;
 }
 
-/* Returns the id of the parent of a process, or 0 if it is unknown. */
+/*
+ * Returns the id of the parent of a process, 0 if it is in another pid namespace,
+ * or -1 if /proc does not show it.
+ */
 pid_t parent_of(pid_t pid)
 {
 	struct stat_line line;
 
-	return proc_is_own() && read_stat(pid, &line) ? line.parent : 0;
+	return proc_is_own() && read_stat(pid, &line) ? line.parent : -1;
 }
 
 static bool has_exited(char state)

@@ -12,7 +12,5 @@
 	}
 
 STUB(cmd_alert)
-STUB(cmd_attach)
-STUB(cmd_run)
 STUB(cmd_top)
 STUB(cmd_watch)
