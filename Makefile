@@ -26,7 +26,7 @@ tools: $(addprefix $(O)/,$(TOOLS))	## build only the tools: O=DIR CURSES=
 
 # All headers, since compiling everything takes a second.
 $(O)/mp3ctl: $(wildcard tools/*.c)
-$(O)/userapp: userapp.c tools/proc.c tools/util.c
+$(O)/userapp: userapp.c tools/command.c tools/proc.c tools/util.c
 $(O)/monitor: monitor.c tools/util.c
 $(O)/work: work.c tools/util.c
 $(addprefix $(O)/,$(TOOLS)): $(wildcard *.h tools/*.h)
