@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * work: a load for the profiler, that touches memory at random or with
- * locality. Registers itself first and unregisters itself last.
+ * work: a load for the profiler. Touches memory at random or with locality, in
+ * several iterations with a pause between two of them. Registers itself first,
+ * and unregisters itself last.
  */
 #include <err.h>
 #include <errno.h>
@@ -13,62 +14,42 @@
 #include <unistd.h>
 
 #include "mp3_client.h"
-#include "mp3_tools.h"
+#include "tools/util.h"
 
-/* With locality: one access in JUMP jumps, the others go at most STEP on. */
+/*
+ * With locality, one access in JUMP is to a random byte; each of the others is
+ * at most STEP bytes after the previous one.
+ */
 #define JUMP 10
 #define STEP 64
 
 static const char help[] =
-	"usage: work [options] <MB> <R|L|T> <accesses>\n"
+	"usage: work [OPTION]... <MB> <R|L|T> <accesses>\n"
 	"Touches memory while mp3 profiles it.\n"
 	"\n"
-	"  MB                  size of the memory, 1..1024\n"
-	"  R                   touch uniformly random bytes\n"
-	"  L, T                walk on from the last one, jump now and then\n"
-	"  accesses            how many in one iteration\n"
+	"  MB                  size of the memory, 1 to 1024\n"
+	"  R                   touch bytes that are uniformly random\n"
+	"  L, T                touch bytes near the previous one, and jump sometimes\n"
+	"  accesses            accesses in each iteration\n"
 	"\n"
-	"  --iterations N      iterations (default 20)\n"
-	"  --pause SECONDS     between two iterations (default 1)\n"
-	"  --seed N            the same seed makes the same accesses\n"
+	"  --iterations N      number of iterations (default 20)\n"
+	"  --pause SECONDS     pause between two iterations (default 1)\n"
+	"  --seed N            seed of the random numbers (default: the process id)\n"
 	"  -h, --help          show this help\n"
 	"  -V, --version       show the version\n";
 
-static unsigned long long parse_number(const char *what, const char *text,
-				       unsigned long long min,
-				       unsigned long long max)
-{
-	unsigned long long value;
-	char *end;
-
-	errno = 0;
-	value = strtoull(text, &end, 10);
-	/* strtoull() takes blanks and signs, and turns -1 into a huge number */
-	if (text[0] < '0' || text[0] > '9' || *end || errno || value < min ||
-	    value > max)
-		errx(2, "%s: '%s' is not a whole number from %llu to %llu",
-		     what, text, min, max);
-
-	return value;
-}
-
+/* Parses a number of seconds. Exits with status 2 if @text is none. */
 static struct timespec parse_seconds(const char *text)
 {
-	char *end;
-	double value = strtod(text, &end);
-	struct timespec pause;
+	double value = parse_decimal("pause", text, 0, 3600);
+	struct timespec pause = { .tv_sec = (time_t)value };
 
-	if (end == text || *end || !(value >= 0 && value <= 3600))
-		errx(2, "pause: '%s' is not a number of seconds from 0 to 3600",
-		     text);
-
-	pause.tv_sec = (time_t)value;
 	pause.tv_nsec = (long)((value - (double)pause.tv_sec) * 1e9);
 
 	return pause;
 }
 
-/* splitmix64: any seed will do, and every C library makes the same numbers. */
+/* splitmix64: accepts any seed, and does not depend on the C library. */
 static unsigned long long next_random(unsigned long long *state)
 {
 	unsigned long long z = *state += 0x9e3779b97f4a7c15;
@@ -80,11 +61,11 @@ static unsigned long long next_random(unsigned long long *state)
 }
 
 /**
- * struct load - the memory and where in it the next access goes
- * @memory:   what is touched
- * @size:     bytes of it
- * @local:    with locality
- * @at:	      offset of the last access
+ * struct load - the memory, and the state of the access pattern
+ * @memory:   memory to touch
+ * @size:     its size in bytes
+ * @local:    accesses have locality
+ * @offset:   offset of the previous access
  * @random:   state of the random numbers
  * @checksum: of all offsets so far, in their order (FNV-1a, a word at a time)
  */
@@ -92,26 +73,29 @@ struct load {
 	unsigned char *memory;
 	size_t size;
 	bool local;
-	size_t at;
+	size_t offset;
 	unsigned long long random;
 	unsigned long long checksum;
 };
 
+/* Makes the next access. */
 static void touch(struct load *load)
 {
 	unsigned long long random = next_random(&load->random);
 
 	if (load->local && random % JUMP)
-		load->at = (load->at + 1 + random / JUMP % STEP) % load->size;
+		load->offset = (load->offset + 1 + random / JUMP % STEP) %
+			       load->size;
 	else
-		load->at = random / JUMP % load->size;
+		load->offset = random / JUMP % load->size;
 
-	/* Nobody reads it: a plain store is one that compilers may leave out. */
-	__atomic_store_n(&load->memory[load->at], (unsigned char)random,
+	/* Compilers may omit a plain store, since nothing reads it. */
+	__atomic_store_n(&load->memory[load->offset], (unsigned char)random,
 			 __ATOMIC_RELAXED);
-	load->checksum = (load->checksum ^ load->at) * 0x100000001b3;
+	load->checksum = (load->checksum ^ load->offset) * 0x100000001b3;
 }
 
+/* Allocates memory whose pages are faulted in one by one. Exits on failure. */
 static unsigned char *allocate(size_t size)
 {
 	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
@@ -120,8 +104,8 @@ static unsigned char *allocate(size_t size)
 	if (memory == MAP_FAILED)
 		err(1, "%zu MB of memory", size >> 20);
 	/*
-	 * A huge page is one fault for 512 pages, and whether there is one to
-	 * be had differs from run to run. EINVAL: this kernel has none at all.
+	 * A huge page is one fault instead of 512, and whether one is available
+	 * differs from run to run. EINVAL: this kernel has no huge pages.
 	 */
 	if (madvise(memory, size, MADV_NOHUGEPAGE) && errno != EINVAL)
 		err(1, "madvise");
@@ -147,7 +131,7 @@ int main(int argc, char **argv)
 	int option, error;
 
 	atexit(flush_output);
-	while ((option = getopt_long(argc, argv, "hV", options, NULL)) != -1) {
+	while ((option = next_option(argc, argv, "hV", options, "")) >= 0) {
 		switch (option) {
 		case 'i':
 			iterations = parse_number("iterations", optarg, 1, 1000000);
@@ -162,10 +146,8 @@ int main(int argc, char **argv)
 			fputs(help, stdout);
 			return 0;
 		case 'V':
-			puts("work (mp3) " MP3_TOOLS_VERSION);
+			puts("work (mp3) " MP3_VERSION);
 			return 0;
-		default:
-			return 2;
 		}
 	}
 	if (argc - optind != 3)
@@ -177,12 +159,12 @@ int main(int argc, char **argv)
 	load.local = mode[0] != 'R';
 	accesses = parse_number("accesses", argv[optind + 2], 1, 1000000000000);
 
-	/* userapp, or whoever started this, may have registered it. */
+	/* userapp or mp3ctl may have registered this process already. */
 	error = mp3_register(pid);
 	if (error && error != -EEXIST)
 		errx(1, MP3_STATUS_PATH ": %s", mp3_strerror(error));
 
-	/* Into a pipe or a file, too, each line as it comes. */
+	/* Write each line at once, even if it goes into a pipe or a file. */
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	printf("A work process starts (configuration: %zu %s %llu)\n",
 	       load.size >> 20, mode, accesses);
@@ -198,7 +180,7 @@ int main(int argc, char **argv)
 	printf("[%d] ends (checksum of the accesses: %016llx)\n", pid,
 	       load.checksum);
 
-	/* Whoever started this may have unregistered it. */
+	/* Another process may have unregistered this one. */
 	error = mp3_unregister(pid);
 	if (error && error != -ESRCH)
 		errx(1, MP3_STATUS_PATH ": %s", mp3_strerror(error));

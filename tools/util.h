@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Numbers, options, output, signals, clocks and namespaces, for mp3ctl and the classic
- * programs. Functions that fail print one line and exit: with status 2 for bad
- * arguments, with status 1 otherwise.
+ * Numbers, options, output, signals, clocks and namespaces, for mp3ctl and the
+ * classic programs. Functions that fail print one line and exit: with status 2
+ * for bad arguments, with status 1 otherwise.
  */
 #ifndef MP3_TOOLS_UTIL_H
 #define MP3_TOOLS_UTIL_H
