@@ -1,0 +1,587 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Shared by the tests of mp3ctl run and attach: running the tools, parsing their
+ * reports, and processes to attach to.
+ */
+#ifndef MP3_REPORT_H
+#define MP3_REPORT_H
+
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <stddef.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+
+#include "test.h"
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME	0x80
+#endif
+
+#define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
+#define REPORT		"/tmp/report"
+#define MAX_ROWS	64
+#define MAX_ARGS	16
+
+/* RUN("-f", "true") is "mp3ctl run -f true". */
+#define ARGS(...)	((const char *const[]){ __VA_ARGS__, NULL })
+#define RUN(...)	ARGS("mp3ctl", "run", __VA_ARGS__)
+#define ATTACH(...)	ARGS("mp3ctl", "attach", __VA_ARGS__)
+
+/* How a tool is started. */
+#define AS_USER		1	/* as a user who may not read the rings */
+#define NO_PIDFD	2	/* in a sandbox without pidfd_open(2) */
+#define PID_NAMESPACE	4	/* in a pid namespace, with a /proc of its own */
+#define FOREIGN_PROC	8	/* in a pid namespace, with the /proc of another */
+#define TIME_NAMESPACE	16	/* in a time namespace 1000 seconds ahead */
+#define HIDEPID		32	/* with a /proc that hides others' processes */
+#define AS_PERFMON	64	/* as a user with CAP_PERFMON */
+
+/**
+ * struct row - a line of the table, or a sum of records
+ * @name:     as printed, without trailing blanks
+ * @pid:      process id, or how many processes
+ * @lifetime: as printed
+ */
+struct row {
+	char name[80];
+	unsigned int pid;
+	unsigned long min_flt, maj_flt;
+	double cpu;
+	char lifetime[32];
+};
+
+/**
+ * struct report - what a tool printed to standard error, and how it exited
+ * @text:   all of it
+ * @lines:  in it
+ * @status: exit status, or 128 plus the signal that killed it
+ * @rows:   of the table, one for each process
+ * @nr:	    how many
+ * @others: sum of the processes without a row
+ * @total:  last line of the table
+ */
+struct report {
+	char text[1 << 16];
+	int lines;
+	int status;
+	struct row rows[MAX_ROWS];
+	unsigned int nr;
+	struct row others;
+	struct row total;
+};
+
+static struct ring ring;
+static struct report report;
+static const struct mp3_header *records_header;
+static const struct mp3_record *records;
+static uint64_t from, records_from;	/* heads at the start of the case */
+
+/* Numbers that children report to the test. */
+#define NR_SHARED	8
+static volatile long *shared;
+
+/* ---- The rings, read without the code under test ---- */
+
+static inline void open_rings(void)
+{
+	int fd = open(MP3_PROCS_PATH, O_RDONLY | O_CLOEXEC);
+	void *map;
+
+	ring = ring_open();
+	if (fd < 0)
+		err(1, "%s", MP3_PROCS_PATH);
+	map = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ, MAP_SHARED, fd,
+		   MP3_OFF_HEADER);
+	if (map == MAP_FAILED)
+		err(1, "mmap of the header");
+	records_header = map;
+	map = mmap(NULL, records_header->capacity * sizeof(*records), PROT_READ,
+		   MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED)
+		err(1, "mmap of the records");
+	records = map;
+	map = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE,
+		   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (map == MAP_FAILED)
+		err(1, "mmap of shared memory");
+	shared = map;
+}
+
+static inline uint64_t records_head(void)
+{
+	return __atomic_load_n(&records_header->head, __ATOMIC_ACQUIRE);
+}
+
+/* Starts a case: nothing is registered, so the heads do not move. */
+static inline void begin(void)
+{
+	wait_idle(&ring);
+	from = ring_head(&ring);
+	records_from = records_head();
+}
+
+/* Sums the records of a process, or of all processes (0), since begin(). */
+static inline struct row records_of(unsigned int pid)
+{
+	struct row row = { .pid = pid };
+	uint64_t i, head = records_head(), first = 0, cpu_ns = 0;
+
+	if (head - records_from >= records_header->capacity - 1)
+		errx(1, "the ring of records has lapped");
+	for (i = records_from; i < head; i++) {
+		const struct mp3_record *r = &records[i % records_header->capacity];
+
+		if (pid && r->pid != pid)
+			continue;
+		if (!first)
+			first = r->time_ns;
+		row.min_flt += r->min_flt;
+		row.maj_flt += r->maj_flt;
+		cpu_ns += r->cpu_ns;
+		if (r->flags & MP3_LAST && r->time_ns == first)
+			strcpy(row.lifetime, "<0.05 s");
+		else
+			snprintf(row.lifetime, sizeof(row.lifetime), "%.2f s",
+				 (double)(r->time_ns - first) / 1e9);
+	}
+	row.cpu = cpu_ns / 1e9;
+
+	return row;
+}
+
+/* ---- Running a tool ---- */
+
+/* Makes pidfd_open(2) fail, and nothing else. */
+static inline void forbid_pidfd(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pidfd_open, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { .len = 4, .filter = code };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+		err(1, "seccomp");
+}
+
+/*
+ * Enters a namespace by becoming its first process. The calling process waits
+ * for that one, passes on signals to it, and exits with its status.
+ */
+static volatile pid_t namespace_child;
+
+static inline void pass_to_child(int number)
+{
+	kill(namespace_child, number);
+}
+
+static inline void enter_namespace(int how)
+{
+	int status;
+	pid_t pid;
+
+	if (unshare(CLONE_NEWNS |
+		    (how & (PID_NAMESPACE | FOREIGN_PROC) ? CLONE_NEWPID : 0) |
+		    (how & TIME_NAMESPACE ? CLONE_NEWTIME : 0)) ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		err(1, "unshare");
+	if (how & TIME_NAMESPACE)
+		write_file("/proc/self/timens_offsets", "monotonic 1000 0");
+	pid = fork();
+	if (pid < 0)
+		err(1, "fork");
+	if (pid) {
+		namespace_child = pid;
+		signal(SIGINT, pass_to_child);
+		signal(SIGTERM, pass_to_child);
+		while (waitpid(pid, &status, 0) < 0)
+			;
+		_exit(WEXITSTATUS(status));
+	}
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if ((how & PID_NAMESPACE && mount("proc", "/proc", "proc", 0, NULL)) ||
+	    (how & HIDEPID && mount("proc", "/proc", "proc", 0, "hidepid=2")))
+		err(1, "mount /proc");
+}
+
+/* Becomes a user. What it executes keeps CAP_PERFMON. */
+static inline void become_perfmon(void)
+{
+	struct __user_cap_header_struct header = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct data[2] = {};
+
+	data[CAP_PERFMON / 32].permitted = 1u << CAP_PERFMON % 32;
+	data[CAP_PERFMON / 32].inheritable = 1u << CAP_PERFMON % 32;
+	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) ||
+	    setresgid(1000, 1000, 1000) || setresuid(1000, 1000, 1000) ||
+	    syscall(SYS_capset, &header, data) ||
+	    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_PERFMON, 0, 0))
+		err(1, "CAP_PERFMON");
+}
+
+static inline pid_t start(int how, const char *const argv[])
+{
+	char path[32];
+	pid_t pid = fork();
+	int fd;
+
+	if (pid < 0)
+		err(1, "fork");
+	if (pid)
+		return pid;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	fd = open(REPORT, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+	if (fd < 0 || dup2(fd, 2) < 0)
+		err(1, "%s", REPORT);
+	close(fd);
+	if (how & (PID_NAMESPACE | FOREIGN_PROC | TIME_NAMESPACE | HIDEPID))
+		enter_namespace(how);
+	if (how & NO_PIDFD)
+		forbid_pidfd();
+	if (how & AS_USER && (setresgid(1000, 1000, 1000) ||
+			      setresuid(1000, 1000, 1000)))
+		err(1, "change of ids");
+	if (how & AS_PERFMON)
+		become_perfmon();
+	snprintf(path, sizeof(path), "/mp3/%s", argv[0]);
+	execv(path, (char *const *)argv);
+	err(1, "%s", path);
+}
+
+/* ---- Parsing its report ---- */
+
+/* "label (N processes) ...": the sum of several processes. */
+static inline bool parse_sum(const char *line, const char *label,
+			     struct row *row)
+{
+	size_t len = strlen(label);
+
+	if (strncmp(line, label, len))
+		return false;
+	return sscanf(line + len, " (%u %*[a-z]) %lu %lu %lf s %31[^\n]",
+		      &row->pid, &row->min_flt, &row->maj_flt, &row->cpu,
+		      row->lifetime) >= 4;
+}
+
+/* The name ends before the last 5 columns, and may contain blanks. */
+static inline bool parse_row(const char *line, struct row *row)
+{
+	const char *end = strstr(line, " s ");
+	int column;
+
+	if (!end)
+		return false;
+	/* Back over CPU time, major faults, minor faults and the process id. */
+	for (column = 0; column < 4; column++) {
+		while (end > line && end[-1] == ' ')
+			end--;
+		while (end > line && end[-1] != ' ')
+			end--;
+	}
+	if (sscanf(end, "%u %lu %lu %lf s %31[^\n]", &row->pid, &row->min_flt,
+		   &row->maj_flt, &row->cpu, row->lifetime) != 5)
+		return false;
+	while (end > line && end[-1] == ' ')
+		end--;
+	snprintf(row->name, sizeof(row->name), "%.*s", (int)(end - line), line);
+
+	return true;
+}
+
+static inline void parse(void)
+{
+	char text[sizeof(report.text)], *line, *rest;
+	bool table = false;
+
+	strcpy(text, report.text);
+	for (line = strtok_r(text, "\n", &rest); line;
+	     line = strtok_r(NULL, "\n", &rest)) {
+		report.lines++;
+		if (!strncmp(line, "process    ", 11))
+			table = true;
+		else if (table && parse_sum(line, "total", &report.total))
+			table = false;
+		else if (table && !parse_sum(line, "others", &report.others) &&
+			 report.nr < MAX_ROWS &&
+			 parse_row(line, &report.rows[report.nr]))
+			report.nr++;
+	}
+}
+
+/* Returns whether a child has exited. It is not reaped. */
+static inline bool has_exited(pid_t pid)
+{
+	siginfo_t info = {};
+
+	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) ||
+	       info.si_pid;
+}
+
+/* Waits until a tool exits, and reads its report. Returns its status. */
+static inline int finish(pid_t tool)
+{
+	FILE *file;
+	int status;
+
+	if (waitpid(tool, &status, 0) != tool)
+		err(1, "wait");
+	memset(&report, 0, sizeof(report));
+	report.status = WIFEXITED(status) ? WEXITSTATUS(status) :
+					    128 + WTERMSIG(status);
+	file = fopen(REPORT, "r");
+	if (!file || !fread(report.text, 1, sizeof(report.text) - 1, file))
+		diag("the report is empty");
+	if (file)
+		fclose(file);
+	parse();
+
+	return report.status;
+}
+
+static inline int run(int how, const char *const argv[])
+{
+	return finish(start(how, argv));
+}
+
+/* Returns whether the report is one line, with this exit status. */
+static inline bool refused(int how, int status, const char *const argv[])
+{
+	int i;
+
+	if (run(how, argv) == status && report.lines == 1)
+		return true;
+	for (i = 0; argv[i]; i++)
+		diag("argument %s", argv[i]);
+	diag("status %d, %d lines: %s", report.status, report.lines, report.text);
+	return false;
+}
+
+static inline bool mentions(const char *words)
+{
+	char text[sizeof(report.text)], *line;
+
+	if (strstr(report.text, words))
+		return true;
+	diag("status %d, and the report lacks '%s':", report.status, words);
+	strcpy(text, report.text);
+	for (line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+		diag("%s", line);
+	return false;
+}
+
+/* Returns the number after a label, or -1. */
+static inline long reported(const char *label)
+{
+	const char *at = strstr(report.text, label);
+
+	return at ? strtol(at + strlen(label), NULL, 10) : -1;
+}
+
+static inline const struct row *row_of(unsigned int pid)
+{
+	unsigned int i;
+
+	for (i = 0; i < report.nr; i++)
+		if (report.rows[i].pid == pid)
+			return &report.rows[i];
+	return NULL;
+}
+
+/* Printed times have three digits after the point. */
+static inline bool same_time(double a, double b, int terms)
+{
+	return a - b < 0.0006 * terms && b - a < 0.0006 * terms;
+}
+
+/* Returns whether the rows and the others add up to the total. */
+static inline bool adds_up(void)
+{
+	struct row sum = report.others;
+	unsigned int i;
+
+	for (i = 0; i < report.nr; i++) {
+		sum.pid++;
+		sum.min_flt += report.rows[i].min_flt;
+		sum.maj_flt += report.rows[i].maj_flt;
+		sum.cpu += report.rows[i].cpu;
+	}
+	return report.total.pid && sum.pid == report.total.pid &&
+	       sum.min_flt == report.total.min_flt &&
+	       sum.maj_flt == report.total.maj_flt &&
+	       same_time(sum.cpu, report.total.cpu, report.nr + 2);
+}
+
+/* Returns whether the total is the sum of the records and of the samples. */
+static inline bool total_is_the_rings(void)
+{
+	struct totals samples;
+	struct row all;
+
+	wait_idle(&ring);
+	samples = ring_sum(&ring, from);
+	all = records_of(0);
+	if (report.total.min_flt == all.min_flt &&
+	    report.total.maj_flt == all.maj_flt &&
+	    report.total.min_flt == samples.min_flt &&
+	    report.total.maj_flt == samples.maj_flt &&
+	    same_time(report.total.cpu, all.cpu, 1))
+		return true;
+	diag("total %lu, records %lu, samples %lu", report.total.min_flt,
+	     all.min_flt, samples.min_flt);
+	return false;
+}
+
+/* ---- Waiting: only a hang takes a minute ---- */
+
+#define UNTIL(condition) ({						\
+	int left_ = 6000;						\
+									\
+	while (!(condition) && --left_)					\
+		sleep_ms(10);						\
+	left_ > 0; })
+
+static inline int nr_listed(void)
+{
+	char *text = status_text(), *at;
+	int nr = 0;
+
+	for (at = text; *at; at++)
+		nr += *at == '\n';
+	free(text);
+
+	return nr;
+}
+
+static inline bool after_ticks(unsigned int nr)
+{
+	uint64_t ticks = records_header->ticks;
+
+	return UNTIL(records_header->ticks >= ticks + nr ||
+		     !records_header->processes);
+}
+
+/* ---- Processes to profile ---- */
+
+static inline pid_t start_toucher(size_t pages)
+{
+	pid_t pid = fork_child();
+
+	if (!pid) {
+		touch(pages);
+		_exit(0);
+	}
+	return pid;
+}
+
+static inline void touch_in_child(size_t pages)
+{
+	waitpid(start_toucher(pages), NULL, 0);
+}
+
+/**
+ * struct target - a process that runs before the tool starts
+ * @pid:   process id
+ * @ready: the target writes a byte here,
+ * @go:    and waits for one from here
+ */
+struct target {
+	pid_t pid;
+	int ready[2];
+	int go[2];
+};
+
+/* In the target: waits for release(). If the test has exited, so does it. */
+static inline void wait_release(struct target *target)
+{
+	char byte = 0;
+
+	if (write(target->ready[1], &byte, 1) != 1 ||
+	    read(target->go[0], &byte, 1) != 1)
+		_exit(1);
+}
+
+/* In the test: waits until the target is in wait_release(). */
+static inline void wait_ready(struct target *target)
+{
+	char byte;
+
+	if (read(target->ready[0], &byte, 1) != 1)
+		errx(1, "a target has exited");
+}
+
+static inline void release(struct target *target)
+{
+	if (write(target->go[1], "", 1) != 1)
+		err(1, "write to a target");
+}
+
+/*
+ * Starts a target. It waits twice before it calls @body: the second time, all
+ * pages that waiting needs are present, so it does not fault until release().
+ */
+static inline struct target launch(void (*body)(struct target *target), int how)
+{
+	struct target target;
+
+	memset((void *)shared, 0, NR_SHARED * sizeof(*shared));
+	if (pipe2(target.ready, O_CLOEXEC) || pipe2(target.go, O_CLOEXEC))
+		err(1, "pipe");
+	target.pid = fork_child();
+	if (!target.pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(target.ready[0]);
+		close(target.go[1]);
+		if (how & AS_USER && (setresgid(1000, 1000, 1000) ||
+				      setresuid(1000, 1000, 1000) ||
+				      prctl(PR_SET_DUMPABLE, 1)))
+			err(1, "change of ids");
+		wait_release(&target);
+		wait_release(&target);
+		body(&target);
+		_exit(0);
+	}
+	close(target.ready[1]);
+	close(target.go[0]);
+	wait_ready(&target);
+	release(&target);
+	wait_ready(&target);
+
+	return target;
+}
+
+static inline void kill_target(struct target *target, struct rusage *usage)
+{
+	kill(target->pid, SIGKILL);
+	if (wait4(target->pid, NULL, 0, usage) != target->pid)
+		err(1, "wait4");
+	close(target->ready[0]);
+	close(target->go[1]);
+}
+
+static inline void sleep_forever(struct target *target)
+{
+	(void)target;
+	for (;;)
+		pause();
+}
+
+static inline void touch_forever(struct target *target)
+{
+	(void)target;
+	for (;;) {
+		touch(50);
+		sleep_ms(10);
+	}
+}
+
+#endif /* MP3_REPORT_H */
