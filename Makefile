@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
-# For people; kbuild reads Kbuild.
+# For people; kbuild reads Kbuild. "make help" lists the targets.
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 PREFIX ?= /usr/local
-# The guest's kernel, of the table in tests/vm/lib.sh
+# Kernel of the guest, from the table in tests/vm/lib.sh
 KERNEL ?= 6.1
 
 # Where the tools are built: make tools O=DIR
@@ -35,8 +35,13 @@ $(addprefix $(O)/,$(TOOLS)): $(wildcard *.h tools/*.h)
 		$(filter %.c,$^) $(LDLIBS)
 $(O)/mp3ctl: LDLIBS += $(CURSES)
 
+# kbuild cannot build in a path that contains a blank.
+BLANK_PATH := $(filter-out 1,$(words $(CURDIR)))
+
 .PHONY: module
-module:
+module:				## build only the module: KDIR=headers
+	@$(if $(BLANK_PATH),echo "mp3: kbuild cannot build the module in a path" \
+		"that contains a blank: $(CURDIR)" >&2; exit 1)
 	@test -d $(KDIR) || { echo "mp3: no kernel headers in $(KDIR)" \
 		"(Debian: apt install linux-headers-$$(uname -r))" >&2; exit 1; }
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
@@ -94,35 +99,53 @@ bench:				## measure mp3 beside others: FULL=1 for longer
 check:				## checkpatch, sparse, W=1, cppcheck, ...
 	tests/check
 
-# kbuild runs no depmod where there is no System.map.
-RELEASE = $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' \
-	$(KDIR)/include/generated/utsrelease.h)
+# The kernel that the module is for. Without its headers, only the name of the
+# folder shows it.
+RELEASE ?= $(or $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' \
+	$(KDIR)/include/generated/utsrelease.h 2>/dev/null), \
+	$(patsubst /lib/modules/%/build,%,$(filter /lib/modules/%/build,$(KDIR))))
 
-.PHONY: install
-install: all			## install module, tools, man pages, udev rule
+# kbuild does not run depmod if there is no System.map.
+DEPMOD = $(if $(DESTDIR),,test ! -d /lib/modules/$(RELEASE) || depmod -a $(RELEASE))
+
+BINDIR = $(DESTDIR)$(PREFIX)/bin
+MANDIR = $(DESTDIR)$(PREFIX)/share/man
+INCLUDEDIR = $(DESTDIR)$(PREFIX)/include
+RULESDIR = $(DESTDIR)/etc/udev/rules.d
+HEADERS := mp3_uapi.h mp3_client.h
+MAN_SECTIONS := 1 3 4
+
+.PHONY: install install-tools install-module
+install: all install-tools install-module	## install tools and module (as root)
+install-tools: tools		## install tools, man pages, headers, udev rule
+	install -D -t $(BINDIR) $(addprefix $(O)/,$(TOOLS))
+	$(foreach n,$(MAN_SECTIONS),$(if $(wildcard man/*.$n),\
+		install -D -m 644 -t $(MANDIR)/man$n $(wildcard man/*.$n) &&)) :
+	install -D -m 644 -t $(INCLUDEDIR) $(HEADERS)
+	install -D -m 644 -t $(RULESDIR) packaging/60-mp3.rules
+install-module: module		## install only the module: KDIR=headers
 	$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_PATH=$(DESTDIR) modules_install
-	$(if $(DESTDIR),,depmod -a $(RELEASE))
-	install -D -t $(DESTDIR)$(PREFIX)/bin $(TOOLS)
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 man/*.1
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man4 man/*.4
-	install -D -m 644 -t $(DESTDIR)/etc/udev/rules.d packaging/60-mp3.rules
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include mp3_uapi.h mp3_client.h
+	$(DEPMOD)
 
-.PHONY: uninstall
-uninstall:			## remove what install has installed
+.PHONY: uninstall uninstall-tools uninstall-module
+uninstall: uninstall-tools uninstall-module	## remove what install has installed
+uninstall-tools:		## remove what install-tools has installed
+	rm -f $(addprefix $(BINDIR)/,$(TOOLS))
+	rm -f $(foreach n,$(MAN_SECTIONS),\
+		$(addprefix $(MANDIR)/man$n/,$(notdir $(wildcard man/*.$n))))
+	rm -f $(addprefix $(INCLUDEDIR)/,$(HEADERS))
+	rm -f $(RULESDIR)/60-mp3.rules
+uninstall-module:		## remove what install-module has installed
+	@test -n "$(RELEASE)" || { echo "mp3: no kernel headers in $(KDIR):" \
+		"name the kernel, as in RELEASE=$$(uname -r)" >&2; exit 1; }
 	rm -f $(DESTDIR)/lib/modules/$(RELEASE)/*/mp3.ko*
-	$(if $(DESTDIR),,depmod -a $(RELEASE))
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(TOOLS))
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/man/man1/,$(notdir $(wildcard man/*.1)))
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/man/man4/,$(notdir $(wildcard man/*.4)))
-	rm -f $(DESTDIR)/etc/udev/rules.d/60-mp3.rules
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/include/,mp3_uapi.h mp3_client.h)
+	$(DEPMOD)
 
 .PHONY: clean
 clean:				## remove what was built
-	rm -rf build $(TOOLS)
-	@! test -d $(KDIR) || $(MAKE) -C $(KDIR) M=$(CURDIR) clean
+	rm -rf build $(addprefix $(O)/,$(TOOLS))
+	@$(if $(BLANK_PATH),,! test -d $(KDIR) || $(MAKE) -C $(KDIR) M=$(CURDIR) clean)
 
 .PHONY: help
 help:				## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 22
