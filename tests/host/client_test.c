@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The rings' reader, against a ring in a file whose writer is this program: it
- * publishes as mp3_uapi.h says. No module is needed.
+ * The reader in mp3_client.h, against a ring in a file. This program is the
+ * writer and publishes as mp3_uapi.h requires; no module is needed.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -9,12 +9,12 @@
 #include "../guest/test.h"
 #include "../../mp3_client.h"
 
-#define FIRST_JIFFIES	4294892296UL	/* as a kernel begins, at 250 Hz */
+#define FIRST_JIFFIES	4294892296UL	/* of a kernel that boots, at 250 Hz */
 
 /**
- * struct fake - a ring and what its writer knows
+ * struct fake - a ring and its writer
  * @fd:	    file with the data and, at MP3_OFF_HEADER, the header
- * @path:   its name for readers
+ * @path:   name by which readers open it
  * @data:   slots, mapped
  * @header: header page, mapped
  * @head:   entries published
@@ -65,7 +65,7 @@ static unsigned long *fake_slot(const struct fake *fake, __u64 number)
 	return fake->data + number % fake->header->capacity * MP3_WORDS;
 }
 
-/* What entry @number holds: each word says which entry it belongs to. */
+/* Returns the contents of an entry: each word depends on the number. */
 static struct mp3_sample fake_sample(__u64 number)
 {
 	return (struct mp3_sample){
@@ -76,7 +76,7 @@ static struct mp3_sample fake_sample(__u64 number)
 	};
 }
 
-/* The first half of publishing: the slots change, the head does not yet. */
+/* The first half of publishing: changes the slots, but not yet the head. */
 static void overwrite(struct fake *fake)
 {
 	unsigned long *gap = fake_slot(fake, fake->head + 1);
@@ -119,7 +119,7 @@ static bool same(const struct mp3_sample *sample, __u64 number)
 	return !memcmp(sample, &expected, sizeof(expected));
 }
 
-/* Whether the reader's next entries are @from to @to, and no other is there. */
+/* Returns whether the next entries are @from to @to, and no others follow. */
 static bool reads(struct mp3_reader *reader, __u64 from, __u64 to)
 {
 	struct mp3_sample sample;
@@ -140,7 +140,7 @@ static bool slot_is(const struct fake *fake, __u64 number, unsigned long word0,
 	       slot[3] == others;
 }
 
-/* Whether opening is refused, and the version that the reader then names. */
+/* Returns whether opening is refused, and @version is reported. */
 static bool refused(const struct fake *fake, __u32 version)
 {
 	struct mp3_reader reader;
@@ -156,31 +156,33 @@ static void test_open(void)
 	struct fake fake;
 
 	ok_eq(mp3_reader_open(&reader, "/nonexistent", false), -ENOENT,
-	      "open: no file");
+	      "opening a file that does not exist returns ENOENT");
+	ok_eq(mp3_reader_open(&reader, "/dev/ptmx", false), -EPROTO,
+	      "a device that cannot be mapped is refused as no ring");
 	fake_open(&fake, 8);
 	good = *fake.header;
 	fake.header->magic++;
-	ok(refused(&fake, 0), "open: another magic");
+	ok(refused(&fake, 0), "a ring with another magic is refused");
 	*fake.header = good;
 	fake.header->version++;
-	ok(refused(&fake, MP3_ABI_VERSION + 1), "open: another version, named");
+	ok(refused(&fake, MP3_ABI_VERSION + 1), "a ring of another ABI version is refused, and the version reported");
 	*fake.header = good;
 	fake.header->entry_size *= 2;
-	ok(refused(&fake, MP3_ABI_VERSION), "open: another size of entry");
+	ok(refused(&fake, MP3_ABI_VERSION), "a ring with entries of another size is refused");
 	*fake.header = good;
 	fake.header->capacity = 2;
-	ok(refused(&fake, MP3_ABI_VERSION), "open: too few slots");
+	ok(refused(&fake, MP3_ABI_VERSION), "a ring with too few slots is refused");
 	fake.header->capacity = MP3_DATA_PAGES * (__u32)getpagesize() / 32;
-	ok(!mp3_reader_open(&reader, fake.path, false), "open: all pages full");
+	ok(!mp3_reader_open(&reader, fake.path, false), "a ring whose slots fill all pages is accepted");
 	mp3_reader_close(&reader);
 	fake.header->capacity++;
-	ok(refused(&fake, MP3_ABI_VERSION), "open: more slots than pages");
+	ok(refused(&fake, MP3_ABI_VERSION), "a ring with more slots than its pages hold is refused");
 	*fake.header = good;
 	fake.header->hz = 0;
-	ok(refused(&fake, MP3_ABI_VERSION), "open: no clock tick");
+	ok(refused(&fake, MP3_ABI_VERSION), "a ring with 0 clock ticks per second is refused");
 	if (ftruncate(fake.fd, MP3_OFF_HEADER))
 		err(1, "ftruncate");
-	ok(refused(&fake, 0), "open: a file that ends before the header");
+	ok(refused(&fake, 0), "a file that ends before the header is refused");
 	fake_close(&fake);
 }
 
@@ -192,29 +194,29 @@ static void test_read(void)
 
 	fake_open(&fake, 8);
 	reader = reader_open(&fake);
-	ok(!mp3_reader_next(&reader, &sample), "read: nothing in an empty ring");
+	ok(!mp3_reader_next(&reader, &sample), "a reader finds nothing in an empty ring");
 	publish(&fake, 5);
-	ok(reads(&reader, 0, 4), "read: all in order");
+	ok(reads(&reader, 0, 4), "a reader gets all entries in order");
 	publish(&fake, 2);
-	ok(reads(&reader, 5, 6) && !reader.lost, "read: what is new, once");
+	ok(reads(&reader, 5, 6) && !reader.lost, "a reader gets each new entry once");
 
-	/* Head is 7: the entry behind slot 7 is given up, and that is 0. */
+	/* Head is 7: slot 7 is next, and the entry after it, 0, is given up. */
 	late = reader_open(&fake);
-	ok(reads(&late, 1, 6), "read: from the oldest entry on");
+	ok(reads(&late, 1, 6), "a new reader starts at the oldest entry");
 	mp3_reader_close(&late);
 
 	publish(&fake, 6);
 	ok(reads(&reader, 7, 12) && !reader.lost,
-	   "read: capacity - 2 entries at once, nothing lost");
+	   "a reader that is capacity - 2 entries late loses nothing");
 	publish(&fake, 7);
-	ok(reads(&reader, 14, 19) && reader.lost == 1, "read: one more, one lost");
+	ok(reads(&reader, 14, 19) && reader.lost == 1, "a reader that is capacity - 1 entries late loses one");
 	publish(&fake, 100);
 	ok(reads(&reader, 114, 119) && reader.lost == 95,
-	   "read: many laps, all lost are counted");
+	   "a reader that is many laps late counts all lost entries");
 
 	late = reader_open(&fake);
 	overwrite(&fake);
-	ok(reads(&late, 114, 119), "read: a writer stopped half-way changes nothing");
+	ok(reads(&late, 114, 119), "a reader gets all entries while the writer is in the middle of one");
 	mp3_reader_close(&late);
 	mp3_reader_close(&reader);
 	fake_close(&fake);
@@ -232,23 +234,23 @@ static void test_consume(void)
 	mp3_reader_next(&reader, &sample);
 	ok(mp3_reader_consume(&reader, 0, &sample) &&
 	   slot_is(&fake, 0, MP3_EMPTY, MP3_EMPTY),
-	   "consume: all words of the slot are -1");
-	ok(!mp3_reader_consume(&reader, 0, &sample), "consume: only once");
+	   "consuming an entry sets all its words to -1");
+	ok(!mp3_reader_consume(&reader, 0, &sample), "an entry can be consumed only once");
 	other = reader_open(&fake);
 	ok(reads(&other, 1, 2) && !other.lost,
-	   "consume: another reader gets the others, and misses nothing");
+	   "a consumed entry does not count as lost for another reader");
 	mp3_reader_close(&other);
 
-	/* Entry 1 is read, overwritten by entry 257, and then consumed. */
+	/* Entry 1 is read, then overwritten by entry 257, then consumed. */
 	mp3_reader_next(&reader, &sample);
 	publish(&fake, 255);
 	ok(!mp3_reader_consume(&reader, 1, &sample) &&
 	   same((struct mp3_sample *)fake_slot(&fake, 1), 257),
-	   "consume: not what took its place");
+	   "consuming an overwritten entry leaves the new one alone");
 	overwrite(&fake);
 	sample = fake_sample(3);
 	ok(!mp3_reader_consume(&reader, 3, &sample) &&
-	   slot_is(&fake, 3, MP3_EMPTY, MP3_EMPTY), "consume: not the gap");
+	   slot_is(&fake, 3, MP3_EMPTY, MP3_EMPTY), "consuming an entry that was just cleared does nothing");
 	mp3_reader_close(&reader);
 	fake_close(&fake);
 
@@ -260,25 +262,26 @@ static void test_consume(void)
 	mp3_reader_next(&reader, &sample);
 	ok(mp3_reader_consume(&reader, 0, &sample) &&
 	   slot_is(&fake, 0, MP3_EMPTY, 0x1111111111111111),
-	   "consume: near the writer only the first word");
+	   "consuming an entry near the writer clears only its first word");
 	mp3_reader_next(&reader, &sample);
 	ok(mp3_reader_consume(&reader, 1, &sample) &&
-	   slot_is(&fake, 1, MP3_EMPTY, MP3_EMPTY), "consume: all again behind it");
+	   slot_is(&fake, 1, MP3_EMPTY, MP3_EMPTY), "consuming an entry far from the writer clears all its words");
 	publish(&fake, 100);
 	fake.header->processes = 0;
 	mp3_reader_next(&reader, &sample);
 	ok(mp3_reader_consume(&reader, reader.next - 1, &sample) &&
 	   slot_is(&fake, reader.next - 1, MP3_EMPTY, MP3_EMPTY),
-	   "consume: all where nothing is registered");
+	   "consuming clears all words if nothing is registered");
 	mp3_reader_close(&reader);
 	fake_close(&fake);
 }
 
 /*
- * The simple consumer: no header, the first word that is not -1, four at a
- * time until the first of them is -1. Returns whether that was @from to @to.
+ * The classic consumer, which does not use the header: searches for the first
+ * word that is not -1, and consumes four words at a time until the first of them
+ * is -1. Returns whether these were the entries @from to @to.
  */
-static bool simple_reads(const struct fake *fake, __u64 from, __u64 to)
+static bool classic_reads(const struct fake *fake, __u64 from, __u64 to)
 {
 	unsigned long *data = fake->data, words = 4UL * MP3_SAMPLES, at = 0;
 
@@ -294,6 +297,7 @@ static bool simple_reads(const struct fake *fake, __u64 from, __u64 to)
 	return from == to + 1;
 }
 
+/* Consumes up to @max entries. Returns how many, or 0 if one is wrong. */
 static long long consume(struct mp3_reader *reader, long long max)
 {
 	struct mp3_sample sample;
@@ -308,7 +312,7 @@ static long long consume(struct mp3_reader *reader, long long max)
 	return count;
 }
 
-static void test_simple(void)
+static void test_classic(void)
 {
 	struct mp3_reader reader;
 	struct fake fake;
@@ -316,41 +320,41 @@ static void test_simple(void)
 	fake_open(&fake, MP3_SAMPLES);
 	publish(&fake, 100);
 	reader = reader_open(&fake);
-	ok_eq(consume(&reader, 60), 60, "simple: 60 of 100 consumed by ours");
-	ok(simple_reads(&fake, 60, 99), "simple: a simple reader gets the rest");
-	ok_eq(consume(&reader, 100), 0, "simple: nothing is left to ours");
+	ok_eq(consume(&reader, 60), 60, "mp3_reader_consume() takes 60 of 100 entries");
+	ok(classic_reads(&fake, 60, 99), "a classic consumer gets the entries that mp3_reader_consume() has left");
+	ok_eq(consume(&reader, 100), 0, "mp3_reader_consume() finds nothing after a classic consumer");
 
 	publish(&fake, MP3_SAMPLES - 200);
 	ok_eq(consume(&reader, MP3_SAMPLES), MP3_SAMPLES - 200,
-	      "simple: consumed nearly up to the end");
+	      "mp3_reader_consume() takes the entries up to the end of the ring");
 	publish(&fake, 300);
-	ok_eq(consume(&reader, 150), 150, "simple: and beyond it");
-	ok(simple_reads(&fake, MP3_SAMPLES + 50, MP3_SAMPLES + 199),
-	   "simple: a simple reader gets the rest after the wrap");
-	ok(simple_reads(&fake, 1, 0), "simple: and then nothing is left");
-	ok_eq(consume(&reader, 100), 0, "simple: to neither");
-	ok_eq((long long)reader.lost, 0, "simple: nothing was lost");
+	ok_eq(consume(&reader, 150), 150, "mp3_reader_consume() takes entries across the end of the ring");
+	ok(classic_reads(&fake, MP3_SAMPLES + 50, MP3_SAMPLES + 199),
+	   "a classic consumer gets the entries after the wrap");
+	ok(classic_reads(&fake, 1, 0), "a classic consumer finds nothing in an emptied ring");
+	ok_eq(consume(&reader, 100), 0, "mp3_reader_consume() finds nothing in an emptied ring");
+	ok_eq((long long)reader.lost, 0, "entries that a classic consumer took do not count as lost");
 
 	publish(&fake, 2ULL * MP3_SAMPLES);
 	ok_eq(consume(&reader, MP3_SAMPLES), MP3_SAMPLES - 2,
-	      "simple: a full ring consumed");
-	/* By its head the writer may be clearing it: a simple reader is bolder. */
-	ok(simple_reads(&fake, fake.head + 1 - MP3_SAMPLES,
+	      "mp3_reader_consume() takes all but two entries of a full ring");
+	/* The writer may be clearing it; a classic consumer does not check. */
+	ok(classic_reads(&fake, fake.head + 1 - MP3_SAMPLES,
 			fake.head + 1 - MP3_SAMPLES),
-	   "simple: but for the entry that is the next to go");
+	   "a classic consumer takes the entry that is overwritten next");
 	mp3_reader_close(&reader);
 	fake_close(&fake);
 }
 
 #define LAPPED_ENTRIES		500000
-#define CONSUMED_ENTRIES	4000000	/* fewer miss a torn copy too often */
+#define CONSUMED_ENTRIES	4000000	/* with fewer, a torn copy may not occur */
 
 /**
- * struct race - what one reader of a race has seen
+ * struct race - a reader that races with the writer
  * @reader: the reader
- * @end:    the head that ends it, once it is known
+ * @end:    it stops at this head
  * @count:  entries read; a writer may wait for it
- * @wrong:  those of them that were not what their number says
+ * @wrong:  entries whose contents did not match their number
  */
 struct race {
 	struct mp3_reader reader;
@@ -359,11 +363,11 @@ struct race {
 	__u64 wrong;
 };
 
-static cpu_set_t cpus;	/* what this program may use */
+static cpu_set_t cpus;	/* the CPUs that this program may use */
 
 /*
- * Moves a thread to the first or the last CPU. Left to the scheduler, the two
- * of a race often share one and take turns.
+ * Moves a thread to the first or the last CPU. The scheduler often lets the two
+ * threads of a race take turns on one CPU.
  */
 static void move_to_cpu(pthread_t thread, bool last)
 {
@@ -378,7 +382,7 @@ static void move_to_cpu(pthread_t thread, bool last)
 	pthread_setaffinity_np(thread, sizeof(one), &one);
 }
 
-static void *race(void *arg)
+static void *race_run(void *arg)
 {
 	struct race *race = arg;
 	struct mp3_reader *reader = &race->reader;
@@ -387,7 +391,7 @@ static void *race(void *arg)
 
 	while (reader->next < __atomic_load_n(&race->end, __ATOMIC_ACQUIRE)) {
 		if (!mp3_reader_next(reader, &sample)) {
-			/* Rarely, to be there when the next one comes. */
+			/* Rarely, so as not to miss the next one. */
 			if (++idle % 256 == 0)
 				sched_yield();
 			continue;
@@ -404,7 +408,7 @@ static pthread_t race_start(struct race *arg, const struct fake *fake)
 
 	arg->reader = reader_open(fake);
 	arg->end = ~0ULL;
-	if (pthread_create(&thread, NULL, race, arg))
+	if (pthread_create(&thread, NULL, race_run, arg))
 		errx(1, "pthread_create");
 	move_to_cpu(pthread_self(), false);
 	move_to_cpu(thread, true);
@@ -423,7 +427,7 @@ static __u64 race_count(const struct race *race)
 	return __atomic_load_n(&race->count, __ATOMIC_ACQUIRE);
 }
 
-/* A writer that laps a reader again and again, now close, now far ahead. */
+/* The writer laps the reader repeatedly, at various distances. */
 static void test_writer_race(void)
 {
 	struct race lapped = {};
@@ -437,21 +441,21 @@ static void test_writer_race(void)
 		publish(&fake, 1 + fake.head % 7);
 		for (pause = fake.head % 251; pause; pause--)
 			__atomic_signal_fence(__ATOMIC_SEQ_CST);
-		/* For a machine of one CPU. */
+		/* For a machine with one CPU. */
 		if (fake.head % 128 == 0)
 			sched_yield();
 	}
 	race_end(&lapped, &fake, thread);
 	diag("%llu read, %llu lost", (unsigned long long)lapped.count,
 	     (unsigned long long)lapped.reader.lost);
-	ok_eq((long long)lapped.wrong, 0, "race: no torn entry is kept");
+	ok_eq((long long)lapped.wrong, 0, "a reader that races with the writer keeps no torn entry");
 	ok_eq((long long)(lapped.count + lapped.reader.lost),
-	      (long long)fake.head, "race: each entry is read or counted as lost");
+	      (long long)fake.head, "a reader that races with the writer reads or counts each entry");
 	mp3_reader_close(&lapped.reader);
 	fake_close(&fake);
 }
 
-/* Entries are cleared while another reader copies them. */
+/* One reader clears entries while another one copies them. */
 static void test_consumer_race(void)
 {
 	struct mp3_reader consumer;
@@ -468,18 +472,18 @@ static void test_consumer_race(void)
 		count += consume(&consumer, 8);
 	}
 	race_end(&other, &fake, thread);
-	diag("%lld consumed, %llu of them read by another before", count,
+	diag("%lld consumed, %llu of them read by another reader before", count,
 	     (unsigned long long)other.count);
 	ok_eq(count, CONSUMED_ENTRIES,
-	      "race: a consumer that keeps up gets every entry");
+	      "a consumer that keeps up gets every entry");
 	ok_eq((long long)other.wrong, 0,
-	      "race: no entry is kept that a consumer was clearing");
+	      "a reader that races with a consumer keeps no torn entry");
 	mp3_reader_close(&consumer);
 	mp3_reader_close(&other.reader);
 	fake_close(&fake);
 }
 
-/* A ring of records in place of one of samples, of the same slots. */
+/* Opens a ring of records. */
 static void records_open(struct fake *fake, __u32 capacity)
 {
 	fake_open(fake, capacity);
@@ -503,7 +507,7 @@ static struct mp3_record fake_record(__u64 number)
 	return record;
 }
 
-/* No word of it is -1 at any time: nobody goes by the words alone here. */
+/* Publishes records. There are no words of -1: all readers use the header. */
 static void publish_records(struct fake *fake, __u64 nr)
 {
 	while (nr--) {
@@ -560,42 +564,42 @@ static void test_records(void)
 
 	records_open(&fake, 64);
 	ok(refused(&fake, MP3_ABI_VERSION),
-	   "records: their ring is refused as one of samples");
+	   "a ring of records is refused as a ring of samples");
 	reader = records_reader(&fake);
 	publish_records(&fake, 62);
 	ok(reads_records(&reader, 0, 61) && !reader.lost,
-	   "records: all in order, capacity - 2 at once");
+	   "a reader of records gets capacity - 2 entries in order");
 	publish_records(&fake, 200);
 	ok(reads_records(&reader, 200, 261) && reader.lost == 138,
-	   "records: what laps is counted as lost");
+	   "a reader of records counts overwritten entries as lost");
 	late = records_reader(&fake);
 	ok(reads_records(&late, 200, 261) && !late.lost,
-	   "records: another reader gets the same");
+	   "a second reader of records gets the same entries");
 	mp3_reader_close(&late);
 	mp3_reader_close(&reader);
 
 	fake.header->capacity = 65;
 	reader = records_reader(&fake);
 	ok_eq((long long)reader.size, 2LL * getpagesize(),
-	      "records: a page begun is mapped");
+	      "a ring of records is mapped to the end of its last page");
 	mp3_reader_close(&reader);
 	fake.header->capacity = most;
 	fake.header->head = 0;
 	fake.head = 0;
 	reader = records_reader(&fake);
 	publish_records(&fake, most - 2);
-	ok(reads_records(&reader, 0, most - 3), "records: up to the last page");
+	ok(reads_records(&reader, 0, most - 3), "a reader of records reads up to the last page");
 	mp3_reader_close(&reader);
 
 	fake.header->capacity = MP3_OFF_HEADER / 64 + 1;
-	ok(records_refused(&fake), "records: more than a file has before the header");
+	ok(records_refused(&fake), "a ring of records that overlaps the header is refused");
 	fake.header->capacity = 64;
 	fake.header->version++;
-	ok(records_refused(&fake), "records: another version");
+	ok(records_refused(&fake), "a ring of records of another ABI version is refused");
 	fake_close(&fake);
 
 	fake_open(&fake, 64);
-	ok(records_refused(&fake), "records: a ring of samples is refused");
+	ok(records_refused(&fake), "a ring of samples is refused as a ring of records");
 	fake_close(&fake);
 }
 
@@ -608,11 +612,11 @@ static void test_time(void)
 	fake_open(&fake, 8);
 	reader = reader_open(&fake);
 	ok_eq((long long)mp3_reader_time(&reader, &sample), 6004000000,
-	      "time: 251 ticks after the base, at 250 Hz");
-	/* 90 years of ticks: as a plain product this is beyond 64 bits. */
+	      "mp3_reader_time() converts 251 ticks at 250 Hz");
+	/* 90 years of ticks: their product with 10^9 needs more than 64 bits. */
 	sample = fake_sample(250ULL * 86400 * 365 * 90);
 	ok_eq((long long)mp3_reader_time(&reader, &sample),
-	      86400LL * 365 * 90 * 1000000000 + 5000000000, "time: no overflow");
+	      86400LL * 365 * 90 * 1000000000 + 5000000000, "mp3_reader_time() does not overflow after 90 years");
 	mp3_reader_close(&reader);
 	fake_close(&fake);
 }
@@ -624,7 +628,7 @@ int main(void)
 	test_open();
 	test_read();
 	test_consume();
-	test_simple();
+	test_classic();
 	test_records();
 	test_time();
 	test_writer_race();
