@@ -1,0 +1,54 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# The tools below unshare(1) of util-linux, as users have reported it: in another
+# pid namespace with the /proc of the first one, and in another time namespace.
+#
+# vm: -f /usr/bin/unshare
+
+# shellcheck source-path=SCRIPTDIR source=results
+. /mp3/results
+
+# The shell would prefer the unshare of busybox, which knows no time namespaces.
+unshare=/mp3/unshare
+
+# failure: print the report of a failed check
+failure() { sed 's/^/# /' errors; }
+
+# column N FILE: print the sum of a column of samples
+column() { awk -v n="$1" '!/^#/ { sum += $n } END { print sum + 0 }' "$2"; }
+
+# reported NAME: print a number of a report in "errors"
+reported() { sed -n "s/^$1 *//p" errors; }
+
+# settle: wait until nothing is registered
+settle() { readme-read >/dev/null; }
+
+for tool in userapp "mp3ctl run"; do
+	settle
+	monitor >/dev/null 2>&1
+	# shellcheck disable=SC2086	# two words
+	ends 0 $unshare --pid --fork $tool sort /mp3/monitor && mv errors report &&
+		settle && ends 0 monitor && mv report errors &&
+		[ "$(reported 'minor faults')" = "$(column 2 out)" ] &&
+		[ "$(reported 'minor faults')" -gt 50 ]
+	ok "$tool reports the exact number of faults below unshare --pid --fork"
+done
+refuses 1 $unshare --pid --fork mp3ctl run -f true && grep -q '/proc' errors
+ok "mp3ctl run -f is refused in one line below unshare --pid --fork"
+ends 0 $unshare --pid --fork --mount-proc mp3ctl run -f true &&
+	grep -q '^minor faults  *[1-9]' errors && grep -q '^table .*pid namespace' errors
+ok "mp3ctl run -f reports the command alone below unshare --mount-proc"
+
+for mode in --fork ""; do
+	# shellcheck disable=SC2086	# no word
+	ends 0 $unshare --time --monotonic 1000 $mode mp3ctl run -f sh -c '(:); (:); :' &&
+		grep -q '^total (3 processes)' errors &&
+		grep -q '^nothing was dropped or lost' errors
+	ok "mp3ctl run -f prints its table below unshare --time --monotonic 1000${mode:+ $mode}"
+done
+ends 0 $unshare --time --monotonic -5 --fork mp3ctl run -f sh -c '(:); (:); :' &&
+	grep -q '^total (3 processes)' errors
+ok "mp3ctl run -f prints its table in a time namespace with an earlier clock"
+
+finish
