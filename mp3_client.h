@@ -342,7 +342,7 @@ fail:
 /**
  * mp3_reader_open() - open the ring of samples at its oldest entry
  * @reader:   filled
- * @path:     MP3_DEVICE_PATH; its file mode decides who may open it
+ * @path:     MP3_DEVICE_PATH; its file mode restricts access
  * @writable: required by mp3_reader_consume()
  *
  * Return: 0, -EPROTO if @path is not a ring of samples of this ABI version,
@@ -360,7 +360,7 @@ static inline int mp3_reader_open(struct mp3_reader *reader, const char *path,
 /**
  * mp3_reader_open_records() - open the ring of records at its oldest entry
  * @reader: filled; only mp3_reader_next_record() can read its entries
- * @path:   MP3_PROCS_PATH; its file mode decides who may open it
+ * @path:   MP3_PROCS_PATH; its file mode restricts access
  *
  * Return: 0, -EPROTO if @path is not a ring of records of this ABI version,
  * -ENODEV if the module is loaded but has no device node there, or an error of

@@ -231,7 +231,7 @@ void command_report(struct command *command)
 	if (!read_counts(command->pid, &counts) ||
 	    !print_counts(&startup->base, &counts,
 			  command->end_ns - startup->start_ns)) {
-		warnx("/proc does not show the counts of process %d (hidden, or another pid namespace)",
+		warnx("/proc does not show the counts of process %d (see hidepid in proc(5))",
 		      command->pid);
 		command->status += !command->status;
 		return;

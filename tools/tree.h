@@ -11,7 +11,7 @@
 #include <sys/types.h>
 
 /**
- * enum owner - on whose behalf a process is registered
+ * enum owner - why a process is registered
  * @OWNER_NONE:	  it is not registered, as far as is known
  * @OWNER_BEFORE: it was registered before the tool started
  * @OWNER_OTHER:  it was registered since, but is not known to be in the tree

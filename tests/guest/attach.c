@@ -356,7 +356,7 @@ static void check_threads(void)
 	release(&target);
 	ok(finish(tool) == 0 && adds_up() && report.nr == 1 &&
 	   !strstr(report.text, "another process"),
-	   "attach profiles a process whose first thread has exited");
+	   "attach profiles a process without its first thread to its end");
 	kill_target(&target, &usage);
 	ok_eq(report.total.min_flt, usage.ru_minflt - base,
 	      "attach counts the threads that outlive the first one");
@@ -370,7 +370,7 @@ static void check_threads(void)
 	tool = attach(0, false, &target);
 	command('U', target.pid);
 	ok(finish(tool) == 0 && mentions("unregistered by another process"),
-	   "attach takes a process whose first thread has exited for running");
+	   "attach treats a process without its first thread as running");
 	kill_target(&target, NULL);
 }
 

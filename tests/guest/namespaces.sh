@@ -9,7 +9,7 @@
 # shellcheck source-path=SCRIPTDIR source=results
 . /mp3/results
 
-# The shell would prefer the unshare of busybox, which knows no time namespaces.
+# The shell would prefer the unshare of busybox, which lacks --time.
 unshare=/mp3/unshare
 
 # failure: print the report of a failed check

@@ -165,21 +165,27 @@ static void test_open(void)
 	ok(refused(&fake, 0), "a ring with another magic is refused");
 	*fake.header = good;
 	fake.header->version++;
-	ok(refused(&fake, MP3_ABI_VERSION + 1), "a ring of another ABI version is refused, and the version reported");
+	ok(refused(&fake, MP3_ABI_VERSION + 1),
+	   "a ring of another ABI version is refused, and the version reported");
 	*fake.header = good;
 	fake.header->entry_size *= 2;
-	ok(refused(&fake, MP3_ABI_VERSION), "a ring with entries of another size is refused");
+	ok(refused(&fake, MP3_ABI_VERSION),
+	   "a ring with entries of another size is refused");
 	*fake.header = good;
 	fake.header->capacity = 2;
-	ok(refused(&fake, MP3_ABI_VERSION), "a ring with too few slots is refused");
+	ok(refused(&fake, MP3_ABI_VERSION),
+	   "a ring with too few slots is refused");
 	fake.header->capacity = MP3_DATA_PAGES * (__u32)getpagesize() / 32;
-	ok(!mp3_reader_open(&reader, fake.path, false), "a ring whose slots fill all pages is accepted");
+	ok(!mp3_reader_open(&reader, fake.path, false),
+	   "a ring whose slots fill all pages is accepted");
 	mp3_reader_close(&reader);
 	fake.header->capacity++;
-	ok(refused(&fake, MP3_ABI_VERSION), "a ring with more slots than its pages hold is refused");
+	ok(refused(&fake, MP3_ABI_VERSION),
+	   "a ring with more slots than its pages hold is refused");
 	*fake.header = good;
 	fake.header->hz = 0;
-	ok(refused(&fake, MP3_ABI_VERSION), "a ring with 0 clock ticks per second is refused");
+	ok(refused(&fake, MP3_ABI_VERSION),
+	   "a ring with 0 clock ticks per second is refused");
 	if (ftruncate(fake.fd, MP3_OFF_HEADER))
 		err(1, "ftruncate");
 	ok(refused(&fake, 0), "a file that ends before the header is refused");
@@ -194,11 +200,13 @@ static void test_read(void)
 
 	fake_open(&fake, 8);
 	reader = reader_open(&fake);
-	ok(!mp3_reader_next(&reader, &sample), "a reader finds nothing in an empty ring");
+	ok(!mp3_reader_next(&reader, &sample),
+	   "a reader finds nothing in an empty ring");
 	publish(&fake, 5);
 	ok(reads(&reader, 0, 4), "a reader gets all entries in order");
 	publish(&fake, 2);
-	ok(reads(&reader, 5, 6) && !reader.lost, "a reader gets each new entry once");
+	ok(reads(&reader, 5, 6) && !reader.lost,
+	   "a reader gets each new entry once");
 
 	/* Head is 7: slot 7 is next, and the entry after it, 0, is given up. */
 	late = reader_open(&fake);
@@ -209,14 +217,16 @@ static void test_read(void)
 	ok(reads(&reader, 7, 12) && !reader.lost,
 	   "a reader that is capacity - 2 entries late loses nothing");
 	publish(&fake, 7);
-	ok(reads(&reader, 14, 19) && reader.lost == 1, "a reader that is capacity - 1 entries late loses one");
+	ok(reads(&reader, 14, 19) && reader.lost == 1,
+	   "a reader that is capacity - 1 entries late loses one");
 	publish(&fake, 100);
 	ok(reads(&reader, 114, 119) && reader.lost == 95,
 	   "a reader that is many laps late counts all lost entries");
 
 	late = reader_open(&fake);
 	overwrite(&fake);
-	ok(reads(&late, 114, 119), "a reader gets all entries while the writer is in the middle of one");
+	ok(reads(&late, 114, 119),
+	   "a reader gets all entries while the writer is in the middle of one");
 	mp3_reader_close(&late);
 	mp3_reader_close(&reader);
 	fake_close(&fake);
@@ -235,7 +245,8 @@ static void test_consume(void)
 	ok(mp3_reader_consume(&reader, 0, &sample) &&
 	   slot_is(&fake, 0, MP3_EMPTY, MP3_EMPTY),
 	   "consuming an entry sets all its words to -1");
-	ok(!mp3_reader_consume(&reader, 0, &sample), "an entry can be consumed only once");
+	ok(!mp3_reader_consume(&reader, 0, &sample),
+	   "an entry can be consumed only once");
 	other = reader_open(&fake);
 	ok(reads(&other, 1, 2) && !other.lost,
 	   "a consumed entry does not count as lost for another reader");
@@ -250,7 +261,8 @@ static void test_consume(void)
 	overwrite(&fake);
 	sample = fake_sample(3);
 	ok(!mp3_reader_consume(&reader, 3, &sample) &&
-	   slot_is(&fake, 3, MP3_EMPTY, MP3_EMPTY), "consuming an entry that was just cleared does nothing");
+	   slot_is(&fake, 3, MP3_EMPTY, MP3_EMPTY),
+	   "consuming an entry that was just cleared does nothing");
 	mp3_reader_close(&reader);
 	fake_close(&fake);
 
@@ -265,7 +277,8 @@ static void test_consume(void)
 	   "consuming an entry near the writer clears only its first word");
 	mp3_reader_next(&reader, &sample);
 	ok(mp3_reader_consume(&reader, 1, &sample) &&
-	   slot_is(&fake, 1, MP3_EMPTY, MP3_EMPTY), "consuming an entry far from the writer clears all its words");
+	   slot_is(&fake, 1, MP3_EMPTY, MP3_EMPTY),
+	   "consuming an entry far from the writer clears all its words");
 	publish(&fake, 100);
 	fake.header->processes = 0;
 	mp3_reader_next(&reader, &sample);
@@ -320,27 +333,34 @@ static void test_classic(void)
 	fake_open(&fake, MP3_SAMPLES);
 	publish(&fake, 100);
 	reader = reader_open(&fake);
-	ok_eq(consume(&reader, 60), 60, "mp3_reader_consume() takes 60 of 100 entries");
-	ok(classic_reads(&fake, 60, 99), "a classic consumer gets the entries that mp3_reader_consume() has left");
-	ok_eq(consume(&reader, 100), 0, "mp3_reader_consume() finds nothing after a classic consumer");
+	ok_eq(consume(&reader, 60), 60,
+	      "mp3_reader_consume() takes 60 of 100 entries");
+	ok(classic_reads(&fake, 60, 99),
+	   "a classic consumer gets the entries that mp3_reader_consume() has left");
+	ok_eq(consume(&reader, 100), 0,
+	      "mp3_reader_consume() finds nothing after a classic consumer");
 
 	publish(&fake, MP3_SAMPLES - 200);
 	ok_eq(consume(&reader, MP3_SAMPLES), MP3_SAMPLES - 200,
 	      "mp3_reader_consume() takes the entries up to the end of the ring");
 	publish(&fake, 300);
-	ok_eq(consume(&reader, 150), 150, "mp3_reader_consume() takes entries across the end of the ring");
+	ok_eq(consume(&reader, 150), 150,
+	      "mp3_reader_consume() takes entries across the end of the ring");
 	ok(classic_reads(&fake, MP3_SAMPLES + 50, MP3_SAMPLES + 199),
 	   "a classic consumer gets the entries after the wrap");
-	ok(classic_reads(&fake, 1, 0), "a classic consumer finds nothing in an emptied ring");
-	ok_eq(consume(&reader, 100), 0, "mp3_reader_consume() finds nothing in an emptied ring");
-	ok_eq((long long)reader.lost, 0, "entries that a classic consumer took do not count as lost");
+	ok(classic_reads(&fake, 1, 0),
+	   "a classic consumer finds nothing in an emptied ring");
+	ok_eq(consume(&reader, 100), 0,
+	      "mp3_reader_consume() finds nothing in an emptied ring");
+	ok_eq((long long)reader.lost, 0,
+	      "entries that a classic consumer took do not count as lost");
 
 	publish(&fake, 2ULL * MP3_SAMPLES);
 	ok_eq(consume(&reader, MP3_SAMPLES), MP3_SAMPLES - 2,
 	      "mp3_reader_consume() takes all but two entries of a full ring");
 	/* The writer may be clearing it; a classic consumer does not check. */
 	ok(classic_reads(&fake, fake.head + 1 - MP3_SAMPLES,
-			fake.head + 1 - MP3_SAMPLES),
+			 fake.head + 1 - MP3_SAMPLES),
 	   "a classic consumer takes the entry that is overwritten next");
 	mp3_reader_close(&reader);
 	fake_close(&fake);
@@ -448,9 +468,11 @@ static void test_writer_race(void)
 	race_end(&lapped, &fake, thread);
 	diag("%llu read, %llu lost", (unsigned long long)lapped.count,
 	     (unsigned long long)lapped.reader.lost);
-	ok_eq((long long)lapped.wrong, 0, "a reader that races with the writer keeps no torn entry");
+	ok_eq((long long)lapped.wrong, 0,
+	      "a reader that races with the writer keeps no torn entry");
 	ok_eq((long long)(lapped.count + lapped.reader.lost),
-	      (long long)fake.head, "a reader that races with the writer reads or counts each entry");
+	      (long long)fake.head,
+	   "a reader that races with the writer reads or counts each entry");
 	mp3_reader_close(&lapped.reader);
 	fake_close(&fake);
 }
@@ -588,18 +610,22 @@ static void test_records(void)
 	fake.head = 0;
 	reader = records_reader(&fake);
 	publish_records(&fake, most - 2);
-	ok(reads_records(&reader, 0, most - 3), "a reader of records reads up to the last page");
+	ok(reads_records(&reader, 0, most - 3),
+	   "a reader of records reads up to the last page");
 	mp3_reader_close(&reader);
 
 	fake.header->capacity = MP3_OFF_HEADER / 64 + 1;
-	ok(records_refused(&fake), "a ring of records that overlaps the header is refused");
+	ok(records_refused(&fake),
+	   "a ring of records that overlaps the header is refused");
 	fake.header->capacity = 64;
 	fake.header->version++;
-	ok(records_refused(&fake), "a ring of records of another ABI version is refused");
+	ok(records_refused(&fake),
+	   "a ring of records of another ABI version is refused");
 	fake_close(&fake);
 
 	fake_open(&fake, 64);
-	ok(records_refused(&fake), "a ring of samples is refused as a ring of records");
+	ok(records_refused(&fake),
+	   "a ring of samples is refused as a ring of records");
 	fake_close(&fake);
 }
 
@@ -616,7 +642,8 @@ static void test_time(void)
 	/* 90 years of ticks: their product with 10^9 needs more than 64 bits. */
 	sample = fake_sample(250ULL * 86400 * 365 * 90);
 	ok_eq((long long)mp3_reader_time(&reader, &sample),
-	      86400LL * 365 * 90 * 1000000000 + 5000000000, "mp3_reader_time() does not overflow after 90 years");
+	      86400LL * 365 * 90 * 1000000000 + 5000000000,
+	   "mp3_reader_time() does not overflow after 90 years");
 	mp3_reader_close(&reader);
 	fake_close(&fake);
 }
