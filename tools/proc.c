@@ -32,16 +32,38 @@ struct stat_line {
 	unsigned long maj_flt;
 };
 
-/* Returns whether /proc numbers processes as this pid namespace does. */
+/* Reads whether /proc numbers processes as this pid namespace does. */
+static bool read_proc_is_own(void)
+{
+	FILE *file = fopen("/proc/self/status", "re");
+	bool own = file;
+	char line[256];
+	int outer, inner;
+
+	/* The ids of a process, from the namespace of /proc down to its own. */
+	while (own && fgets(line, sizeof(line), file))
+		if (sscanf(line, "NSpid: %d %d", &outer, &inner) == 2)
+			own = false;
+	if (file)
+		fclose(file);
+
+	return own;
+}
+
+/*
+ * Returns whether /proc numbers processes as this pid namespace does, and not as
+ * an outer one.
+ */
 bool proc_is_own(void)
 {
-	char target[32];
-	ssize_t size = readlink("/proc/self", target, sizeof(target) - 1);
+	static bool known, own;
 
-	if (size <= 0)
-		return false;
-	target[size] = '\0';
-	return atoi(target) == getpid();
+	if (!known) {
+		own = read_proc_is_own();
+		known = true;
+	}
+
+	return own;
 }
 
 /*

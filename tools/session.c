@@ -251,7 +251,7 @@ bool session_finish(struct session *session, size_t nr_rows)
 		fprintf(stderr, "still registered (by others, or of unknown origin): %u\n",
 			left);
 	if (session->tree.hidden)
-		fprintf(stderr, "hidden by /proc, so of unknown origin: %u (see proc(5), hidepid)\n",
+		fprintf(stderr, "hidden by /proc, of unknown origin: %u (see hidepid in proc(5))\n",
 			session->tree.hidden);
 	if (!session->records_error)
 		print_losses(session);
