@@ -10,7 +10,10 @@
 
 /* ---- The child ---- */
 
-/* Reads the faults first: the calls after it may fault, and the module counts. */
+/*
+ * Fills what the process has done until now. Takes the faults first: the module
+ * counts those of the later calls, so they belong to the command.
+ */
 static void take_base(struct startup *startup)
 {
 	struct rusage usage;
@@ -26,9 +29,9 @@ static void take_base(struct startup *startup)
 static void become(struct startup *startup, char **argv, char letter)
 {
 	/*
-	 * The module takes its base inside the call that registers, and the
-	 * child takes its own after it; no page may fault in between. Touch
-	 * everything that the two need by a command that the module refuses.
+	 * The module takes its base in the call that registers, this function
+	 * takes its own after it, and no page may fault in between. So touch
+	 * all pages that both need, with a command that the module refuses.
 	 */
 	mp3_command(letter, 0);
 	take_base(startup);
