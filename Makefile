@@ -49,7 +49,7 @@ module:				## build only the module: KDIR=headers
 .PHONY: load unload
 load:				## load the module (as root): PARAMS="interval_ms=10"
 	insmod ./mp3.ko $(PARAMS)
-unload:				## unload it (as root)
+unload:				## unload the module (as root)
 	rmmod mp3
 
 .PHONY: plot
@@ -57,46 +57,46 @@ plot:				## draw profile.data: DATA=file for another, ARGS=--html
 	analysis/plot $(ARGS) $(or $(DATA),profile.data)
 
 .PHONY: demo
-demo:				## the whole in a guest, with a picture: 2 minutes
+demo:				## profile two programs in a guest and draw the chart: 2 minutes
 	analysis/demo
 
 .PHONY: study
-study:				## the case studies again, in a guest: 20 minutes
+study:				## run the case studies again, in a guest: 20 minutes
 	analysis/study
 
 .PHONY: shell
-shell:				## a shell in a guest with the module loaded
+shell:				## start a shell in a guest with the module loaded
 	tests/vm/setup $(KERNEL)
 	tests/vm/build -k $(KERNEL)
 	$(MAKE) tools
 	tests/vm/run -k $(KERNEL) $(addprefix -f ,$(TOOLS)) --shell
 
 .PHONY: test
-test:				## all tests, in a guest: KERNEL=6.12 for another
+test:				## run all tests, in guests: KERNEL=6.12 TESTS="exact access"
 	tests/run -k $(KERNEL) $(TESTS)
 
 .PHONY: test-all
-test-all:			## the same on every kernel: KERNELS="5.10 6.12"
+test-all:			## run all tests on every kernel: KERNELS="5.10 6.12"
 	tests/all $(KERNELS)
 
 .PHONY: test-random
-test-random:			## 1,000 random workloads: SEED=1 NR=100
+test-random:			## run 1,000 random workloads: SEED=1 NR=100
 	tests/random -k $(KERNEL) $(or $(SEED),$(shell date +%s)) $(NR)
 
 .PHONY: mutants
-mutants:			## prove the tests by faults: MUTANTS=names
+mutants:			## check that the tests catch faults: MUTANTS=names
 	tests/mutants/run -k $(KERNEL) $(MUTANTS)
 
 .PHONY: coverage
-coverage:			## which lines of the module the tests run
+coverage:			## show which lines of the module the tests run
 	tests/coverage $(TESTS)
 
 .PHONY: bench
-bench:				## measure mp3 beside others: FULL=1 for longer
+bench:				## measure mp3 and its alternatives: FULL=1 for longer
 	bench/run $(if $(FULL),--full) -k $(KERNEL)
 
 .PHONY: check
-check:				## checkpatch, sparse, W=1, cppcheck, ...
+check:				## run checkpatch, sparse, W=1, cppcheck, ...
 	tests/check
 
 # The kernel that the module is for. Without its headers, only the name of the
@@ -147,5 +147,5 @@ clean:				## remove what was built
 	@$(if $(BLANK_PATH),,! test -d $(KDIR) || $(MAKE) -C $(KDIR) M=$(CURDIR) clean)
 
 .PHONY: help
-help:				## this list
+help:				## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 22
