@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * mp3ctl attach: what it reports of processes that run already is what wait4(2)
- * reports, to the fault, and it leaves registered what others have registered,
- * and nothing else.
+ * mp3ctl attach: it reports as many faults of running processes as wait4(2) does,
+ * and leaves registered what others have registered, and nothing else.
  */
 #include <pthread.h>
 
@@ -29,7 +28,7 @@ static void touch_and_exit(struct target *target)
 	touch(300);
 }
 
-/* A child that does the same, in shared[0]. */
+/* Has a child, with its process id in shared[0], until it is released. */
 static void run_family(struct target *target)
 {
 	pid_t child = fork_child();
@@ -526,7 +525,7 @@ static void check_namespaces(void)
 	kill_target(&target, NULL);
 }
 
-/* ---- hidepid: a user may profile a process that /proc hides from it ---- */
+/* ---- hidepid: with CAP_PERFMON, a user may profile what /proc hides ---- */
 
 static void check_hidepid(void)
 {

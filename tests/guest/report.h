@@ -171,17 +171,17 @@ static inline void forbid_pidfd(void)
 		err(1, "seccomp");
 }
 
-/*
- * Enters a namespace by becoming its first process. The calling process waits
- * for that one, passes on signals to it, and exits with its status.
- */
 static volatile pid_t namespace_child;
 
-static inline void pass_to_child(int number)
+static inline void forward_to_child(int number)
 {
 	kill(namespace_child, number);
 }
 
+/*
+ * Creates namespaces, and returns in a child that lives in them. The calling
+ * process forwards signals to the child and exits with its status.
+ */
 static inline void enter_namespace(int how)
 {
 	int status;
@@ -199,8 +199,8 @@ static inline void enter_namespace(int how)
 		err(1, "fork");
 	if (pid) {
 		namespace_child = pid;
-		signal(SIGINT, pass_to_child);
-		signal(SIGTERM, pass_to_child);
+		signal(SIGINT, forward_to_child);
+		signal(SIGTERM, forward_to_child);
 		while (waitpid(pid, &status, 0) < 0)
 			;
 		_exit(WEXITSTATUS(status));
