@@ -121,6 +121,18 @@ static int role_exit(void)
 	return 0;
 }
 
+/* Leaves a setuid program behind. */
+static int role_leave_setuid(void)
+{
+	pid_t pid = fork_child();
+
+	if (!pid) {
+		execl(SETUID_PROGRAM, SETUID_PROGRAM, "setuid", NULL);
+		err(1, SETUID_PROGRAM);
+	}
+	return !UNTIL(!access(READY, F_OK));
+}
+
 static const struct {
 	const char *name;
 	int (*run)(void);
@@ -131,6 +143,7 @@ static const struct {
 	{ "names", role_names },
 	{ "reuse", role_reuse },
 	{ "setuid", role_setuid },
+	{ "leave-setuid", role_leave_setuid },
 	{ "exit", role_exit },
 };
 
@@ -361,6 +374,13 @@ static void check_setuid(void)
 	ok(run(AS_USER | HIDEPID, ARGS("userapp", SETUID_PROGRAM, "exit")) == 1 &&
 	   report.lines == 1 && mentions("/proc does not show"),
 	   "userapp fails if hidepid=2 hides what a setuid command has done");
+	begin();
+	unlink(READY);
+	ok(run(AS_PERFMON | HIDEPID, RUN("-f", PROGRAM, "leave-setuid")) == 1 &&
+	   mentions("hidden by /proc, of unknown origin: 1"),
+	   "run -f fails if hidepid=2 hides a process that may be in its tree");
+	if (system("killall setuid"))
+		diag("no setuid process is left");
 	ok(run(AS_USER | HIDEPID, RUN(PROGRAM, "exit")) == 0,
 	   "run reports the user's own command under hidepid=2");
 }
