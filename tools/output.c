@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "output.h"
+
+/*
+ * @stop_fd: readable once the command has to end; -1 if nothing ends it
+ * @stopped: @stop_fd was readable
+ * @entries: entries that were written
+ * @pending: entries in @text
+ * @size:    bytes in @text
+ */
+static struct {
+	int stop_fd;
+	bool stopped;
+	__u64 entries;
+	unsigned int pending;
+	size_t size;
+	char text[PIPE_BUF];
+} out = { .stop_fd = -1 };
+
+/**
+ * output_open() - prepare standard output
+ * @stop_fd: becomes readable when the command has to end; -1: none, and a
+ *	     closed pipe is an error
+ *
+ * Exits if standard output is closed: a file that is opened later must not take
+ * its place.
+ */
+void output_open(int stop_fd)
+{
+	if (fcntl(STDOUT_FILENO, F_GETFD) < 0)
+		err(1, "standard output");
+	signal(SIGPIPE, SIG_IGN);
+	out.stop_fd = stop_fd;
+}
+
+/*
+ * Waits until standard output can be written. Returns false if the command has
+ * to end and standard output still cannot be written.
+ */
+static bool wait_writable(void)
+{
+	struct pollfd fds[] = {
+		{ .fd = out.stop_fd, .events = POLLIN },
+		{ .fd = STDOUT_FILENO, .events = POLLOUT },
+	};
+
+	while (poll(fds, 2, -1) < 0)
+		if (errno != EINTR)
+			err(1, "poll");
+	out.stopped = fds[0].revents;
+
+	return fds[1].revents;
+}
+
+/**
+ * output_flush() - write the lines that were put
+ *
+ * Exits with status 1 on an error. No byte is written twice, whatever happens.
+ *
+ * Return: false if the command has to end, since a signal arrived or, if it has
+ * a stop_fd, the reader closed the pipe.
+ */
+bool output_flush(void)
+{
+	ssize_t written;
+
+	while (out.size) {
+		if (!wait_writable())
+			return false;
+		written = write(STDOUT_FILENO, out.text, out.size);
+		if (written < 0 && errno != EINTR && errno != EAGAIN) {
+			out.size = 0;
+			out.pending = 0;
+			if (errno == EPIPE && out.stop_fd >= 0)
+				return false;
+			err(1, "standard output");
+		}
+		if (written > 0) {
+			out.size -= (size_t)written;
+			memmove(out.text, out.text + written, out.size);
+		}
+	}
+	out.entries += out.pending;
+	out.pending = 0;
+
+	/* There may be many more lines, and each piece may be slow. */
+	return !out.stopped;
+}
+
+/* Makes room for a line. Returns false if the command has to end. */
+bool output_begin_line(void)
+{
+	return sizeof(out.text) - out.size >= OUTPUT_LINE || output_flush();
+}
+
+/* Appends to the line that output_begin_line() made room for. */
+void output_put(const char *format, ...)
+{
+	size_t room = sizeof(out.text) - out.size;
+	va_list args;
+	int size;
+
+	va_start(args, format);
+	size = vsnprintf(out.text + out.size, room, format, args);
+	va_end(args);
+	if (size < 0 || (size_t)size >= room)
+		errx(1, "a line of output is too long");
+	out.size += (size_t)size;
+}
+
+/* Counts an entry. Its line is complete. */
+void output_end_entry(void)
+{
+	out.pending++;
+}
+
+/* Returns how many entries were written. */
+__u64 output_entries(void)
+{
+	return out.entries;
+}
