@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A ring of either kind as a source of entries, none of which is consumed.
+ */
+#ifndef MP3_TOOLS_SOURCE_H
+#define MP3_TOOLS_SOURCE_H
+
+#include "../mp3_client.h"
+
+/**
+ * struct entry - a sample or a record
+ * @number:  its number in the ring
+ * @time_ns: when it was taken, CLOCK_MONOTONIC of the initial time namespace
+ * @sample:  the entry of a ring of samples
+ * @record:  the entry of a ring of records
+ */
+struct entry {
+	__u64 number;
+	__u64 time_ns;
+	union {
+		struct mp3_sample sample;
+		struct mp3_record record;
+	};
+};
+
+/**
+ * struct source - an open ring
+ * @reader:	   the ring
+ * @records:	   it is a ring of records
+ * @start:	   number of its oldest entry when it was opened
+ * @nr_read:	   entries read
+ * @lost_reported: lost entries that source_report_lost() has reported
+ */
+struct source {
+	struct mp3_reader reader;
+	bool records;
+	__u64 start;
+	__u64 nr_read;
+	__u64 lost_reported;
+};
+
+void source_open(struct source *source, const char *device, bool records);
+void source_skip(struct source *source);
+bool source_next(struct source *source, __u64 end, struct entry *entry);
+const char *source_entries(const struct source *source);
+void source_report_lost(struct source *source);
+__u64 source_consumed(const struct source *source);
+__u64 source_ticks(const struct source *source);
+__u64 source_missed(const struct source *source);
+
+#endif /* MP3_TOOLS_SOURCE_H */
