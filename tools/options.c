@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <err.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../mp3_uapi.h"
+#include "options.h"
+#include "proc.h"
+#include "util.h"
+
+/* Parses a number of seconds. Returns it in nanoseconds. */
+__u64 parse_seconds(const char *what, const char *text)
+{
+	return (__u64)(parse_decimal(what, text, 0, 1e9) * 1e9);
+}
+
+/* Adds the process that a process or thread id belongs to. */
+static void add_pid(struct ring_options *options, const char *text)
+{
+	pid_t pid = process_of(parse_pid(text));
+
+	if (!in_initial_pid_namespace())
+		errx(1, "-p: this is not the pid namespace of the records' process ids");
+	options->pids = reallocarray(options->pids, options->nr_pids + 1,
+				     sizeof(*options->pids));
+	if (!options->pids)
+		err(1, "process ids");
+	options->pids[options->nr_pids++] = (__u32)pid;
+}
+
+/**
+ * parse_ring_option() - store an option that next_option() returned
+ * @options: the option is stored here
+ * @option:  an option of struct ring_options, or -h or -V
+ * @help:    what -h prints
+ *
+ * Exits if its argument is wrong, or after -h and -V.
+ */
+void parse_ring_option(struct ring_options *options, int option,
+		       const char *help)
+{
+	switch (option) {
+	case 'd':
+		options->device = optarg;
+		return;
+	case 'p':
+		add_pid(options, optarg);
+		return;
+	case OPT_FOR:
+		options->has_span = true;
+		options->span_ns = parse_seconds("--for", optarg);
+		return;
+	case OPT_UNTIL_IDLE:
+		options->until_idle = true;
+		return;
+	case 'h':
+		fputs(help, stdout);
+		exit(0);
+	case 'V':
+		puts("mp3ctl " MP3_VERSION);
+		exit(0);
+	}
+}
+
+/* Returns whether entries of a process are wanted. */
+bool wants_pid(const struct ring_options *options, __u32 pid)
+{
+	size_t i;
+
+	for (i = 0; i < options->nr_pids; i++)
+		if (options->pids[i] == pid)
+			return true;
+
+	return !options->nr_pids;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The options that watch, top and alert share.
+ */
+#ifndef MP3_TOOLS_OPTIONS_H
+#define MP3_TOOLS_OPTIONS_H
+
+#include <getopt.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <linux/types.h>
+
+/* Options without a letter. A command's own ones start at OPT_OWN. */
+enum {
+	OPT_FOR = 256,
+	OPT_UNTIL_IDLE,
+	OPT_OWN,
+};
+
+/**
+ * struct ring_options - options of a command that reads a ring
+ * @device:	-d; NULL if it was not given
+ * @pids:	processes of -p
+ * @nr_pids:	how many; 0: all processes
+ * @until_idle:	--until-idle
+ * @has_span:	--for was given
+ * @span_ns:	--for
+ */
+struct ring_options {
+	const char *device;
+	__u32 *pids;
+	size_t nr_pids;
+	bool until_idle;
+	bool has_span;
+	__u64 span_ns;
+};
+
+__u64 parse_seconds(const char *what, const char *text);
+void parse_ring_option(struct ring_options *options, int option,
+		       const char *help);
+bool wants_pid(const struct ring_options *options, __u32 pid);
+
+#endif /* MP3_TOOLS_OPTIONS_H */
