@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# The screen of monitor --top, in a terminal: what it shows, its keys, another
-# size, and how it leaves. The terminal is tmux's.
+# The screen of mp3ctl top in a terminal, which is tmux's: what it shows, its keys,
+# other sizes, how it ends, and terminals that have no screen.
 #
 # vm: -f /usr/bin/tmux -f /lib/terminfo:/lib/terminfo -f /usr/lib/locale/C.utf8:/usr/lib/locale/C.utf8
 
@@ -16,15 +16,15 @@ key() { tmux send-keys "$1"; }
 
 # shellcheck disable=SC2317	# these are called through until_true
 {
-# row PATTERN: a row of it is there
+# row PATTERN: succeed if a line of the screen matches
 row() { screen | grep -qE "$1"; }
-no_monitor() { ! grep -qs "(monitor) [^Z]" "/proc/$monitor/stat"; }
+no_top() { ! grep -qs "(mp3ctl) [^Z]" "/proc/$top/stat"; }
 no_row() { ! row "$1"; }
-# order PID...: the first column of all rows
+# order PID...: succeed if these are the rows
 order() { [ "$(screen | awk '$1 ~ /^[0-9]+$/ { print $1 }' | xargs)" = "$*" ]; }
 }
 
-# start NAME COMMAND...: a registered process of that name, its pid in $pid
+# start NAME COMMAND...: start a registered process of that name, and set $pid
 start() {
 	name=$1
 	shift
@@ -34,13 +34,14 @@ start() {
 	until_true listed $pid
 }
 
-# run_top: in the terminal, whose shell, not hurt by Ctrl-C and Ctrl-\, says how it ended
+# run_top [TERM]: start top in the terminal; the shell there, which ignores Ctrl-C
+# and Ctrl-\, prints how it ended
 run_top() {
-	tmux respawn-pane -k \
-		'trap : INT QUIT; monitor --top 2>errors; echo "ended $?"; cat errors; exec sleep 1000'
+	tmux respawn-pane -k "trap : INT QUIT; export TERM=${1:-screen}
+		mp3ctl top 2>errors"'; echo "ended $?"; cat errors; exec sleep 1000'
 }
 
-# Sizes and rates of these differ by more than any machine is slow.
+# The sizes and rates of these differ by more than a slow machine changes them.
 start "$(printf 'e\033[7m"il')" 'while :; do busybox true; done'
 busy=$pid
 mkfifo never
@@ -53,56 +54,64 @@ tmux -f /dev/null new-session -d -x 80 -y 12 'exec sleep 1000'
 run_top
 until_true row "^ *$busy +[0-9.]+ +[1-9][0-9.]+ +[0-9.]+[KM] +[0-9.]+ +e\\\\x1b\\[7m\"il\$" &&
 	row "^ *PID +MAJOR/s +MINOR/s +RSS +CPU% +COMMAND" && row "sort by: .* q quit"
-ok "a row a process, with its rates; its name does nothing to the terminal"
+ok "top shows a row for each process, whose name does no harm to the terminal"
 row "^ *$idle +0\.0 +0\.0 +[0-9.]+[KM] +0\.0 +idle\$"
-ok "one that is idle is shown"
+ok "top shows an idle process with rates of 0"
 row "^[0-9:]{8}  3 processes "
-ok "the title has their number"
+ok "the title of top counts the processes"
 until_true order $busy $middle $idle
-ok "by faults at first"
+ok "top sorts by faults at first"
 key p && until_true order $busy $idle $middle
-ok "p: by process id"
+ok "key p sorts top by process id"
 key m && until_true order $busy $middle $idle
-ok "m: by minor faults"
+ok "key m sorts top by minor faults"
 key p && until_true order $busy $idle $middle && key c && until_true order $busy $middle $idle
-ok "c: by CPU time"
+ok "key c sorts top by CPU time"
 key p && until_true order $busy $idle $middle && key M && until_true order $busy $middle $idle
-ok "M: by major faults, then minor ones"
+ok "key M sorts top by major faults, then by minor ones"
 before=$(screen | head -n 1)
 until_true no_row "^$before\$"
-ok "it is refreshed by itself"
+ok "top refreshes its screen by itself"
 
 tmux resize-window -x 40 -y 5 && until_true order $busy $middle &&
 	[ "$(screen | wc -l)" = 5 ] && screen | tail -n 1 | grep -q "sort by: M major"
-ok "a small terminal has the first rows"
+ok "top shows the first rows in a small terminal"
 tmux resize-window -x 100 -y 30 && until_true order $busy $middle $idle &&
 	screen | tail -n 1 | grep -q "q quit"
-ok "a large one has them all"
+ok "top shows all rows in a large terminal"
 start new 'while :; do usleep 300000; done'
 until_true row "^ *$pid .* new\$" && row "  4 processes  "
-ok "a new process comes"
+ok "top shows a new process"
 kill $pid
 until_true no_row "^ *$pid "
-ok "one that ended leaves"
+ok "top removes a process that has exited"
 key q && until_true row "^ended 0\$" && no_row "PID|error" && [ ! -s errors ]
-ok "q: ends well, and gives the terminal back"
+ok "key q ends top with status 0 and restores the terminal"
 
 for signal in C-c "C-\\" TERM; do
 	run_top
 	until_true row "^ *$idle "
 	if [ $signal = TERM ]; then
-		kill "$(pidof monitor)"
+		kill "$(pidof mp3ctl)"
 	else
 		key $signal
 	fi
 	until_true row "^ended 0\$" && no_row "PID|error"
-	ok "$signal: ends well, and gives the terminal back"
+	ok "$signal ends top with status 0 and restores the terminal"
+done
+for type in dumb unknown-type; do
+	run_top $type
+	until_true row "^ *$idle .* idle\$" && until_true row "^[0-9:]{8}  3 processes " &&
+		kill "$(pidof mp3ctl)" && until_true row "^ended 0\$" &&
+		grep -qx "mp3ctl top: terminal type '$type' cannot show a screen: printing plain lines" errors &&
+		[ "$(wc -l <errors)" = 1 ]
+	ok "top prints plain lines, and a warning, on a terminal of type $type"
 done
 run_top
 until_true row "^ *$idle "
-monitor=$(pidof monitor)
+top=$(pidof mp3ctl)
 tmux kill-server
-until_true no_monitor
-ok "ends when the terminal goes away"
+until_true no_top
+ok "top ends when the terminal disappears"
 
 finish
