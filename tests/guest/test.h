@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the tests in the guest share: KTAP output, and the module's interface
- * by its bare system calls, so that no code under test tests itself.
+ * Shared by the C tests: KTAP output, and access to the module's interface with
+ * bare system calls, independent of mp3_client.h, which is itself under test.
  *
  * A test program calls ok() or skip() for each result and returns done(). The
- * plan comes last: a program that dies on the way has none, and has failed.
+ * plan is printed last: a program that dies early prints none, and so fails.
  */
 #ifndef MP3_TEST_H
 #define MP3_TEST_H
@@ -34,14 +34,26 @@
 
 static int test_nr, test_failed;
 
-#define diag(fmt, ...) (printf("# " fmt "\n", ##__VA_ARGS__), fflush(stdout))
+/* Print the KTAP version line, once, before anything else. */
+static inline void test_begin(void)
+{
+	static bool begun;
 
-/* One result; returns it. */
+	if (!begun)
+		puts("KTAP version 1");
+	begun = true;
+}
+
+#define diag(fmt, ...) \
+	(test_begin(), printf("# " fmt "\n", ##__VA_ARGS__), fflush(stdout))
+
+/* Print a result. Returns @pass. */
 __attribute__((format(printf, 2, 3)))
 static inline bool ok(bool pass, const char *fmt, ...)
 {
 	va_list args;
 
+	test_begin();
 	printf("%s %d ", pass ? "ok" : "not ok", ++test_nr);
 	va_start(args, fmt);
 	vprintf(fmt, args);
@@ -53,7 +65,7 @@ static inline bool ok(bool pass, const char *fmt, ...)
 	return pass;
 }
 
-/* One result, of two numbers that must be equal; says both when not. */
+/* Print a result, which passes if @got equals @want. Prints both if not. */
 static inline bool ok_eq(long long got, long long want, const char *name)
 {
 	if (!ok(got == want, "%s", name)) {
@@ -65,17 +77,20 @@ static inline bool ok_eq(long long got, long long want, const char *name)
 
 static inline void skip(const char *name, const char *reason)
 {
+	test_begin();
 	printf("ok %d %s # SKIP %s\n", ++test_nr, name, reason);
 	fflush(stdout);
 }
 
+/* Print the plan. Returns the exit status. */
 static inline int done(void)
 {
+	test_begin();
 	printf("1..%d\n", test_nr);
 	return test_failed ? 1 : 0;
 }
 
-/* One write(2) of the whole of a small file of the kernel's: 0 or -errno. */
+/* Write @text to a sysfs, procfs or cgroup file. Returns 0 or -errno. */
 static inline int try_write(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -102,7 +117,10 @@ static inline void set_interval(const char *ms)
 	write_file(INTERVAL_PATH, ms);
 }
 
-/* One write(2) to the status file: the bytes taken, or -errno. */
+/*
+ * Write to the status file with a single write(2). Returns the number of bytes
+ * accepted, or -errno.
+ */
 static inline int status_write(const void *text, size_t size)
 {
 	int fd = open(MP3_STATUS_PATH, O_WRONLY | O_CLOEXEC);
@@ -118,7 +136,7 @@ static inline int status_write(const void *text, size_t size)
 	return ret;
 }
 
-/* One command: 0 or -errno. */
+/* Write a single command to the status file. Returns 0 or -errno. */
 static inline int command(char letter, pid_t pid)
 {
 	char line[32];
@@ -136,22 +154,22 @@ static inline void command_or_die(char letter, pid_t pid)
 		errx(1, "%c,%d: %s", letter, pid, strerror(-ret));
 }
 
-/* The status file's text, whole; to be freed. */
+/* Returns the contents of the status file, which the caller frees. */
 static inline char *status_text(void)
 {
-	size_t size = 0, room = 1 << 16;
-	char *text = malloc(room);
+	size_t size = 0, capacity = 1 << 16;
+	char *text = malloc(capacity);
 	int fd = open(MP3_STATUS_PATH, O_RDONLY | O_CLOEXEC);
 	ssize_t got;
 
 	if (fd < 0 || !text)
 		err(1, "%s", MP3_STATUS_PATH);
-	while ((got = read(fd, text + size, room - size - 1)) > 0) {
+	while ((got = read(fd, text + size, capacity - size - 1)) > 0) {
 		size += got;
-		if (room - size > 4096)
+		if (capacity - size > 4096)
 			continue;
-		room *= 2;
-		text = realloc(text, room);
+		capacity *= 2;
+		text = realloc(text, capacity);
 		if (!text)
 			err(1, "realloc");
 	}
@@ -163,7 +181,7 @@ static inline char *status_text(void)
 	return text;
 }
 
-/* How often a pid is listed. */
+/* Returns the number of lines of the status file that contain @pid. */
 static inline int listed(pid_t pid)
 {
 	char *text = status_text(), *line;
@@ -176,7 +194,7 @@ static inline int listed(pid_t pid)
 	return count;
 }
 
-/* The sample ring, mapped: writable data, read-only header. */
+/* The mapped ring of samples: writable data, read-only header. */
 struct ring {
 	int fd;
 	volatile struct mp3_header *header;
@@ -211,14 +229,17 @@ struct totals {
 	unsigned long samples, min_flt, maj_flt, cpu_percent;
 };
 
-/* The samples from entry @from up to the head; the ring must not have lapped. */
+/*
+ * Returns the sum of the samples from entry @from to the head, none of which may
+ * have been overwritten.
+ */
 static inline struct totals ring_sum(const struct ring *ring, uint64_t from)
 {
 	struct totals sum = { 0 };
 	uint64_t i, head = ring_head(ring);
 
 	if (head - from > MP3_SAMPLES - 2)
-		errx(1, "the ring has lapped");
+		errx(1, "samples were overwritten");
 	for (i = from; i < head; i++) {
 		volatile struct mp3_sample *s = &ring->samples[i % MP3_SAMPLES];
 
@@ -246,12 +267,12 @@ static inline void sleep_ms(long ms)
 		;
 }
 
-/* Waits until nothing is registered: then the head is final. */
+/* Wait until nothing is registered; from then on, head does not change. */
 static inline void wait_idle(const struct ring *ring)
 {
 	int i;
 
-	/* Only a hang gets here; a minute is no measure of anything. */
+	/* Generous: only a hang takes a minute. */
 	for (i = 0; i < 6000; i++) {
 		if (!__atomic_load_n(&ring->header->processes, __ATOMIC_ACQUIRE))
 			return;
@@ -261,9 +282,9 @@ static inline void wait_idle(const struct ring *ring)
 	     ring->header->processes);
 }
 
-/* ---- What processes do ---- */
+/* ---- Workloads ---- */
 
-/* Exactly as many minor faults as pages. */
+/* Take exactly @pages minor faults. */
 static inline void touch(size_t pages)
 {
 	long page = sysconf(_SC_PAGESIZE);
@@ -276,7 +297,7 @@ static inline void touch(size_t pages)
 		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (area == MAP_FAILED)
 		err(1, "mmap");
-	/* A kernel without huge pages refuses. */
+	/* Ignore the error of a kernel without transparent huge pages. */
 	madvise(area, pages * page, MADV_NOHUGEPAGE);
 	for (i = 0; i < pages; i++)
 		((volatile char *)area)[i * page] = 1;
@@ -292,7 +313,7 @@ static inline pid_t fork_child(void)
 	return pid;
 }
 
-/* A child that sleeps; it dies with its parent. */
+/* Fork a child that sleeps until it is killed or its parent exits. */
 static inline pid_t sleeper(void)
 {
 	pid_t pid = fork_child();
@@ -304,7 +325,7 @@ static inline pid_t sleeper(void)
 		pause();
 }
 
-/* ---- A memory cgroup ---- */
+/* ---- Memory cgroup ---- */
 
 #define CGROUPS	"/sys/fs/cgroup"
 #define CGROUP	CGROUPS "/mp3"
