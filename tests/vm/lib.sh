@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash disable=SC2034
 #
-# What the scripts of this folder share: the table of kernels, where a kernel
-# is kept, and how a script complains. Sourced, never run.
+# Shared by the scripts of tests/ and bench/: the table of kernels, the location
+# of a kernel in the cache, option parsing and messages. Sourced, never run.
 
-# Slow is how many times longer than Debian's 6.1 a kernel may take. Last come
-# the packages of image and headers; or, of a debug kernel, that of its source
-# and the fragments of tests/vm/config that make its configuration.
+# "slow" multiplies the timeouts that suit Debian's 6.1. The last column lists the
+# packages with the image and the headers or, for a debug kernel, the package with
+# its source and the fragments in tests/vm/config that make up its configuration.
 #
-# name	arch	suite		slow	made of
+# name	arch	suite		slow	packages
 readonly KERNELS='
 6.1	amd64	bookworm	1	linux-image-cloud-amd64 linux-headers-cloud-amd64
 6.12	amd64	bookworm	1	linux-image-6.12-cloud-amd64 linux-headers-6.12-cloud-amd64
@@ -22,43 +22,43 @@ gcov	amd64	bookworm	1	linux-source-6.1 base gcov
 '
 readonly DEFAULT_KERNEL=6.1
 
-# Outside the tree, so that a fresh clone or a "git clean" downloads nothing.
+# Outside the tree, so that neither a fresh clone nor "git clean" causes a download.
 readonly CACHE=${MP3_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mp3}
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 readonly top
 
-say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
-die() { say "$@"; exit 1; }
-usage_error() { say "$* (see --help)"; exit 2; }
+note() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
+die() { note "$@"; exit 1; }
+usage_error() { note "$* (see --help)"; exit 2; }
 
-# The comment at the top of a script, from its fourth line on, is its --help.
-# Where the script is has to be known before it goes elsewhere.
+# --help prints the comment at the top of the script, from line 4 on. Resolve the
+# script's path now: the script may change directory later.
 self=$(realpath "$0")
 readonly self
 help() { sed -n '4,/^[^#]/s/^# \{0,1\}//p' "$self"; exit 0; }
 
 kernel_names() { awk 'NF { print $1 }' <<<"$KERNELS"; }
 
-# qemu_amd64: which QEMU to run: the one in the cache, or else Debian 12's own.
-# That is older than 8.1, and translates a guest's code without a lock on the
-# page: what another processor patches just then it may go on to run as it was.
-# One that traces forks then meets the int3 of a patch that is over: "Oops: int3".
+# qemu_amd64: print the QEMU to run: the one in the cache if there is one, else
+# Debian 12's own. QEMU before 8.1 translates guest code without locking its page,
+# so a CPU can keep executing code that another CPU has just patched. A guest that
+# attaches to tracepoints then hits the int3 of a completed patch ("Oops: int3").
 qemu_amd64() {
 	local qemu=$CACHE/qemu/usr/bin/qemu-system-x86_64
 
 	[[ -x $qemu ]] && echo "$qemu" || echo qemu-system-x86_64
 }
 
-# parse_options ARGUMENT...: sets kernel by "-k KERNEL", and arguments to what
-# comes behind the options
+# parse_options ARGUMENT...: set $kernel from "-k KERNEL", and the array
+# "arguments" to what follows the options
 parse_options() {
 	kernel=$DEFAULT_KERNEL
 	while [[ ${1-} = -* ]]; do
 		case $1 in
 		--help) help ;;
 		-k)
-			[[ ${2-} ]] || usage_error "-k needs a kernel"
+			[[ ${2-} ]] || usage_error "-k requires a kernel"
 			kernel=$2
 			shift
 			;;
@@ -69,19 +69,20 @@ parse_options() {
 	arguments=("$@")
 }
 
-# find_kernel NAME: sets what the table says of it, and kernel_link, which leads
-# to it once it is here. A debug kernel is another one when what it is built by
-# has changed: two trees that differ there can share a cache.
+# find_kernel NAME: set kernel_name to kernel_packages from its row of the table,
+# and kernel_link, the symlink to it in the cache, which setup creates. The link of
+# a debug kernel contains a hash of what it is built from, so that trees with
+# different configurations can share a cache.
 find_kernel() {
 	local file
 
-	read -r kernel_name kernel_arch kernel_suite kernel_slow kernel_sources < <(
+	read -r kernel_name kernel_arch kernel_suite kernel_slow kernel_packages < <(
 		awk -v name="$1" '$1 == name' <<<"$KERNELS") ||
 		usage_error "no kernel $1: there are $(kernel_names | xargs)"
 	kernel_link=$CACHE/kernels/$kernel_name
 	kernel_fragments=()
-	if [[ $kernel_sources = linux-source-* ]]; then
-		for file in ${kernel_sources#* }; do
+	if [[ $kernel_packages = linux-source-* ]]; then
+		for file in ${kernel_packages#* }; do
 			kernel_fragments+=("$top/tests/vm/config/$file.config")
 		done
 		kernel_link+=-$(cat "${kernel_fragments[@]}" "$top/tests/vm/build_kernel" |
@@ -89,23 +90,23 @@ find_kernel() {
 	fi
 }
 
-# use_kernel NAME: sets where that kernel lies
+# use_kernel NAME: set the paths of a kernel in the cache, and how to build for it
 use_kernel() {
 	find_kernel "$1"
 	[[ -e $kernel_link ]] ||
-		die "kernel $1 is not here yet: run tests/vm/setup $1"
+		die "kernel $1 is not in the cache: run tests/vm/setup $1"
 	kernel_dir=$(readlink -f "$kernel_link")
 	kernel_vmlinuz=$(echo "$kernel_dir"/boot/vmlinuz-*)
 	kernel_release=${kernel_vmlinuz##*/vmlinuz-}
 	kernel_modules=$kernel_dir/lib/modules/$kernel_release
 	kernel_kdir=$kernel_dir/usr/src/linux-headers-$kernel_release
-	# Its guest's busybox, and the compiler of programs for it: what a foreign
-	# processor runs is linked statically, its libraries are not here.
+	# The guest's busybox, and the compiler for guest programs. Programs for a
+	# foreign architecture are static: this machine lacks the libraries.
 	kernel_busybox=/bin/busybox
 	kernel_cc=(gcc)
-	# How to build a module for it, before the words for make
+	# The command that builds a module, up to the arguments of make
 	kernel_make=(make --no-print-directory -C "$kernel_kdir")
-	# It is there to count which lines of the module are run.
+	# Instrument the module only; the kernel itself is not profiled.
 	[[ $kernel_name != gcov ]] || kernel_make+=(GCOV_PROFILE=y)
 	case $kernel_arch,$kernel_suite in
 	arm64,*)
@@ -113,12 +114,12 @@ use_kernel() {
 		kernel_cc=(aarch64-linux-gnu-gcc -static)
 		kernel_make+=(ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu-)
 		;;
-	# Its makefiles want a compiler that this machine does not have.
+	# Debian 11's makefiles name a compiler that Debian 12 does not have.
 	*,bullseye) kernel_make+=(CC=gcc) ;;
-	# A later Debian's compiler and kbuild want that Debian's libraries: make
-	# runs where the kernel's own /usr is in place of this machine's.
+	# sid's compiler and kbuild need sid's libraries: run make in a mount
+	# namespace with the /usr from sid's packages.
 	*,sid)
-		# shellcheck disable=SC2016	# for the shell in there
+		# shellcheck disable=SC2016	# expanded by the inner shell
 		kernel_make=(unshare --mount --map-root-user sh -c
 			'mount -o bind,ro "$0" /usr && exec "$@"' "$kernel_dir/usr"
 			make --no-print-directory -C "/usr/${kernel_kdir#*/usr/}")

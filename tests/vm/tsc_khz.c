@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Prints how fast this machine's TSC counts, in kHz.
+ * Prints the frequency of this machine's TSC in kHz.
  *
- * QEMU's TCG shows its guest the host's TSC. Linux would find out the rate by
- * timing it against emulated hardware, and be off by a factor where QEMU has
- * to wait for a busy machine; then its clock is off as much.
+ * QEMU's TCG passes the host's TSC through to the guest. Linux would calibrate it
+ * against emulated timers; on a busy host the result, and with it the guest's
+ * clock, can be wrong by a factor.
  */
 #include <err.h>
 #include <limits.h>
@@ -13,16 +13,16 @@
 #include <unistd.h>
 #include <x86intrin.h>
 
-struct moment {
+struct instant {
 	unsigned long long tsc;
 	unsigned long long ns;
 };
 
-/* Of some tries the one that was interrupted least */
-static struct moment now(void)
+/* Returns the TSC and the clock, read together: the closest pair of 100 tries. */
+static struct instant now(void)
 {
 	unsigned long long shortest = ULLONG_MAX;
-	struct moment best = { 0 };
+	struct instant best = { 0 };
 
 	for (int i = 0; i < 100; i++) {
 		struct timespec ts;
@@ -43,7 +43,7 @@ static struct moment now(void)
 
 int main(void)
 {
-	struct moment start = now(), end;
+	struct instant start = now(), end;
 
 	usleep(20000);
 	end = now();
