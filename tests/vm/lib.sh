@@ -62,7 +62,7 @@ parse_options() {
 			kernel=$2
 			shift
 			;;
-		*) usage_error "no such option: $1" ;;
+		*) usage_error "unknown option: $1" ;;
 		esac
 		shift
 	done
