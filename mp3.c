@@ -4,40 +4,52 @@
  *
  * The path of the data through this file:
  *
- *	write "R,<pid>" -> mp3_status_write() -> mp3_register()
+ *	write "R,<pid>" -> mp3_write_commands() -> mp3_register()
  *		pins the process and saves its counts so far as the base
- *	write "F,<pid>" -> mp3_status_write() -> mp3_follow()
+ *	write "F,<pid>" -> mp3_write_commands() -> mp3_follow()
  *		the same; then mp3_adopt() adds its present descendants, and
  *		mp3_on_fork() each process that one of them starts later
  *	every interval: mp3_tick() -> mp3_handle_deadline() -> mp3_sample_all()
  *		mp3_read_counts() reads the counters of each process,
  *		mp3_emit_record() publishes changes and adds them to mp3_sum,
  *		mp3_emit_sample() publishes the sum
- *	mmap of /dev/mp3 or /dev/mp3_procs -> mp3_mmap() -> mp3_vm_fault()
+ *	mmap of a device -> mp3_mmap() -> mp3_vm_fault()
  *		maps a ring's own pages: reading them takes no system call
+ *
+ * What is written to /proc/mp3/status belongs to the classic registry, whose
+ * rings are /dev/mp3 and /dev/mp3_procs; what is written to an open file of
+ * /dev/mp3_capture belongs to that capture, which has a ring of its own and
+ * ends with the file. Registry and captures are the holders of a process: it
+ * has one entry, is sampled once per tick, and its record goes to the ring of
+ * each.
  *
  * Locks, outermost first, and what they protect:
  *
  *	mp3_follow_mutex
- *		mp3_probe_attached, mp3_adopt_denied. Serializes F, the
- *		attaching and detaching of the fork probe, and the filling of
- *		mp3_reserve.
+ *		mp3_probe_attached, mp3_exec_probe_attached, mp3_adopt_denied.
+ *		Serializes F, the attaching and detaching of both probes, and
+ *		the filling of mp3_reserve.
  *	mp3_sampler_mutex
  *		mp3_interval_ms, mp3_interval_ns, mp3_deadline, mp3_ticks,
  *		mp3_missed, mp3_cost_ns, mp3_sample_ns, mp3_sample_jiffies,
- *		mp3_sum, mp3_processes, mp3_nr_processes, mp3_last_follow_id,
- *		mp3_adopting_id; of each struct mp3_process: @task, @counts,
- *		@switches, @reported, @flags, and @list in mp3_processes; of
- *		each struct mp3_ring: @header, @slot, @head, and the contents
- *		of its pages. No entry leaves mp3_table without it. The tick
- *		sleeps on no other lock. Nests inside the kernel's lock for the
- *		parameters of this module.
+ *		mp3_sum, mp3_processes, mp3_last_follow_id, mp3_adopting_id,
+ *		mp3_adopting_holder, mp3_captures, mp3_unprivileged,
+ *		mp3_holder_rings; of each struct mp3_process: @task, @counts,
+ *		@switches, @reported, @captured, and @list in mp3_processes; of each
+ *		struct mp3_ring: @header, @slot, @head, @woken, and the
+ *		contents of its pages; of each struct mp3_capture: @denied. No
+ *		entry leaves mp3_table without it. The tick sleeps on no other
+ *		lock. Nests inside the kernel's lock for the parameters of this
+ *		module.
  *	mp3_registry_lock (raw spinlock)
  *		mp3_table, mp3_pending, mp3_reserve, mp3_nr_reserve,
- *		mp3_nr_followed, mp3_dropped, the reset of mp3_adopting_id; of
- *		each struct mp3_process: @hash, @follow_id, @authorized, and
- *		@list in mp3_pending and mp3_reserve. The fork probe takes no
- *		other lock. Readers of mp3_table may use RCU instead.
+ *		mp3_nr_processes, mp3_nr_followed, mp3_nr_held, mp3_closing,
+ *		mp3_dropped, the reset of mp3_adopting_id; of each struct mp3_process: @hash,
+ *		@holders, @first, @followers, @secure, @follow_id,
+ *		@unregistered, @authorized, and @list in mp3_pending and
+ *		mp3_reserve. The probes take no other lock. Readers of
+ *		mp3_table may use RCU instead. What both locks protect is
+ *		written under both, and read under either.
  *	sig->stats_lock, task->alloc_lock (the kernel's, one per process, task)
  *		taken with or without mp3_sampler_mutex, never both at once,
  *		never inside mp3_registry_lock
@@ -49,10 +61,12 @@
  * it. Lifetimes: a registered process holds a reference to a task, which keeps
  * the signal_struct with the totals, and one to its struct pid; neither can be
  * reused before the last counts are read. An open file or a mapping pins the
- * module; the pages of the rings outlive both.
+ * module, and a capture lasts as long as its file; the pages of a ring outlive
+ * both.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/binfmts.h>
 #include <linux/cdev.h>
 #include <linux/cred.h>
 #include <linux/ctype.h>
@@ -82,7 +96,7 @@
 static_assert(sizeof(struct mp3_sample) == 32);
 static_assert(sizeof(struct mp3_record) == 64);
 static_assert(sizeof_field(struct mp3_record, comm) == TASK_COMM_LEN);
-static_assert(sizeof(struct mp3_header) == 88);
+static_assert(sizeof(struct mp3_header) == 112);
 static_assert(MP3_SAMPLES * sizeof(struct mp3_sample) <=
 	      MP3_DATA_PAGES * PAGE_SIZE);
 
@@ -96,6 +110,19 @@ static unsigned int mp3_record_capacity = 65536;
 module_param_named(records, mp3_record_capacity, uint, 0444);
 MODULE_PARM_DESC(records, "entries of /dev/mp3_procs, 64..16777216 (default 65536)");
 
+static unsigned int mp3_capture_capacity = 16384;
+module_param_named(capture_records, mp3_capture_capacity, uint, 0444);
+MODULE_PARM_DESC(capture_records, "entries of a capture, 64..4194304 (default 16384)");
+#define MP3_MAX_CAPTURE_RECORDS	4194304
+
+/*
+ * The holders of a process receive its records: the classic registry, and each
+ * capture that the process is registered in. A set of holders is a mask.
+ */
+#define MP3_CLASSIC		0	/* its number as a holder */
+#define MP3_CLASSIC_MASK	BIT_ULL(MP3_CLASSIC)
+#define MP3_NR_HOLDERS		64
+
 /**
  * struct mp3_process - one registered process
  * @list:	links it into mp3_processes (mp3_sampler_mutex); before that,
@@ -108,21 +135,35 @@ MODULE_PARM_DESC(records, "entries of /dev/mp3_procs, 64..16777216 (default 6553
  * @counts:	totals when they were last collected (mp3_sampler_mutex)
  * @switches:	mp3_read_switches() right before @counts were collected if
  *		@task was the only thread, else 0 (mp3_sampler_mutex)
- * @reported:	the part of the totals that is in records already, or precedes
- *		the registration (mp3_sampler_mutex)
+ * @reported:	the part of the totals that is in classic records already, or
+ *		precedes the classic registration; if @unregistered is set, what
+ *		the last classic record will contain (mp3_sampler_mutex)
+ * @captured:	the part of the totals that is in the records of all captures
+ *		among @holders, or precedes the registration in the last one
+ *		(mp3_sampler_mutex)
  * @signal:	identifies the process from its first thread to its last; never
  *		changes
- * @flags:	MP3_FIRST and MP3_LAST, for its next record. An entry with
- *		MP3_LAST is no longer registered and waits for that record.
- *		Written under mp3_sampler_mutex; MP3_LAST is cleared under
- *		mp3_registry_lock as well. mp3_follow_child() reads it under
- *		mp3_registry_lock alone: see there
+ * @holders:	which holders it is registered in. Written under
+ *		mp3_registry_lock, and mp3_sampler_mutex unless by the fork
+ *		probe; mp3_emit_record() reads it with acquire
+ * @first:	which of @holders have no record of it yet: written like
+ *		@holders, and before it
+ * @followers:	which of @holders follow it: its children inherit these
+ *		(mp3_registry_lock; RCU readers use READ_ONCE())
+ * @secure:	in which of @holders it, or the ancestor that it has inherited them
+ *		from, has executed a program with privileges of its own: their
+ *		openers need CAP_SYS_PTRACE over it (mp3_registry_lock)
+ * @follow_id:	the number of the last F that has found it, or that of its
+ *		parent; identifies the tree of the F in progress
+ *		(mp3_registry_lock; RCU readers use READ_ONCE())
+ * @ppid:	tgid of its parent when the entry was bound to it
+ * @unregistered: flags of its last classic record if U has unregistered it,
+ *		and that record is due at the next tick; else 0. Written under
+ *		both locks
  * @authorized:	false if the fork probe has followed it on behalf of an F in
  *		progress, which has not checked its permission yet. Written
- *		under mp3_registry_lock, and mp3_sampler_mutex once it is in
- *		mp3_processes; read under either
- * @follow_id:	the number of the F that follows it, 0 if none does
- *		(mp3_registry_lock; RCU readers use READ_ONCE())
+ *		under mp3_registry_lock; mp3_authorize_pending() uses
+ *		READ_ONCE(), when the probe does not clear it any longer
  * @hash:	links it into mp3_table, by @signal (mp3_registry_lock, RCU)
  * @pid:	its tgid, pinned; never changes
  */
@@ -135,22 +176,29 @@ struct mp3_process {
 	struct mp3_counts counts;
 	u64 switches;
 	struct mp3_counts reported;
+	struct mp3_counts captured;
 	struct signal_struct *signal;
-	u32 flags;
-	bool authorized;
+	u64 holders;
+	u64 first;
+	u64 followers;
+	u64 secure;
 	u64 follow_id;
+	u32 ppid;
+	u8 unregistered;
+	bool authorized;
 	struct hlist_node hash;
 	struct pid *pid;
 };
 
 /*
- * Serializes F, the attaching and detaching of the fork probe, and the filling
- * of the reserve.
+ * Serializes F, the attaching and detaching of the probes, and the filling of
+ * the reserve.
  */
 static DEFINE_MUTEX(mp3_follow_mutex);
 
 /* Protected by mp3_follow_mutex */
-static bool mp3_probe_attached;
+static bool mp3_probe_attached;		/* to sched_process_fork */
+static bool mp3_exec_probe_attached;	/* to sched_process_exec */
 static bool mp3_adopt_denied;	/* the F in progress skipped a process */
 
 /* The lock of the sampler and the registry: the tick sleeps on no other one. */
@@ -166,17 +214,22 @@ static u64 mp3_cost_ns;
 static u64 mp3_sample_ns;	/* time of the present or last sample */
 static u64 mp3_sample_jiffies;
 static struct mp3_counts mp3_sum;	/* records since the last sample */
-static LIST_HEAD(mp3_processes);
-static unsigned int mp3_nr_processes;	/* in mp3_processes, without MP3_LAST */
+static LIST_HEAD(mp3_processes);	/* those unregistered come first */
 static u64 mp3_last_follow_id;
+static u64 mp3_captures;	/* the holders that are captures */
+static u64 mp3_unprivileged;	/* those of them that lack CAP_PERFMON; the
+				 * exec probe uses READ_ONCE()
+				 */
 
 /*
- * The follow_id for which mp3_adopt() is scanning the processes, else 0.
- * Written under mp3_sampler_mutex, and reset to 0 under mp3_registry_lock, too.
+ * The follow_id for which mp3_adopt() is scanning the processes, else 0, and
+ * its holder. Written under mp3_sampler_mutex; the reset to 0 also takes
+ * mp3_registry_lock.
  */
 static u64 mp3_adopting_id;
+static unsigned int mp3_adopting_holder;
 
-/* The only lock that the fork probe takes: raw, since it cannot sleep. */
+/* The only lock that the probes take: raw, since they cannot sleep. */
 static DEFINE_RAW_SPINLOCK(mp3_registry_lock);
 
 /* Protected by mp3_registry_lock */
@@ -184,8 +237,11 @@ static DEFINE_HASHTABLE(mp3_table, 14);	/* RCU for readers */
 static LIST_HEAD(mp3_pending);	/* in mp3_table, not yet in mp3_processes */
 static LIST_HEAD(mp3_reserve);	/* preallocated entries for the fork probe */
 static unsigned int mp3_nr_reserve;
-static unsigned int mp3_nr_followed;	/* in mp3_table, with a follow_id */
-static u64 mp3_dropped;		/* see struct mp3_header */
+static unsigned int mp3_nr_processes;	/* in mp3_table, with a holder */
+static unsigned int mp3_nr_followed;	/* in mp3_table, with a follower */
+static unsigned int mp3_nr_held[MP3_NR_HOLDERS];
+static u64 mp3_closing;		/* holders that children no longer inherit */
+static u64 mp3_dropped[MP3_NR_HOLDERS];	/* see struct mp3_header */
 
 static struct workqueue_struct *mp3_wq;
 static void mp3_tick(struct work_struct *work);
@@ -199,8 +255,8 @@ static DECLARE_DELAYED_WORK(mp3_detach_work, mp3_detach);
 
 /**
  * struct mp3_ring - entries in pages that user space maps
- * @data:	the entries, from vmalloc_user(); written, never read back
- * @header:	the header page, also from vmalloc_user(); mapped read-only.
+ * @data:	the entries, from vmalloc(); written, never read back
+ * @header:	the header page, also from vmalloc(); mapped read-only.
  *		NULL before init and after exit (mp3_sampler_mutex)
  * @data_pages:	pages of @data
  * @writable:	whether user space may map @data for writing
@@ -209,6 +265,7 @@ static DECLARE_DELAYED_WORK(mp3_detach_work, mp3_detach);
  * @slot:	slot of the next entry (mp3_sampler_mutex)
  * @head:	entries ever published (mp3_sampler_mutex; mp3_poll() uses
  *		READ_ONCE())
+ * @woken:	@head when pollers were last woken (mp3_sampler_mutex)
  * @wait:	pollers
  */
 struct mp3_ring {
@@ -220,6 +277,7 @@ struct mp3_ring {
 	u32 capacity;
 	u32 slot;
 	u64 head;
+	u64 woken;
 	wait_queue_head_t wait;
 };
 
@@ -240,17 +298,40 @@ static struct mp3_ring mp3_rings[] = {
 static struct mp3_ring *const mp3_sample_ring = &mp3_rings[0];
 static struct mp3_ring *const mp3_record_ring = &mp3_rings[1];
 
-/* Allocate the pages of a ring. Returns 0, or -ENOMEM with none allocated. */
-static int mp3_ring_alloc(struct mp3_ring *ring)
+/* The ring of records of each holder (mp3_sampler_mutex) */
+static struct mp3_ring *mp3_holder_rings[MP3_NR_HOLDERS] = {
+	[MP3_CLASSIC] = &mp3_rings[1],
+};
+
+/*
+ * Set the capacity of a ring. Returns 0, or -EINVAL if it is not in 64..@max.
+ */
+static int mp3_ring_set_capacity(struct mp3_ring *ring, u32 capacity, u32 max)
+{
+	if (capacity < 64 || capacity > max)
+		return -EINVAL;
+	ring->capacity = capacity;
+	ring->data_pages = DIV_ROUND_UP((unsigned long)capacity *
+					ring->entry_size, PAGE_SIZE);
+
+	return 0;
+}
+
+/*
+ * Allocate the pages of a ring. @base_ns and @base_jiffies are the same moment
+ * on two clocks. Returns 0, or -ENOMEM with none allocated.
+ */
+static int mp3_ring_alloc(struct mp3_ring *ring, gfp_t gfp, u64 base_ns,
+			  u64 base_jiffies)
 {
 	struct mp3_header *header;
 
-	ring->data = vmalloc_user(ring->data_pages * PAGE_SIZE);
+	ring->data = __vmalloc(ring->data_pages * PAGE_SIZE, gfp);
 	if (!ring->data)
 		return -ENOMEM;
 	memset(ring->data, 0xff, ring->data_pages * PAGE_SIZE);
 
-	header = vmalloc_user(PAGE_SIZE);
+	header = __vmalloc(PAGE_SIZE, gfp | __GFP_ZERO);
 	if (!header) {
 		vfree(ring->data);
 		ring->data = NULL;
@@ -260,8 +341,8 @@ static int mp3_ring_alloc(struct mp3_ring *ring)
 	header->version = MP3_ABI_VERSION;
 	header->entry_size = ring->entry_size;
 	header->capacity = ring->capacity;
-	header->base_jiffies = mp3_sample_jiffies;
-	header->base_ns = mp3_sample_ns;
+	header->base_jiffies = base_jiffies;
+	header->base_ns = base_ns;
 	header->hz = HZ;
 	init_waitqueue_head(&ring->wait);
 
@@ -339,10 +420,53 @@ static __always_inline void mp3_ring_publish(struct mp3_ring *ring, void *slot,
 	smp_store_release(&ring->header->head, ring->head);
 }
 
-/* Wake the pollers of a ring. */
+/* Append a copy of a record. Caller holds mp3_sampler_mutex. */
+static void mp3_ring_append(struct mp3_ring *ring,
+			    const struct mp3_record *record)
+{
+	u64 *slot = mp3_ring_begin(ring, sizeof(*record) / 8, 1);
+
+	memcpy(slot + 1, (const u64 *)record + 1, sizeof(*record) - 8);
+	mp3_ring_publish(ring, slot, record->time_ns);
+}
+
+/*
+ * Wake the pollers of a ring if entries were published since the last call.
+ * Caller holds mp3_sampler_mutex.
+ */
 static void mp3_ring_wake(struct mp3_ring *ring)
 {
+	lockdep_assert_held(&mp3_sampler_mutex);
+	if (ring->woken == ring->head)
+		return;
+	ring->woken = ring->head;
 	wake_up_interruptible_poll(&ring->wait, EPOLLIN | EPOLLRDNORM);
+}
+
+/* Wake the pollers of all rings. Caller holds mp3_sampler_mutex. */
+static void mp3_wake_all(void)
+{
+	u64 captures;
+
+	mp3_ring_wake(mp3_sample_ring);
+	mp3_ring_wake(mp3_record_ring);
+	for (captures = mp3_captures; captures; captures &= captures - 1)
+		mp3_ring_wake(mp3_holder_rings[__ffs64(captures)]);
+}
+
+/* Copy the sampler's state to the header of a ring of @holder. */
+static void mp3_update_header(struct mp3_ring *ring, unsigned int holder)
+{
+	struct mp3_header *header = ring->header;
+
+	/* NULL before init and after exit, while parameters exist. */
+	if (!header)
+		return;
+	WRITE_ONCE(header->interval_ns, mp3_interval_ns);
+	WRITE_ONCE(header->ticks, mp3_ticks);
+	WRITE_ONCE(header->missed, mp3_missed);
+	WRITE_ONCE(header->cost_ns, mp3_cost_ns);
+	WRITE_ONCE(header->dropped, READ_ONCE(mp3_dropped[holder]));
 }
 
 /*
@@ -351,40 +475,46 @@ static void mp3_ring_wake(struct mp3_ring *ring)
  */
 static void mp3_update_headers(void)
 {
-	unsigned int i;
+	u64 captures;
 
 	lockdep_assert_held(&mp3_sampler_mutex);
-	for (i = 0; i < ARRAY_SIZE(mp3_rings); i++) {
-		struct mp3_header *header = mp3_rings[i].header;
+	mp3_update_header(mp3_sample_ring, MP3_CLASSIC);
+	mp3_update_header(mp3_record_ring, MP3_CLASSIC);
+	for (captures = mp3_captures; captures; captures &= captures - 1) {
+		unsigned int holder = __ffs64(captures);
 
-		/* NULL before init and after exit, while parameters exist. */
-		if (!header)
-			continue;
-		WRITE_ONCE(header->interval_ns, mp3_interval_ns);
-		WRITE_ONCE(header->ticks, mp3_ticks);
-		WRITE_ONCE(header->missed, mp3_missed);
-		WRITE_ONCE(header->cost_ns, mp3_cost_ns);
-		WRITE_ONCE(header->dropped, READ_ONCE(mp3_dropped));
+		mp3_update_header(mp3_holder_rings[holder], holder);
 	}
 }
 
+/* Copy the number of processes of @holder to the header of a ring of it. */
+static void mp3_publish_processes(struct mp3_ring *ring, unsigned int holder)
+{
+	/*
+	 * A reader that finds no process registered also finds the last
+	 * entries. Pairs with its acquire load of processes (struct mp3_header
+	 * in mp3_uapi.h).
+	 */
+	smp_store_release(&ring->header->processes,
+			  READ_ONCE(mp3_nr_held[holder]));
+}
+
 /*
- * Copy the number of registered processes to all headers, after their heads.
+ * Copy the numbers of registered processes to all headers, after their heads.
  * Caller holds mp3_sampler_mutex.
  */
 static void mp3_update_processes(void)
 {
-	unsigned int i;
+	u64 captures;
 
 	lockdep_assert_held(&mp3_sampler_mutex);
-	for (i = 0; i < ARRAY_SIZE(mp3_rings); i++)
-		/*
-		 * A reader that finds no process registered also finds the
-		 * last entries. Pairs with its acquire load of processes
-		 * (struct mp3_header in mp3_uapi.h).
-		 */
-		smp_store_release(&mp3_rings[i].header->processes,
-				  mp3_nr_processes);
+	mp3_publish_processes(mp3_sample_ring, MP3_CLASSIC);
+	mp3_publish_processes(mp3_record_ring, MP3_CLASSIC);
+	for (captures = mp3_captures; captures; captures &= captures - 1) {
+		unsigned int holder = __ffs64(captures);
+
+		mp3_publish_processes(mp3_holder_rings[holder], holder);
+	}
 }
 
 /* ---- Table ---- */
@@ -408,15 +538,36 @@ static struct mp3_process *mp3_find(const struct signal_struct *signal)
 }
 
 /*
- * Follow a process as part of @follow_id or, if that is 0, stop following it.
- * Caller holds mp3_registry_lock.
+ * Register a process in @holders, all of which it is not in yet, from the
+ * counts on that have been reported. Caller holds mp3_registry_lock.
  */
-static void mp3_set_follow_id(struct mp3_process *process, u64 follow_id)
+static void mp3_hold(struct mp3_process *process, u64 holders)
+{
+	u64 rest;
+
+	lockdep_assert_held(&mp3_registry_lock);
+	for (rest = holders; rest; rest &= rest - 1) {
+		unsigned int holder = __ffs64(rest);
+
+		WRITE_ONCE(mp3_nr_held[holder], mp3_nr_held[holder] + 1);
+	}
+	if (holders && !process->holders)
+		WRITE_ONCE(mp3_nr_processes, mp3_nr_processes + 1);
+	WRITE_ONCE(process->first, process->first | holders);
+	/* Pairs with the acquire load in mp3_emit_record(): first is there. */
+	smp_store_release(&process->holders, process->holders | holders);
+}
+
+/*
+ * Let a process be followed by @followers, which are holders of it. Caller
+ * holds mp3_registry_lock.
+ */
+static void mp3_add_followers(struct mp3_process *process, u64 followers)
 {
 	lockdep_assert_held(&mp3_registry_lock);
-	WRITE_ONCE(mp3_nr_followed,
-		   mp3_nr_followed + !!follow_id - !!process->follow_id);
-	WRITE_ONCE(process->follow_id, follow_id);
+	if (followers && !process->followers)
+		WRITE_ONCE(mp3_nr_followed, mp3_nr_followed + 1);
+	WRITE_ONCE(process->followers, process->followers | followers);
 }
 
 /*
@@ -433,7 +584,10 @@ static bool mp3_pin(struct mp3_process *process, struct task_struct *task)
 
 	process->task = get_task_struct(task);
 	process->signal = task->signal;
-	process->flags = MP3_FIRST;
+	rcu_read_lock();
+	if (pid_alive(task))
+		process->ppid = rcu_dereference(task->real_parent)->tgid;
+	rcu_read_unlock();
 
 	return true;
 }
@@ -449,73 +603,229 @@ static void mp3_process_free(struct mp3_process *process)
 
 /*
  * Add a process to mp3_table, where forks find it from now on, and to
- * mp3_pending. Caller holds mp3_registry_lock.
+ * mp3_pending. Caller holds mp3_registry_lock, and has set the fields.
  */
-static void mp3_hash_add(struct mp3_process *process, u64 follow_id,
-			 bool authorized)
+static void mp3_hash_add(struct mp3_process *process)
 {
 	lockdep_assert_held(&mp3_registry_lock);
-	process->authorized = authorized;
-	mp3_set_follow_id(process, follow_id);
 	list_add_tail(&process->list, &mp3_pending);
 	/* Publish the fields. Pairs with rcu_dereference in mp3_find(). */
 	hash_add_rcu(mp3_table, &process->hash, (unsigned long)process->signal);
 }
 
 /*
- * Move the entries of mp3_pending to mp3_processes, and count them. The fork
- * probe adds an entry only if an ancestor of it is in mp3_table: a call after
- * the last process has been removed finds its last children, and no others
- * follow. Caller holds mp3_sampler_mutex.
+ * Move the entries of mp3_pending to mp3_processes. The fork probe adds an
+ * entry only if an ancestor of it is in mp3_table: a call after the last
+ * process has been removed finds its last children, and no others follow.
+ * Caller holds mp3_sampler_mutex.
  */
 static void mp3_splice_pending(void)
 {
-	struct mp3_process *process;
-	LIST_HEAD(pending);
-
 	lockdep_assert_held(&mp3_sampler_mutex);
 	raw_spin_lock(&mp3_registry_lock);
-	list_splice_init(&mp3_pending, &pending);
+	list_splice_tail_init(&mp3_pending, &mp3_processes);
 	raw_spin_unlock(&mp3_registry_lock);
-	list_for_each_entry(process, &pending, list)
-		mp3_nr_processes++;
-	list_splice_tail(&pending, &mp3_processes);
 }
 
 /*
- * Stop following a process. Schedules the detaching of the fork probe if it was
- * the last one. Caller holds mp3_sampler_mutex.
+ * Unregister a process from @holders, as far as it is registered in them, and
+ * stop following it on their behalf. An entry without a holder, and without a
+ * record that is due, leaves mp3_table and mp3_processes and is freed.
+ * Schedules the detaching of the fork probe once no process is followed. Caller
+ * holds mp3_sampler_mutex. Returns true if the entry has been freed.
  */
-static void mp3_unfollow(struct mp3_process *process)
+static bool mp3_unhold(struct mp3_process *process, u64 holders)
 {
-	bool last;
+	bool was_followed, remove;
+	u64 rest;
 
 	lockdep_assert_held(&mp3_sampler_mutex);
 	raw_spin_lock(&mp3_registry_lock);
-	last = process->follow_id && mp3_nr_followed == 1;
-	mp3_set_follow_id(process, 0);
+	holders &= process->holders;
+	for (rest = holders; rest; rest &= rest - 1) {
+		unsigned int holder = __ffs64(rest);
+
+		WRITE_ONCE(mp3_nr_held[holder], mp3_nr_held[holder] - 1);
+	}
+	was_followed = process->followers;
+	WRITE_ONCE(process->holders, process->holders & ~holders);
+	WRITE_ONCE(process->first, process->first & ~holders);
+	WRITE_ONCE(process->followers, process->followers & ~holders);
+	WRITE_ONCE(process->secure, process->secure & ~holders);
+	if (holders && !process->holders)
+		WRITE_ONCE(mp3_nr_processes, mp3_nr_processes - 1);
+	if (was_followed && !process->followers)
+		WRITE_ONCE(mp3_nr_followed, mp3_nr_followed - 1);
+	else
+		was_followed = false;
+	/* In the same section: the fork probe may give it a holder. */
+	remove = !process->holders && !process->unregistered;
+	if (remove)
+		hash_del_rcu(&process->hash);
 	raw_spin_unlock(&mp3_registry_lock);
+
+	if (remove) {
+		list_del(&process->list);
+		mp3_process_free(process);
+	}
 	/*
 	 * Delay, so that users cannot make the kernel patch the tracepoint
 	 * repeatedly.
 	 */
-	if (last)
+	if (was_followed && !READ_ONCE(mp3_nr_followed))
 		schedule_delayed_work(&mp3_detach_work, HZ);
+
+	return remove;
+}
+
+/* ---- Permissions ---- */
+
+/*
+ * Return whether the opener of @file or, if that is NULL, the calling task has
+ * capability @cap in @ns.
+ */
+static bool mp3_capable(const struct file *file, struct user_namespace *ns,
+			int cap)
+{
+	return file ? file_ns_capable(file, ns, cap) :
+			ns_capable_noaudit(ns, cap);
 }
 
 /*
- * Remove a process from mp3_table and mp3_processes, and free its entry. The
- * caller holds mp3_sampler_mutex, and updates mp3_nr_processes.
+ * Apply the rule of ptrace_may_access(@task, PTRACE_MODE_READ_REALCREDS), which
+ * is not exported, without the security modules' hooks; or CAP_PERFMON instead.
+ * @cred are the credentials of the opener of @file or, if that is NULL, of the
+ * calling task. Returns 0, -EPERM, or -ESRCH if @cred suffice but the process
+ * has released its memory.
  */
-static void mp3_remove(struct mp3_process *process)
+static int mp3_ptrace_may_read(const struct cred *cred, const struct file *file,
+			       struct task_struct *task)
 {
+	const struct cred *tcred;
+	struct user_namespace *ns;
+	bool owner, allowed, dumpable;
+	int err = 0;
+
+	rcu_read_lock();
+	tcred = __task_cred(task);
+	owner = uid_eq(cred->uid, tcred->uid) &&
+		uid_eq(cred->uid, tcred->euid) &&
+		uid_eq(cred->uid, tcred->suid) &&
+		gid_eq(cred->gid, tcred->gid) &&
+		gid_eq(cred->gid, tcred->egid) &&
+		gid_eq(cred->gid, tcred->sgid);
+	allowed = (owner && cred->user_ns == tcred->user_ns &&
+		   cap_issubset(tcred->cap_permitted, cred->cap_permitted)) ||
+		  mp3_capable(file, tcred->user_ns, CAP_SYS_PTRACE);
+	rcu_read_unlock();
+	if (!allowed)
+		return mp3_capable(file, &init_user_ns, CAP_PERFMON) ? 0 : -EPERM;
+
+	/*
+	 * commit_creds() makes a process undumpable before it installs other
+	 * credentials. Never combine the new credentials with the old flag.
+	 * Pairs with the write barrier in commit_creds().
+	 */
+	smp_rmb();
+	ns = mp3_get_dumpable(task, &dumpable);
+	if (!ns)
+		return -ESRCH;
+	if (!dumpable && !mp3_capable(file, ns, CAP_SYS_PTRACE) &&
+	    !mp3_capable(file, &init_user_ns, CAP_PERFMON))
+		err = -EPERM;
+	put_user_ns(ns);
+
+	return err;
+}
+
+/**
+ * struct mp3_capture - an open file of /dev/mp3_capture
+ * @ring:	its records
+ * @file:	the file, for the opener's credentials
+ * @opener:	the opener's tgid, pinned
+ * @holder:	its number as a holder, 1..63
+ * @privileged:	the opener has CAP_PERFMON
+ * @denied:	see struct mp3_header (mp3_sampler_mutex)
+ */
+struct mp3_capture {
+	struct mp3_ring ring;
+	const struct file *file;
+	struct pid *opener;
+	unsigned int holder;
+	bool privileged;
+	u64 denied;
+};
+
+static struct mp3_capture *mp3_capture_of(unsigned int holder)
+{
+	return container_of(mp3_holder_rings[holder], struct mp3_capture, ring);
+}
+
+/*
+ * Return whether a capture may have a record of a process: by the rule, and
+ * always of its opener. If the process has released its memory, credentials
+ * alone decide. Caller holds mp3_sampler_mutex and is in an RCU read-side
+ * section.
+ */
+static bool mp3_may_deliver(const struct mp3_capture *capture,
+			    const struct mp3_process *process)
+{
+	const struct file *file = capture->file;
+	struct task_struct *task = process->task;
+
+	/* It may look like an ordinary process again. */
+	if (READ_ONCE(process->secure) & BIT_ULL(capture->holder))
+		return mp3_capable(file, file->f_cred->user_ns, CAP_SYS_PTRACE);
+	/* The opener itself, unless it has executed a program since. */
+	if (process->pid == capture->opener && __task_cred(task) == file->f_cred)
+		return true;
+	return mp3_ptrace_may_read(file->f_cred, file, task) != -EPERM;
+}
+
+/*
+ * Return the holders out of @holders that must not receive a record of a
+ * process, and count them in their headers. To be called after the last load of
+ * what the record contains: if it succeeds, so it would have before. Caller
+ * holds mp3_sampler_mutex and is in an RCU read-side section.
+ */
+static u64 mp3_deny(const struct mp3_process *process, u64 holders)
+{
+	u64 rest, denied = 0;
+
 	lockdep_assert_held(&mp3_sampler_mutex);
-	mp3_unfollow(process);
-	raw_spin_lock(&mp3_registry_lock);
-	hash_del_rcu(&process->hash);
-	raw_spin_unlock(&mp3_registry_lock);
-	list_del(&process->list);
-	mp3_process_free(process);
+	/*
+	 * Load credentials after the counts that they decide about. Pairs with
+	 * the barriers in commit_creds().
+	 */
+	smp_rmb();
+	for (rest = holders & mp3_unprivileged; rest; rest &= rest - 1) {
+		struct mp3_capture *capture = mp3_capture_of(__ffs64(rest));
+
+		if (mp3_may_deliver(capture, process))
+			continue;
+		denied |= BIT_ULL(capture->holder);
+		WRITE_ONCE(capture->ring.header->denied, ++capture->denied);
+	}
+
+	return denied;
+}
+
+/*
+ * Return whether the process of @task may be profiled through @file, as 0,
+ * -EPERM or -ESRCH. Checks the credentials of both the calling task and the
+ * opener: a passed descriptor grants nothing.
+ */
+static int mp3_may_profile(const struct file *file, struct task_struct *task)
+{
+	int err;
+
+	if (same_thread_group(task, current))
+		return 0;
+	err = mp3_ptrace_may_read(current_cred(), NULL, task);
+	/* The two usually share their credentials. */
+	if (err || file->f_cred == current_cred())
+		return err;
+	return mp3_ptrace_may_read(file->f_cred, file, task);
 }
 
 /* ---- Sampler ---- */
@@ -631,9 +941,12 @@ static bool mp3_is_unchanged(struct mp3_process *process)
  */
 static void mp3_pin_leader(struct mp3_process *process)
 {
-	struct task_struct *leader = pid_task(process->pid, PIDTYPE_TGID);
+	struct task_struct *leader;
 
 	lockdep_assert_held(&mp3_sampler_mutex);
+	if (likely(thread_group_leader(process->task)))
+		return;
+	leader = pid_task(process->pid, PIDTYPE_TGID);
 	if (!leader || leader == process->task)
 		return;
 	get_task_struct(leader);
@@ -673,45 +986,229 @@ static u64 mp3_rss_of_threads(struct task_struct *task)
 }
 
 /*
- * Emit a record if any count or flag changed. Caller holds mp3_sampler_mutex
- * and is in an RCU read-side section.
+ * Fill a record with the counts @delta, and with what its process has now; only
+ * its time and flags are left to the caller. @exited: the process has released
+ * its memory. Caller is in an RCU read-side section.
  */
-static void mp3_emit_record(struct mp3_process *process)
+static __always_inline void mp3_fill_record(struct mp3_record *record,
+					    const struct mp3_process *process,
+					    const struct mp3_counts *delta,
+					    bool exited)
 {
-	u64 min_flt = process->counts.min_flt - process->reported.min_flt;
-	u64 maj_flt = process->counts.maj_flt - process->reported.maj_flt;
-	u64 cpu_ns = process->counts.cpu_ns - process->reported.cpu_ns;
-	struct mp3_record *record;
+	struct task_struct *task = process->task;
 	u64 rss_bytes;
 
-	lockdep_assert_held(&mp3_sampler_mutex);
-	if (!(min_flt | maj_flt | cpu_ns | process->flags))
-		return;
-
-	if (!thread_group_leader(process->task))
-		mp3_pin_leader(process);
-	record = mp3_ring_begin(mp3_record_ring, sizeof(*record) / 8, 1);
 	record->pid = pid_nr(process->pid);
-	record->flags = process->flags;
-	record->min_flt = min_flt;
-	record->maj_flt = maj_flt;
-	record->cpu_ns = cpu_ns;
-	task_lock(process->task);
-	rss_bytes = mp3_rss(process->task);
+	record->min_flt = delta->min_flt;
+	record->maj_flt = delta->maj_flt;
+	record->cpu_ns = delta->cpu_ns;
+	task_lock(task);
+	rss_bytes = mp3_rss(task);
 	/* The bytes after the name's NUL need not be zero. */
-	memcpy(record->comm, process->task->comm, sizeof(record->comm));
-	task_unlock(process->task);
-	if (!rss_bytes && !(process->flags & MP3_LAST))
-		rss_bytes = mp3_rss_of_threads(process->task);
+	memcpy(record->comm, task->comm, sizeof(record->comm));
+	task_unlock(task);
+	if (!rss_bytes && !exited)
+		rss_bytes = mp3_rss_of_threads(task);
 	record->rss_bytes = rss_bytes;
-	mp3_ring_publish(mp3_record_ring, record, mp3_sample_ns);
+}
 
-	mp3_sum.min_flt += min_flt;
-	mp3_sum.maj_flt += maj_flt;
-	mp3_sum.cpu_ns += cpu_ns;
+/* Fill the identity record of a process. Caller is in an RCU read section. */
+static void mp3_fill_identity(struct mp3_record *record,
+			      const struct mp3_process *process)
+{
+	struct task_struct *task = process->task;
+
+	record->flags = MP3_IDENTITY;
+	record->ppid = process->ppid;
+	record->uid = from_kuid(&init_user_ns, __task_cred(task)->uid);
+	record->start_ns = task->start_time;
+	record->cgroup_id = mp3_cgroup_id(task);
+	record->reserved = 0;
+}
+
+/* Add to the next sample. Caller holds mp3_sampler_mutex. */
+static void mp3_add_to_sum(const struct mp3_counts *delta)
+{
+	mp3_sum.min_flt += delta->min_flt;
+	mp3_sum.maj_flt += delta->maj_flt;
+	mp3_sum.cpu_ns += delta->cpu_ns;
+}
+
+static struct mp3_counts mp3_subtract(const struct mp3_counts *counts,
+				      const struct mp3_counts *base)
+{
+	return (struct mp3_counts){
+		.min_flt = counts->min_flt - base->min_flt,
+		.maj_flt = counts->maj_flt - base->maj_flt,
+		.cpu_ns = counts->cpu_ns - base->cpu_ns,
+	};
+}
+
+static bool mp3_is_zero(const struct mp3_counts *counts)
+{
+	return !(counts->min_flt | counts->maj_flt | counts->cpu_ns);
+}
+
+/*
+ * Append a record with the counts @delta to the ring of @holder, after
+ * @identity if @flags have MP3_FIRST. @record has what is the same for all
+ * holders. Caller holds mp3_sampler_mutex.
+ */
+static void mp3_append_record(unsigned int holder, struct mp3_record *record,
+			      const struct mp3_record *identity,
+			      const struct mp3_counts *delta, u32 flags)
+{
+	struct mp3_ring *ring = mp3_holder_rings[holder];
+
+	if (flags & MP3_FIRST)
+		mp3_ring_append(ring, identity);
+	record->flags = flags;
+	record->min_flt = delta->min_flt;
+	record->maj_flt = delta->maj_flt;
+	record->cpu_ns = delta->cpu_ns;
+	mp3_ring_append(ring, record);
+}
+
+/*
+ * Emit a record of what was collected and not reported yet to each of @holders
+ * that has something to report, with MP3_LAST to those in @last. Returns those
+ * that are denied theirs. @exited: the process has released its memory. Caller
+ * holds mp3_sampler_mutex and is in an RCU read-side section.
+ */
+static noinline u64 mp3_emit_to(struct mp3_process *process, u64 holders,
+				u64 last, u64 time_ns, bool exited)
+{
+	struct mp3_record record = { .time_ns = time_ns }, identity;
+	struct mp3_counts classic, delta;
+	u64 first = READ_ONCE(process->first) & holders;
+	u64 flagged = first | last, denied;
+	size_t size;
+
+	lockdep_assert_held(&mp3_sampler_mutex);
+	if (first) {
+		raw_spin_lock(&mp3_registry_lock);
+		WRITE_ONCE(process->first, process->first & ~first);
+		raw_spin_unlock(&mp3_registry_lock);
+	}
+
+	classic = mp3_subtract(&process->counts, &process->reported);
+	delta = mp3_subtract(&process->counts, &process->captured);
+	if (holders & MP3_CLASSIC_MASK)
+		process->reported = process->counts;
+	process->captured = process->counts;
+	if (mp3_is_zero(&classic) && !(flagged & MP3_CLASSIC_MASK))
+		holders &= ~MP3_CLASSIC_MASK;
+	if (mp3_is_zero(&delta))
+		holders &= flagged | MP3_CLASSIC_MASK;
+	if (!holders)
+		return 0;
+
+	mp3_fill_record(&record, process, &delta, exited);
+	/* A capture's reader must not see what is left of an older name. */
+	size = strnlen(record.comm, sizeof(record.comm) - 1);
+	memset(record.comm + size, 0, sizeof(record.comm) - size);
+	identity = record;
+	if (first)
+		mp3_fill_identity(&identity, process);
+	denied = mp3_deny(process, holders);
+	if (holders & MP3_CLASSIC_MASK)
+		mp3_add_to_sum(&classic);
+	for (holders &= ~denied; holders; holders &= holders - 1) {
+		unsigned int holder = __ffs64(holders);
+		u32 flags = 0;
+
+		if (first & BIT_ULL(holder))
+			flags |= MP3_FIRST;
+		if (last & BIT_ULL(holder))
+			flags |= MP3_LAST;
+		mp3_append_record(holder, &record, &identity,
+				  holder == MP3_CLASSIC ? &classic : &delta,
+				  flags);
+	}
+
+	return denied;
+}
+
+/*
+ * Emit a record of what was collected and not reported yet to all holders, if
+ * any count or flag changed, with MP3_LAST if the process has @exited. Returns
+ * the holders to unregister it from. Caller holds mp3_sampler_mutex and is in
+ * an RCU read-side section.
+ */
+static u64 mp3_emit_record(struct mp3_process *process, bool exited)
+{
+	/* Pairs with the release store in mp3_hold(). */
+	u64 holders = smp_load_acquire(&process->holders);
+	struct mp3_record *record;
+	struct mp3_counts delta;
+	u64 last = exited ? holders : 0;
+
+	lockdep_assert_held(&mp3_sampler_mutex);
+	if (unlikely(holders != MP3_CLASSIC_MASK || READ_ONCE(process->first))) {
+		mp3_pin_leader(process);
+		return last | mp3_emit_to(process, holders, last, mp3_sample_ns,
+					  exited);
+	}
+
+	delta = mp3_subtract(&process->counts, &process->reported);
+	if (mp3_is_zero(&delta) && !exited)
+		return 0;
+	mp3_pin_leader(process);
+	record = mp3_ring_begin(mp3_record_ring, sizeof(*record) / 8, 1);
+	record->flags = exited ? MP3_LAST : 0;
+	mp3_fill_record(record, process, &delta, exited);
+	mp3_ring_publish(mp3_record_ring, record, mp3_sample_ns);
+	mp3_add_to_sum(&delta);
 	process->reported = process->counts;
-	if (process->flags & MP3_FIRST)
-		WRITE_ONCE(process->flags, process->flags & ~MP3_FIRST);
+
+	return last;
+}
+
+/*
+ * Emit the last classic record of a process that U has unregistered. The caller
+ * holds mp3_sampler_mutex, and removes the entry if it has no holder.
+ */
+static void mp3_emit_unregistered(struct mp3_process *process)
+{
+	struct mp3_record record = { .time_ns = mp3_sample_ns }, identity;
+
+	lockdep_assert_held(&mp3_sampler_mutex);
+	rcu_read_lock();
+	mp3_pin_leader(process);
+	mp3_fill_record(&record, process, &process->reported, false);
+	identity = record;
+	mp3_fill_identity(&identity, process);
+	rcu_read_unlock();
+	mp3_append_record(MP3_CLASSIC, &record, &identity, &process->reported,
+			  process->unregistered);
+	mp3_add_to_sum(&process->reported);
+	raw_spin_lock(&mp3_registry_lock);
+	process->unregistered = 0;
+	raw_spin_unlock(&mp3_registry_lock);
+}
+
+/*
+ * Collect a process at once, outside a tick: emit a record to its captures
+ * except those in @except, with MP3_LAST to those in @last. For all of them,
+ * its counts so far are reported then. Returns the captures to unregister it
+ * from. Caller holds mp3_sampler_mutex.
+ */
+static u64 mp3_collect_now(struct mp3_process *process, u64 except, u64 last)
+{
+	/* Pairs with the release store in mp3_hold(). */
+	u64 captures = smp_load_acquire(&process->holders) & ~MP3_CLASSIC_MASK;
+	u64 gone;
+
+	lockdep_assert_held(&mp3_sampler_mutex);
+	rcu_read_lock();
+	mp3_pin_leader(process);
+	mp3_read_counts(process->task, &process->counts);
+	gone = last | mp3_emit_to(process, captures & ~except, last,
+				  ktime_get_ns(), false);
+	rcu_read_unlock();
+	mp3_wake_all();
+
+	return gone;
 }
 
 /*
@@ -721,7 +1218,6 @@ static void mp3_emit_record(struct mp3_process *process)
 static void mp3_collect_all(void)
 {
 	struct mp3_process *process, *next;
-	u64 head = mp3_record_ring->head;
 
 	lockdep_assert_held(&mp3_sampler_mutex);
 	/*
@@ -730,26 +1226,28 @@ static void mp3_collect_all(void)
 	 */
 	rcu_read_lock();
 	list_for_each_entry_safe(process, next, &mp3_processes, list) {
+		bool exited;
+		u64 gone;
+
 		if (need_resched()) {
 			rcu_read_unlock();
 			cond_resched();
 			rcu_read_lock();
 		}
-		/* Without a flag, all that was collected has been reported. */
-		if (!process->flags && mp3_is_unchanged(process))
+		/* Unless a first record is due, all collected is reported. */
+		if (!READ_ONCE(process->first) && mp3_is_unchanged(process))
 			continue;
-		if (!(process->flags & MP3_LAST) &&
-		    mp3_read_counts(process->task, &process->counts)) {
-			WRITE_ONCE(process->flags, process->flags | MP3_LAST);
-			mp3_nr_processes--;
+		if (unlikely(process->unregistered)) {
+			mp3_emit_unregistered(process);
+			if (mp3_unhold(process, 0))
+				continue;
 		}
-		mp3_emit_record(process);
-		if (process->flags & MP3_LAST)
-			mp3_remove(process);
+		exited = mp3_read_counts(process->task, &process->counts);
+		gone = mp3_emit_record(process, exited);
+		if (gone)
+			mp3_unhold(process, gone);
 	}
 	rcu_read_unlock();
-	if (mp3_record_ring->head != head)
-		mp3_ring_wake(mp3_record_ring);
 }
 
 /*
@@ -773,27 +1271,52 @@ static void mp3_emit_sample(u64 since_ns)
 	sample->cpu_percent = div64_u64(mp3_sum.cpu_ns * 100 + period / 2,
 					period);
 	mp3_ring_publish(mp3_sample_ring, sample, mp3_sample_jiffies);
-	mp3_ring_wake(mp3_sample_ring);
 	mp3_sum = (struct mp3_counts){};
 }
 
 /*
- * Emit the records and the sample of everything since the last ones. Caller
- * holds mp3_sampler_mutex.
+ * Emit the records and the sample of everything since the last ones. Without a
+ * process in the classic registry, there is no sample. Caller holds
+ * mp3_sampler_mutex.
  */
 static void mp3_sample_all(void)
 {
 	u64 since_ns = mp3_sample_ns;
+	bool classic;
 
 	lockdep_assert_held(&mp3_sampler_mutex);
 	mp3_stamp();
 	mp3_splice_pending();
+	classic = READ_ONCE(mp3_nr_held[MP3_CLASSIC]);
 	mp3_collect_all();
 	/* The processes just removed may have forked since. */
 	mp3_splice_pending();
 	mp3_update_headers();
-	mp3_emit_sample(since_ns);
+	if (classic)
+		mp3_emit_sample(since_ns);
 	mp3_update_processes();
+	mp3_wake_all();
+}
+
+/*
+ * Emit the last records and the last sample of the classic registry: U has
+ * unregistered the last process. Caller holds mp3_sampler_mutex.
+ */
+static void mp3_sample_last(void)
+{
+	u64 since_ns = mp3_sample_ns;
+	struct mp3_process *process, *next;
+
+	lockdep_assert_held(&mp3_sampler_mutex);
+	mp3_stamp();
+	list_for_each_entry_safe(process, next, &mp3_processes, list) {
+		if (!process->unregistered)
+			break;
+		mp3_emit_unregistered(process);
+		mp3_unhold(process, 0);
+	}
+	mp3_update_headers();
+	mp3_emit_sample(since_ns);
 }
 
 /*
@@ -825,9 +1348,9 @@ static void mp3_tick(struct work_struct *work)
 	 * grid has been restarted since this run was due.
 	 */
 	now = mp3_grid_now();
-	if (mp3_nr_processes && now >= mp3_deadline)
+	if (READ_ONCE(mp3_nr_processes) && now >= mp3_deadline)
 		mp3_handle_deadline(now);
-	if (mp3_nr_processes)
+	if (READ_ONCE(mp3_nr_processes))
 		mp3_arm();
 	mutex_unlock(&mp3_sampler_mutex);
 }
@@ -851,7 +1374,7 @@ static int mp3_set_interval(const char *val, const struct kernel_param *kp)
 	mp3_interval_ms = ms;
 	mp3_interval_ns = max_t(u64, ms * NSEC_PER_MSEC, TICK_NSEC);
 	mp3_update_headers();
-	if (mp3_nr_processes)
+	if (READ_ONCE(mp3_nr_processes))
 		mp3_start_grid();
 	mutex_unlock(&mp3_sampler_mutex);
 
@@ -864,84 +1387,6 @@ static const struct kernel_param_ops mp3_interval_ops = {
 };
 module_param_cb(interval_ms, &mp3_interval_ops, &mp3_interval_ms, 0644);
 MODULE_PARM_DESC(interval_ms, "sampling interval, 1..10000 ms (default 50)");
-
-/* ---- Permissions ---- */
-
-/*
- * Return whether the opener of @file or, if that is NULL, the calling task has
- * capability @cap in @ns.
- */
-static bool mp3_capable(const struct file *file, struct user_namespace *ns,
-			int cap)
-{
-	return file ? file_ns_capable(file, ns, cap) :
-			ns_capable_noaudit(ns, cap);
-}
-
-/*
- * Apply the rule of ptrace_may_access(@task, PTRACE_MODE_READ_REALCREDS), which
- * is not exported, without the security modules' hooks; or CAP_PERFMON instead.
- * @cred are the credentials of the opener of @file or, if that is NULL, of the
- * calling task. Returns 0, -EPERM, or -ESRCH if @cred suffice but the process
- * has released its memory.
- */
-static int mp3_ptrace_may_read(const struct cred *cred, const struct file *file,
-			       struct task_struct *task)
-{
-	const struct cred *tcred;
-	struct user_namespace *ns;
-	bool owner, allowed, dumpable;
-	int err = 0;
-
-	rcu_read_lock();
-	tcred = __task_cred(task);
-	owner = uid_eq(cred->uid, tcred->uid) &&
-		uid_eq(cred->uid, tcred->euid) &&
-		uid_eq(cred->uid, tcred->suid) &&
-		gid_eq(cred->gid, tcred->gid) &&
-		gid_eq(cred->gid, tcred->egid) &&
-		gid_eq(cred->gid, tcred->sgid);
-	allowed = owner || mp3_capable(file, tcred->user_ns, CAP_SYS_PTRACE);
-	rcu_read_unlock();
-	if (!owner && mp3_capable(file, &init_user_ns, CAP_PERFMON))
-		return 0;
-	if (!allowed)
-		return -EPERM;
-
-	/*
-	 * commit_creds() makes a process undumpable before it installs other
-	 * credentials. Never combine the new credentials with the old flag.
-	 * Pairs with the write barrier in commit_creds().
-	 */
-	smp_rmb();
-	ns = mp3_get_dumpable(task, &dumpable);
-	if (!ns)
-		return -ESRCH;
-	if (!dumpable && !mp3_capable(file, ns, CAP_SYS_PTRACE) &&
-	    !mp3_capable(file, &init_user_ns, CAP_PERFMON))
-		err = -EPERM;
-	put_user_ns(ns);
-
-	return err;
-}
-
-/*
- * Return whether the process of @task may be profiled through @file, as 0,
- * -EPERM or -ESRCH. Checks the credentials of both the calling task and the
- * opener: a passed descriptor grants nothing.
- */
-static int mp3_may_profile(const struct file *file, struct task_struct *task)
-{
-	int err;
-
-	if (same_thread_group(task, current))
-		return 0;
-	err = mp3_ptrace_may_read(current_cred(), NULL, task);
-	/* The two usually share their credentials. */
-	if (err || file->f_cred == current_cred())
-		return err;
-	return mp3_ptrace_may_read(file->f_cred, file, task);
-}
 
 /* ---- Registry ---- */
 
@@ -966,36 +1411,95 @@ static struct mp3_process *mp3_process_alloc(struct task_struct *task)
 }
 
 /*
- * Register a process again before its last record has been emitted; @base are
- * its counts now. Caller holds mp3_sampler_mutex and mp3_registry_lock.
+ * Register a process that is in the table in @holder, and follow it if
+ * @follow_id is not 0. In the classic registry it starts from its counts @base;
+ * in a capture, from those at the mp3_authorize() that must follow. Returns 0;
+ * 1 if it was registered and is followed from now on, too; or -EEXIST if it is
+ * registered and, with a @follow_id, followed already. Caller holds
+ * mp3_sampler_mutex.
  */
-static void mp3_reregister(struct mp3_process *process,
-			   const struct mp3_counts *base)
+static int mp3_join(struct mp3_process *process, unsigned int holder,
+		    u64 follow_id, const struct mp3_counts *base)
 {
-	struct mp3_counts *reported = &process->reported;
+	u64 mask = BIT_ULL(holder);
+	bool held = READ_ONCE(process->holders) & mask;
 
 	lockdep_assert_held(&mp3_sampler_mutex);
-	lockdep_assert_held(&mp3_registry_lock);
-	/*
-	 * Skip the counts since it was unregistered, and keep those that were
-	 * collected then but not reported: the next record has them.
-	 */
-	reported->min_flt += base->min_flt - process->counts.min_flt;
-	reported->maj_flt += base->maj_flt - process->counts.maj_flt;
-	reported->cpu_ns += base->cpu_ns - process->counts.cpu_ns;
-	WRITE_ONCE(process->flags, MP3_FIRST);
-	mp3_nr_processes++;
+	if (held && (!follow_id || READ_ONCE(process->followers) & mask))
+		return -EEXIST;
+
+	if (!held && holder == MP3_CLASSIC) {
+		/*
+		 * The next record also has what was collected for an earlier
+		 * registration and not reported yet.
+		 */
+		if (process->unregistered) {
+			process->reported = mp3_subtract(base,
+							 &process->reported);
+			list_move_tail(&process->list, &mp3_processes);
+		} else {
+			process->reported = *base;
+		}
+	}
+
+	raw_spin_lock(&mp3_registry_lock);
+	if (holder == MP3_CLASSIC)
+		process->unregistered = 0;
+	if (!held)
+		mp3_hold(process, mask);
+	if (follow_id) {
+		mp3_add_followers(process, mask);
+		WRITE_ONCE(process->follow_id, follow_id);
+	}
+	raw_spin_unlock(&mp3_registry_lock);
+
+	return held;
 }
 
 /*
- * Register the process of @new from its present counts on, and follow it if
- * @follow_id is not 0. Sets @inserted if @new is now in the table; otherwise
- * the caller frees it. Caller holds mp3_sampler_mutex.
- *
- * Returns 0, -ESRCH if the process has exited, or -EEXIST if it is registered
- * and, with a @follow_id, followed already.
+ * Complete a registration in @holder that was made with the permission checked
+ * before. For a capture, check it again: the process may have executed a
+ * privileged program in between; from here on, the exec probe notes that. If it
+ * is denied, unregister it. Otherwise let it start from its present counts; its
+ * other captures receive a record of what precedes. Returns false if it is
+ * denied. Caller holds mp3_sampler_mutex.
  */
-static int mp3_insert(struct mp3_process *new, u64 follow_id, bool *inserted)
+static bool mp3_authorize(const struct file *file, unsigned int holder,
+			  struct task_struct *task)
+{
+	struct mp3_process *process;
+	u64 mask = BIT_ULL(holder);
+	bool denied;
+
+	lockdep_assert_held(&mp3_sampler_mutex);
+	if (holder == MP3_CLASSIC)
+		return true;
+	process = mp3_find(task->signal);
+	/* It is removed from mp3_processes if it is denied. */
+	mp3_splice_pending();
+	if (!process)
+		return true;
+	denied = (mp3_unprivileged & mask) &&
+		 mp3_may_profile(file, task) == -EPERM;
+	if (denied)
+		mp3_unhold(process, mask);
+	else
+		mp3_unhold(process, mp3_collect_now(process, mask, 0));
+
+	return !denied;
+}
+
+/*
+ * Register the process of @new in @holder from its present counts on, and
+ * follow it if @follow_id is not 0. Sets @inserted if @new is now in the table;
+ * otherwise the caller frees it. Caller holds mp3_sampler_mutex.
+ *
+ * Returns 0, -ESRCH if the process has exited, -EEXIST if it is registered and,
+ * with a @follow_id, followed already, or -EPERM if it may not be profiled
+ * through @file any longer.
+ */
+static int mp3_insert(const struct file *file, struct mp3_process *new,
+		      unsigned int holder, u64 follow_id, bool *inserted)
 {
 	struct mp3_process *found;
 	bool exited;
@@ -1009,35 +1513,39 @@ static int mp3_insert(struct mp3_process *new, u64 follow_id, bool *inserted)
 	if (exited)
 		return -ESRCH;
 
-	if (!mp3_nr_processes) {
-		mp3_stamp();
+	if (!READ_ONCE(mp3_nr_processes))
 		mp3_start_grid();
-	}
+	if (holder == MP3_CLASSIC && !READ_ONCE(mp3_nr_held[MP3_CLASSIC]))
+		mp3_stamp();
 	raw_spin_lock(&mp3_registry_lock);
 	found = mp3_find(new->signal);
 	if (!found) {
-		mp3_hash_add(new, follow_id, true);
+		new->captured = new->reported;
+		new->authorized = true;
+		new->follow_id = follow_id;
+		mp3_hold(new, BIT_ULL(holder));
+		if (follow_id)
+			mp3_add_followers(new, BIT_ULL(holder));
+		mp3_hash_add(new);
 		*inserted = true;
-	} else if (found->flags & MP3_LAST) {
-		mp3_reregister(found, &new->reported);
-		mp3_set_follow_id(found, follow_id);
-	} else if (follow_id && !found->follow_id) {
-		mp3_set_follow_id(found, follow_id);
-	} else {
-		err = -EEXIST;
 	}
 	raw_spin_unlock(&mp3_registry_lock);
+	if (found)
+		err = mp3_join(found, holder, follow_id, &new->reported);
 	mp3_splice_pending();
+	if (!err && !mp3_authorize(file, holder, new->task))
+		err = -EPERM;
 	mp3_update_processes();
 
-	return err;
+	return err < 0 ? err : 0;
 }
 
 /*
- * Execute R: profile the process of @task from now on. Returns 0, -ENOMEM,
- * -ESRCH or -EEXIST.
+ * Execute R: profile the process of @task in @holder from now on. Returns 0,
+ * -ENOMEM, or an error of mp3_insert().
  */
-static int mp3_register(struct task_struct *task)
+static int mp3_register(const struct file *file, unsigned int holder,
+			struct task_struct *task)
 {
 	struct mp3_process *process = mp3_process_alloc(task);
 	bool inserted;
@@ -1047,7 +1555,7 @@ static int mp3_register(struct task_struct *task)
 		return PTR_ERR(process);
 
 	mutex_lock(&mp3_sampler_mutex);
-	err = mp3_insert(process, 0, &inserted);
+	err = mp3_insert(file, process, holder, 0, &inserted);
 	mutex_unlock(&mp3_sampler_mutex);
 	if (!inserted)
 		mp3_process_free(process);
@@ -1056,36 +1564,64 @@ static int mp3_register(struct task_struct *task)
 }
 
 /*
- * Execute U: collect the counts of the process of @task one last time, and stop
- * profiling it. If no other process is registered, the last records and the
- * last sample are in the rings on return. Returns 0 or -ESRCH.
+ * Unregister a process whose counts have been read from @holder. Its captures
+ * have its record at once. The classic record waits for the next tick, so that
+ * users cannot fill that ring at will. Caller holds mp3_sampler_mutex.
  */
-static int mp3_unregister(struct task_struct *task)
+static void mp3_leave(struct mp3_process *process, unsigned int holder)
+{
+	u64 mask = BIT_ULL(holder);
+	u8 flags = MP3_LAST;
+
+	lockdep_assert_held(&mp3_sampler_mutex);
+	if (holder != MP3_CLASSIC) {
+		mp3_unhold(process, mp3_collect_now(process, 0, mask));
+		return;
+	}
+	process->reported = mp3_subtract(&process->counts, &process->reported);
+	/* Have the next tick meet it, and mp3_sample_last() before others. */
+	process->switches = 0;
+	list_move(&process->list, &mp3_processes);
+	raw_spin_lock(&mp3_registry_lock);
+	if (process->first & mask)
+		flags |= MP3_FIRST;
+	process->unregistered = flags;
+	raw_spin_unlock(&mp3_registry_lock);
+	mp3_unhold(process, mask);
+}
+
+/*
+ * Execute U: collect the counts of the process of @task one last time for
+ * @holder, and stop profiling it there. On return, the last records are in a
+ * capture's ring and, if no other process is in the classic registry, in the
+ * classic rings with the last sample. Returns 0 or -ESRCH.
+ */
+static int mp3_unregister(unsigned int holder, struct task_struct *task)
 {
 	struct mp3_process *process;
 	int err = -ESRCH;
 	bool live;
 
 	mutex_lock(&mp3_sampler_mutex);
-	/* Include children that no tick has seen yet. */
-	mp3_splice_pending();
 	process = mp3_find(task->signal);
+	/* It may be a child that no tick has seen yet. */
+	mp3_splice_pending();
 	rcu_read_lock();
 	/* The next tick collects a process that has exited. */
-	live = process && !(process->flags & MP3_LAST) &&
+	live = process && READ_ONCE(process->holders) & BIT_ULL(holder) &&
 	       !mp3_read_counts(process->task, &process->counts);
 	rcu_read_unlock();
 	if (live) {
 		err = 0;
-		WRITE_ONCE(process->flags, process->flags | MP3_LAST);
-		mp3_nr_processes--;
-		mp3_unfollow(process);
+		mp3_leave(process, holder);
 		mp3_splice_pending();
-		if (!mp3_nr_processes) {
+		if (!READ_ONCE(mp3_nr_processes))
 			cancel_delayed_work(&mp3_tick_work);
-			mp3_sample_all();
-		}
+		if (holder == MP3_CLASSIC &&
+		    !READ_ONCE(mp3_nr_held[MP3_CLASSIC]))
+			mp3_sample_last();
 		mp3_update_processes();
+		mp3_wake_all();
 	}
 	mutex_unlock(&mp3_sampler_mutex);
 
@@ -1093,18 +1629,39 @@ static int mp3_unregister(struct task_struct *task)
 }
 
 /*
- * Drop all registrations. No new ones can appear: the proc file and the fork
- * probe are gone.
+ * Drop all registrations of @holder: without records, since nothing can read
+ * them. No F is at work for it. Caller holds mp3_sampler_mutex.
  */
-static void mp3_unregister_all(void)
+static void mp3_unregister_all(unsigned int holder)
 {
 	struct mp3_process *process, *next;
 
-	mutex_lock(&mp3_sampler_mutex);
+	lockdep_assert_held(&mp3_sampler_mutex);
+	raw_spin_lock(&mp3_registry_lock);
+	mp3_closing |= BIT_ULL(holder);
+	raw_spin_unlock(&mp3_registry_lock);
 	mp3_splice_pending();
-	list_for_each_entry_safe(process, next, &mp3_processes, list)
-		mp3_remove(process);
-	mp3_nr_processes = 0;
+	list_for_each_entry_safe(process, next, &mp3_processes, list) {
+		if (holder == MP3_CLASSIC)
+			process->unregistered = 0;
+		mp3_unhold(process, BIT_ULL(holder));
+		cond_resched();
+	}
+	raw_spin_lock(&mp3_registry_lock);
+	mp3_closing &= ~BIT_ULL(holder);
+	raw_spin_unlock(&mp3_registry_lock);
+	if (!READ_ONCE(mp3_nr_processes))
+		cancel_delayed_work(&mp3_tick_work);
+}
+
+/*
+ * Stop sampling. No new registrations can appear: the proc file, captures and
+ * the fork probe are gone.
+ */
+static void mp3_stop_sampling(void)
+{
+	mutex_lock(&mp3_sampler_mutex);
+	mp3_unregister_all(MP3_CLASSIC);
 	mutex_unlock(&mp3_sampler_mutex);
 	/* With nothing registered, neither tick nor parameter arms it again. */
 	cancel_delayed_work_sync(&mp3_tick_work);
@@ -1124,6 +1681,7 @@ static void mp3_unregister_all(void)
 #define MP3_MAX_DEPTH	256	/* generations searched for an ancestor */
 
 static struct tracepoint *mp3_fork_tracepoint;
+static struct tracepoint *mp3_exec_tracepoint;
 
 /*
  * Fill the reserve. All users share it, so no memory cgroup is charged: at the
@@ -1157,35 +1715,36 @@ static void mp3_refill(struct work_struct *work)
 }
 
 /*
- * Follow @task, a child of the followed process with @parent_sig, from its
- * counts @base on; @authorized is false if F still has to check its caller's
- * permission. Caller holds mp3_registry_lock.
+ * Register @task in @followers, which follow its parent, from its counts @base
+ * on, and let them follow it; @secure is that of its parent. @authorized is
+ * false if F still has to check its caller's permission. Caller holds
+ * mp3_registry_lock.
  *
- * Returns 0, -ENOMEM if the reserve is empty, or -ESRCH if the parent is no
- * longer followed or @task has been reaped.
+ * Returns 0, 1 if it was registered already, -ENOMEM if the reserve is empty,
+ * or -ESRCH if @task has been reaped.
  */
-static int mp3_follow_child(const struct signal_struct *parent_sig,
-			    struct task_struct *task,
-			    const struct mp3_counts *base, bool authorized)
+static int mp3_follow_child(struct task_struct *task, u64 followers, u64 secure,
+			    u64 follow_id, const struct mp3_counts *base,
+			    bool authorized)
 {
-	struct mp3_process *parent, *child;
+	struct mp3_process *child;
 
 	lockdep_assert_held(&mp3_registry_lock);
-	/* Look it up again: only under the lock does it stay followed. */
-	parent = mp3_find(parent_sig);
-	if (!parent || !parent->follow_id)
-		return -ESRCH;
-
 	child = mp3_find(task->signal);
 	if (child) {
 		/*
-		 * MP3_LAST is set before mp3_unfollow() takes this lock. If it
-		 * is not visible here, mp3_unfollow() is still to run and will
-		 * undo this.
+		 * It was registered after it had appeared in the kernel's list
+		 * of processes, and has not run: all holders have the same
+		 * base. If U has unregistered it, it stays so.
 		 */
-		if (!(READ_ONCE(child->flags) & MP3_LAST))
-			mp3_set_follow_id(child, parent->follow_id);
-		return 0;
+		if (child->unregistered)
+			followers &= ~MP3_CLASSIC_MASK;
+		mp3_hold(child, followers & ~child->holders);
+		mp3_add_followers(child, followers);
+		WRITE_ONCE(child->secure, child->secure | (secure & followers));
+		if (!authorized)
+			WRITE_ONCE(child->authorized, false);
+		return 1;
 	}
 	if (list_empty(&mp3_reserve))
 		return -ENOMEM;
@@ -1195,20 +1754,46 @@ static int mp3_follow_child(const struct signal_struct *parent_sig,
 	list_del(&child->list);
 	WRITE_ONCE(mp3_nr_reserve, mp3_nr_reserve - 1);
 	child->reported = *base;
-	mp3_hash_add(child, parent->follow_id,
-		     authorized && parent->authorized);
+	child->captured = *base;
+	child->authorized = authorized;
+	child->follow_id = follow_id;
+	child->secure = secure & followers;
+	mp3_hold(child, followers);
+	mp3_add_followers(child, followers);
+	mp3_hash_add(child);
 
 	return 0;
 }
 
-/*
- * Return the signal_struct of the nearest ancestor of @task that @follow_id
- * follows, or NULL. Caller is in an RCU read-side section.
- */
-static struct signal_struct *mp3_find_ancestor(struct task_struct *task,
-					       u64 follow_id)
+/* Count a process that @followers could not follow. */
+static void mp3_count_dropped(u64 followers)
 {
-	struct mp3_process *process;
+	lockdep_assert_held(&mp3_registry_lock);
+	for (; followers; followers &= followers - 1) {
+		unsigned int holder = __ffs64(followers);
+
+		WRITE_ONCE(mp3_dropped[holder], mp3_dropped[holder] + 1);
+	}
+}
+
+/*
+ * Return whether F in progress, @follow_id of @holder, follows a process.
+ * Caller is in an RCU read-side section, or holds a lock as for mp3_find().
+ */
+static bool mp3_is_adopted(const struct mp3_process *process,
+			   unsigned int holder, u64 follow_id)
+{
+	return process && READ_ONCE(process->follow_id) == follow_id &&
+	       READ_ONCE(process->followers) & BIT_ULL(holder);
+}
+
+/*
+ * Return the nearest ancestor of @task that F, @follow_id of @holder, follows,
+ * or NULL. Caller is in an RCU read-side section.
+ */
+static struct task_struct *mp3_find_ancestor(struct task_struct *task,
+					     unsigned int holder, u64 follow_id)
+{
 	unsigned int depth;
 
 	/*
@@ -1218,9 +1803,8 @@ static struct signal_struct *mp3_find_ancestor(struct task_struct *task,
 	 */
 	for (depth = 0; task->pid && depth < MP3_MAX_DEPTH; depth++) {
 		task = rcu_dereference(task->real_parent);
-		process = mp3_find(task->signal);
-		if (process && READ_ONCE(process->follow_id) == follow_id)
-			return task->signal;
+		if (mp3_is_adopted(mp3_find(task->signal), holder, follow_id))
+			return task;
 	}
 	return NULL;
 }
@@ -1233,10 +1817,10 @@ static void mp3_on_fork(void *data, struct task_struct *task,
 			struct task_struct *child)
 {
 	static const struct mp3_counts zero;
-	struct signal_struct *parent_sig = NULL;
 	struct mp3_process *process;
+	u64 followers, mask, adopting_id, follow_id = 0, secure = 0;
 	bool authorized = true;
-	u64 adopting_id;
+	bool adopted = false;
 
 	if (child->signal == task->signal)
 		return;		/* a thread */
@@ -1253,28 +1837,40 @@ static void mp3_on_fork(void *data, struct task_struct *task,
 	 */
 	adopting_id = smp_load_acquire(&mp3_adopting_id);
 	process = mp3_find(task->signal);
-	if (process && READ_ONCE(process->follow_id)) {
-		parent_sig = task->signal;
-	} else if (adopting_id) {
-		/* The parent may exit before mp3_adopt() gets to @child. */
-		parent_sig = mp3_find_ancestor(task, adopting_id);
-		authorized = false;
-	}
+	followers = process ? READ_ONCE(process->followers) : 0;
+	/* The parent may exit before mp3_adopt() gets to @child. */
+	if (unlikely(adopting_id))
+		adopted = mp3_find_ancestor(task, READ_ONCE(mp3_adopting_holder),
+					    adopting_id);
 	rcu_read_unlock();
-	if (!parent_sig)
+	if (!followers && !adopted)
 		return;
 
 	raw_spin_lock(&mp3_registry_lock);
+	/* Look again: only under the lock does the parent stay followed. */
+	process = mp3_find(task->signal);
+	if (process) {
+		followers = process->followers & ~mp3_closing;
+		follow_id = process->follow_id;
+		authorized = process->authorized;
+		secure = process->secure;
+	} else {
+		followers = 0;
+	}
 	/*
 	 * If that scan has ended since, only the parent matters: it has been
 	 * followed, or skipped for good.
 	 */
-	if (!authorized && mp3_adopting_id != adopting_id) {
-		parent_sig = task->signal;
-		authorized = true;
+	mask = BIT_ULL(mp3_adopting_holder);
+	if (adopted && mp3_adopting_id == adopting_id && !(followers & mask)) {
+		followers |= mask;
+		follow_id = adopting_id;
+		authorized = false;
 	}
-	if (mp3_follow_child(parent_sig, child, &zero, authorized) == -ENOMEM)
-		WRITE_ONCE(mp3_dropped, mp3_dropped + 1);
+	if (followers &&
+	    mp3_follow_child(child, followers, secure, follow_id, &zero,
+			     authorized) == -ENOMEM)
+		mp3_count_dropped(followers);
 	raw_spin_unlock(&mp3_registry_lock);
 	if (READ_ONCE(mp3_nr_reserve) < MP3_RESERVE_SIZE / 2)
 		queue_work(system_highpri_wq, &mp3_refill_work);
@@ -1301,20 +1897,52 @@ static bool mp3_may_adopt(const struct file *file, struct task_struct *task)
 }
 
 /*
- * Scan all processes once, and follow the descendants of those that @follow_id
- * follows. One pass finds them all: a parent, or a process that later becomes
- * the parent, is older than the child and precedes it in the kernel's list.
- * Caller holds mp3_follow_mutex and mp3_sampler_mutex.
+ * Follow the process of @task for F, @follow_id of @holder, which follows its
+ * parent. Caller holds mp3_follow_mutex and mp3_sampler_mutex. Returns 0, or
+ * -ENOMEM if the reserve has no entry for it.
+ */
+static int mp3_adopt_one(const struct file *file, struct task_struct *task,
+			 const struct mp3_process *parent, unsigned int holder,
+			 u64 follow_id, const struct mp3_counts *base)
+{
+	struct mp3_process *process = mp3_find(task->signal);
+	int ret;
+
+	lockdep_assert_held(&mp3_sampler_mutex);
+	if (process) {
+		ret = mp3_join(process, holder, follow_id, base);
+	} else {
+		raw_spin_lock(&mp3_registry_lock);
+		ret = mp3_follow_child(task, BIT_ULL(holder), 0, follow_id,
+				       base, READ_ONCE(parent->authorized));
+		raw_spin_unlock(&mp3_registry_lock);
+	}
+	if (ret == -EEXIST) {
+		/* Followed already, by an earlier F: go on below it. */
+		raw_spin_lock(&mp3_registry_lock);
+		WRITE_ONCE(process->follow_id, follow_id);
+		raw_spin_unlock(&mp3_registry_lock);
+	}
+	if (!ret && !mp3_authorize(file, holder, task))
+		mp3_adopt_denied = true;
+
+	return ret == -ENOMEM ? ret : 0;
+}
+
+/*
+ * Scan all processes once, and follow the descendants of those that F,
+ * @follow_id of @holder, follows. One pass finds them all: a parent, or a task
+ * that later becomes the parent, is older than the child and precedes it in the
+ * kernel's list. Caller holds mp3_follow_mutex and mp3_sampler_mutex.
  *
  * Returns 0, or -ENOMEM at the first process for which the reserve has no
- * entry; with @drop_on_enomem it counts such processes in mp3_dropped and
+ * entry; with @drop_on_enomem it counts such processes as dropped and
  * continues.
  */
-static int mp3_adopt_present(const struct file *file, u64 follow_id,
-			     bool drop_on_enomem)
+static int mp3_adopt_present(const struct file *file, unsigned int holder,
+			     u64 follow_id, bool drop_on_enomem)
 {
-	struct mp3_process *process;
-	struct signal_struct *parent_sig;
+	struct mp3_process *parent;
 	struct mp3_counts base;
 	struct task_struct *task;
 	int err = 0;
@@ -1322,50 +1950,47 @@ static int mp3_adopt_present(const struct file *file, u64 follow_id,
 	lockdep_assert_held(&mp3_sampler_mutex);
 	rcu_read_lock();
 	for_each_process(task) {
-		parent_sig = rcu_dereference(task->real_parent)->signal;
-		process = mp3_find(parent_sig);
-		if (!process || READ_ONCE(process->follow_id) != follow_id)
-			continue;
-		process = mp3_find(task->signal);
-		if (process && READ_ONCE(process->follow_id) == follow_id)
+		parent = mp3_find(rcu_dereference(task->real_parent)->signal);
+		if (!mp3_is_adopted(parent, holder, follow_id) ||
+		    mp3_is_adopted(mp3_find(task->signal), holder, follow_id))
 			continue;
 		if (!mp3_may_adopt(file, task) || mp3_read_counts(task, &base))
 			continue;
 
-		raw_spin_lock(&mp3_registry_lock);
-		if (process && process->flags & MP3_LAST)
-			mp3_reregister(process, &base);
-		err = mp3_follow_child(parent_sig, task, &base, true);
-		if (err == -ENOMEM && drop_on_enomem) {
-			WRITE_ONCE(mp3_dropped, mp3_dropped + 1);
+		err = mp3_adopt_one(file, task, parent, holder, follow_id,
+				    &base);
+		if (err && drop_on_enomem) {
+			raw_spin_lock(&mp3_registry_lock);
+			mp3_count_dropped(BIT_ULL(holder));
+			raw_spin_unlock(&mp3_registry_lock);
 			err = 0;
 		}
-		raw_spin_unlock(&mp3_registry_lock);
-		if (err == -ENOMEM)
+		if (err)
 			break;
 	}
 	rcu_read_unlock();
 
-	return err == -ENOMEM ? err : 0;
+	return err;
 }
 
 /*
- * Return whether F has denied an ancestor of @task below the process that it
- * began with. A reaped process has no parent, and an orphan has lost its own:
- * for these, assume so if F has denied any process. Caller holds
- * mp3_follow_mutex.
+ * Return whether F, @follow_id of @holder, has denied an ancestor of @task
+ * below the process that it began with. A reaped process has no parent, and an
+ * orphan has lost its own: for these, assume so if F has denied any process.
+ * Caller holds mp3_follow_mutex.
  */
-static bool mp3_below_denied(struct task_struct *task, u64 follow_id)
+static bool mp3_below_denied(struct task_struct *task, unsigned int holder,
+			     u64 follow_id)
 {
-	struct signal_struct *ancestor_sig = NULL;
+	struct task_struct *ancestor = NULL;
 	bool denied = mp3_adopt_denied;
 
 	lockdep_assert_held(&mp3_follow_mutex);
 	rcu_read_lock();
 	if (pid_alive(task))
-		ancestor_sig = mp3_find_ancestor(task, follow_id);
-	if (ancestor_sig)
-		denied = ancestor_sig !=
+		ancestor = mp3_find_ancestor(task, holder, follow_id);
+	if (ancestor)
+		denied = ancestor->signal !=
 			 rcu_dereference(task->real_parent)->signal;
 	rcu_read_unlock();
 
@@ -1374,11 +1999,11 @@ static bool mp3_below_denied(struct task_struct *task, u64 follow_id)
 
 /*
  * Check the caller's permission for each process that the fork probe has
- * followed on behalf of F, and remove those that are denied; no tick has seen
- * them yet. Parents precede their children in the list. Caller holds
- * mp3_follow_mutex and mp3_sampler_mutex.
+ * followed on behalf of F, and unregister those that are denied from @holder;
+ * no tick has seen them there yet. Parents precede their children in the list.
+ * Caller holds mp3_follow_mutex and mp3_sampler_mutex.
  */
-static void mp3_authorize_pending(const struct file *file)
+static void mp3_authorize_pending(const struct file *file, unsigned int holder)
 {
 	struct mp3_process *process, *next;
 	bool again;
@@ -1389,29 +2014,28 @@ static void mp3_authorize_pending(const struct file *file)
 		/* Those checked in the last pass may have forked since. */
 		mp3_splice_pending();
 		list_for_each_entry_safe(process, next, &mp3_processes, list) {
-			if (process->authorized)
+			if (READ_ONCE(process->authorized))
 				continue;
 			again = true;
-			if (!mp3_may_adopt(file, process->task) ||
-			    mp3_below_denied(process->task,
-					     process->follow_id)) {
-				mp3_remove(process);
-				mp3_nr_processes--;
+			if ((!mp3_may_adopt(file, process->task) ||
+			     mp3_below_denied(process->task, holder,
+					      process->follow_id)) &&
+			    mp3_unhold(process, BIT_ULL(holder)))
 				continue;
-			}
 			raw_spin_lock(&mp3_registry_lock);
-			process->authorized = true;
+			WRITE_ONCE(process->authorized, true);
 			raw_spin_unlock(&mp3_registry_lock);
 		}
 	} while (again);
 }
 
 /*
- * Follow the present descendants of the process that F has registered with
- * @follow_id, as far as the caller of F may profile them. Caller holds
- * mp3_follow_mutex.
+ * Follow the present descendants of the process that F has registered in
+ * @holder with @follow_id, as far as the caller of F may profile them. Caller
+ * holds mp3_follow_mutex.
  */
-static void mp3_adopt(const struct file *file, u64 follow_id)
+static void mp3_adopt(const struct file *file, unsigned int holder,
+		      u64 follow_id)
 {
 	bool drop_on_enomem = false;
 	int err;
@@ -1420,13 +2044,16 @@ static void mp3_adopt(const struct file *file, u64 follow_id)
 	mp3_adopt_denied = false;
 	for (;;) {
 		mutex_lock(&mp3_sampler_mutex);
-		WRITE_ONCE(mp3_adopting_id, follow_id);
+		WRITE_ONCE(mp3_adopting_holder, holder);
+		/* Pairs with the acquire load in mp3_on_fork(). */
+		smp_store_release(&mp3_adopting_id, follow_id);
 		/*
 		 * Either this scan finds a child, or its fork finds this store
 		 * and the table. Pairs with the barrier in mp3_on_fork().
 		 */
 		smp_mb();
-		err = mp3_adopt_present(file, follow_id, drop_on_enomem);
+		err = mp3_adopt_present(file, holder, follow_id,
+					drop_on_enomem);
 		/*
 		 * After this, the probe adds no unauthorized entry that
 		 * mp3_authorize_pending() would miss.
@@ -1435,7 +2062,7 @@ static void mp3_adopt(const struct file *file, u64 follow_id)
 		/* Pairs with the acquire load in mp3_on_fork(). */
 		smp_store_release(&mp3_adopting_id, 0);
 		raw_spin_unlock(&mp3_registry_lock);
-		mp3_authorize_pending(file);
+		mp3_authorize_pending(file, holder);
 		mp3_update_processes();
 		mutex_unlock(&mp3_sampler_mutex);
 		if (!err)
@@ -1493,21 +2120,71 @@ static void mp3_detach_probe(void)
 	mp3_nr_reserve = 0;
 }
 
-/* Work function: detach the fork probe, unless a process is followed again. */
+/*
+ * The exec probe: at the end of exec, note that @task has got privileges with
+ * the program, for the captures that it is registered in. At the next tick it
+ * may have dropped them again.
+ */
+static void mp3_on_exec(void *data, struct task_struct *task, pid_t old_pid,
+			struct linux_binprm *bprm)
+{
+	struct mp3_process *process;
+
+	if (!bprm->secureexec && mp3_current_is_dumpable())
+		return;
+	raw_spin_lock(&mp3_registry_lock);
+	process = mp3_find(task->signal);
+	if (process)
+		WRITE_ONCE(process->secure, process->secure |
+			   (process->holders & READ_ONCE(mp3_unprivileged)));
+	raw_spin_unlock(&mp3_registry_lock);
+}
+
+/* Attach the exec probe. Returns 0 or a negative errno. */
+static int mp3_attach_exec_probe(void)
+{
+	int err = 0;
+
+	mutex_lock(&mp3_follow_mutex);
+	if (!mp3_exec_probe_attached)
+		err = tracepoint_probe_register(mp3_exec_tracepoint,
+						mp3_on_exec, NULL);
+	if (!err)
+		mp3_exec_probe_attached = true;
+	mutex_unlock(&mp3_follow_mutex);
+
+	return err;
+}
+
+/* Detach the exec probe. Caller holds mp3_follow_mutex. */
+static void mp3_detach_exec_probe(void)
+{
+	lockdep_assert_held(&mp3_follow_mutex);
+	if (!mp3_exec_probe_attached)
+		return;
+	tracepoint_probe_unregister(mp3_exec_tracepoint, mp3_on_exec, NULL);
+	tracepoint_synchronize_unregister();
+	mp3_exec_probe_attached = false;
+}
+
+/* Work function: detach the probes that are not needed any longer. */
 static void mp3_detach(struct work_struct *work)
 {
 	mutex_lock(&mp3_follow_mutex);
 	if (!READ_ONCE(mp3_nr_followed))
 		mp3_detach_probe();
+	if (!READ_ONCE(mp3_unprivileged))
+		mp3_detach_exec_probe();
 	mutex_unlock(&mp3_follow_mutex);
 }
 
 /*
- * Execute F: profile the process of @task from now on, its present descendants
- * that may be profiled through @file, and all future ones. Returns 0, -ENOMEM,
- * -ESRCH or -EEXIST, or the error of attaching the fork probe.
+ * Execute F: profile the process of @task in @holder from now on, its present
+ * descendants that may be profiled through @file, and all future ones. Returns
+ * 0, -ENOMEM, or an error of mp3_insert() or of attaching the fork probe.
  */
-static int mp3_follow(const struct file *file, struct task_struct *task)
+static int mp3_follow(const struct file *file, unsigned int holder,
+		      struct task_struct *task)
 {
 	struct mp3_process *process = mp3_process_alloc(task);
 	bool inserted = false;
@@ -1522,11 +2199,11 @@ static int mp3_follow(const struct file *file, struct task_struct *task)
 	if (!err) {
 		mutex_lock(&mp3_sampler_mutex);
 		follow_id = ++mp3_last_follow_id;
-		err = mp3_insert(process, follow_id, &inserted);
+		err = mp3_insert(file, process, holder, follow_id, &inserted);
 		mutex_unlock(&mp3_sampler_mutex);
 	}
 	if (!err)
-		mp3_adopt(file, follow_id);
+		mp3_adopt(file, holder, follow_id);
 	else
 		schedule_delayed_work(&mp3_detach_work, HZ);
 	mutex_unlock(&mp3_follow_mutex);
@@ -1544,24 +2221,148 @@ static void mp3_stop_following(void)
 {
 	mutex_lock(&mp3_follow_mutex);
 	mp3_detach_probe();
+	mp3_detach_exec_probe();
 	mutex_unlock(&mp3_follow_mutex);
 	cancel_work_sync(&mp3_refill_work);
 }
 
-/* For for_each_kernel_tracepoint(): save the tracepoint called @name. */
-static void mp3_find_tracepoint(struct tracepoint *tracepoint, void *name)
+/* For for_each_kernel_tracepoint(): save the tracepoints of the probes. */
+static void mp3_find_tracepoint(struct tracepoint *tracepoint, void *data)
 {
-	if (!strcmp(tracepoint->name, name))
+	if (!strcmp(tracepoint->name, "sched_process_fork"))
 		mp3_fork_tracepoint = tracepoint;
+	if (!strcmp(tracepoint->name, "sched_process_exec"))
+		mp3_exec_tracepoint = tracepoint;
 }
 
-/* ---- Status file ---- */
+/* ---- Captures ---- */
+
+#define MP3_MAX_CAPTURES	63	/* at once: holders 1..63 */
+#define MP3_MAX_UNPRIVILEGED	47	/* of them without CAP_PERFMON */
+#define MP3_MAX_PER_USER	8	/* of these of one user */
 
 /*
- * Execute the command in @line: a letter, one comma or blanks, and a pid, with
- * no newline. Returns 0 or an error as listed in mp3_uapi.h.
+ * Return a free holder number for an opener of @file, or -EBUSY if there is
+ * none left for it, or -EMFILE if its user has as many captures as allowed.
+ * Caller holds mp3_sampler_mutex.
  */
-static int mp3_status_command(const struct file *file, const char *line)
+static int mp3_find_holder(const struct file *file, bool privileged)
+{
+	unsigned int holder, nr_unprivileged = 0, nr_own = 0;
+	int found = -EBUSY;
+
+	lockdep_assert_held(&mp3_sampler_mutex);
+	for (holder = 1; holder <= MP3_MAX_CAPTURES; holder++) {
+		const struct mp3_capture *capture;
+
+		if (!mp3_holder_rings[holder]) {
+			found = holder;
+			continue;
+		}
+		capture = mp3_capture_of(holder);
+		if (capture->privileged)
+			continue;
+		nr_unprivileged++;
+		nr_own += uid_eq(capture->file->f_cred->uid, file->f_cred->uid);
+	}
+	if (!privileged && nr_own >= MP3_MAX_PER_USER)
+		return -EMFILE;
+	if (!privileged && nr_unprivileged >= MP3_MAX_UNPRIVILEGED)
+		return -EBUSY;
+
+	return found;
+}
+
+/* End a capture: unregister its processes, and free it. May sleep. */
+static void mp3_capture_free(struct mp3_capture *capture)
+{
+	u64 mask = BIT_ULL(capture->holder);
+
+	mutex_lock(&mp3_sampler_mutex);
+	mp3_unregister_all(capture->holder);
+	mp3_holder_rings[capture->holder] = NULL;
+	mp3_captures &= ~mask;
+	WRITE_ONCE(mp3_unprivileged, mp3_unprivileged & ~mask);
+	mutex_unlock(&mp3_sampler_mutex);
+	/* Delay, as in mp3_unhold(). */
+	if (!capture->privileged)
+		schedule_delayed_work(&mp3_detach_work, HZ);
+	mp3_ring_free(&capture->ring);
+	put_pid(capture->opener);
+	kfree(capture);
+}
+
+/*
+ * Create the capture of @file, charged to the memory cgroup of the calling
+ * task. Returns an error pointer on failure: -ENOMEM, or as mp3_find_holder().
+ */
+static struct mp3_capture *mp3_capture_alloc(const struct file *file)
+{
+	const struct mp3_header *classic = mp3_sample_ring->header;
+	struct mp3_capture *capture;
+	int holder, err;
+
+	capture = kzalloc(sizeof(*capture), GFP_KERNEL_ACCOUNT);
+	if (!capture)
+		return ERR_PTR(-ENOMEM);
+	capture->file = file;
+	capture->privileged = mp3_capable(file, &init_user_ns, CAP_PERFMON);
+	capture->ring.entry_size = sizeof(struct mp3_record);
+	mp3_ring_set_capacity(&capture->ring, mp3_capture_capacity,
+			      MP3_MAX_CAPTURE_RECORDS);
+
+	/* Reserve the number first: the limits also bound what is allocated. */
+	mutex_lock(&mp3_sampler_mutex);
+	holder = mp3_find_holder(file, capture->privileged);
+	if (holder > 0)
+		mp3_holder_rings[holder] = &capture->ring;
+	mutex_unlock(&mp3_sampler_mutex);
+	if (holder < 0) {
+		kfree(capture);
+		return ERR_PTR(holder);
+	}
+	capture->opener = get_task_pid(current, PIDTYPE_TGID);
+	capture->holder = holder;
+
+	err = mp3_ring_alloc(&capture->ring,
+			     MP3_GFP_CHARGED | __GFP_NORETRY | __GFP_NOWARN,
+			     classic->base_ns, classic->base_jiffies);
+	mutex_lock(&mp3_sampler_mutex);
+	if (err) {
+		mp3_holder_rings[holder] = NULL;
+		mutex_unlock(&mp3_sampler_mutex);
+		put_pid(capture->opener);
+		kfree(capture);
+		return ERR_PTR(err);
+	}
+	mp3_captures |= BIT_ULL(holder);
+	if (!capture->privileged)
+		WRITE_ONCE(mp3_unprivileged,
+			   mp3_unprivileged | BIT_ULL(holder));
+	raw_spin_lock(&mp3_registry_lock);
+	mp3_dropped[holder] = 0;
+	raw_spin_unlock(&mp3_registry_lock);
+	mp3_update_headers();
+	mutex_unlock(&mp3_sampler_mutex);
+
+	/* After the bit has been set, mp3_detach() leaves the probe attached. */
+	err = capture->privileged ? 0 : mp3_attach_exec_probe();
+	if (err) {
+		mp3_capture_free(capture);
+		return ERR_PTR(err);
+	}
+
+	return capture;
+}
+
+/* ---- Commands and the status file ---- */
+
+/*
+ * Execute the command in @line for @holder: a letter, one comma or blanks, and
+ * a pid, with no newline. Returns 0 or an error as listed in mp3_uapi.h.
+ */
+static int mp3_command(const struct file *file, unsigned int holder,
+		       const char *line)
 {
 	struct task_struct *task;
 	const char *digits;
@@ -1586,21 +2387,22 @@ static int mp3_status_command(const struct file *file, const char *line)
 	else
 		err = mp3_may_profile(file, task);
 	if (!err)
-		err = line[0] == 'R' ? mp3_register(task) :
-		      line[0] == 'F' ? mp3_follow(file, task) :
-				       mp3_unregister(task);
+		err = line[0] == 'R' ? mp3_register(file, holder, task) :
+		      line[0] == 'F' ? mp3_follow(file, holder, task) :
+				       mp3_unregister(holder, task);
 	put_task_struct(task);
 
 	return err;
 }
 
 /*
- * Copy and execute one line at a time, so that no allocation has a length
+ * Execute the commands that are written to @file, for @holder. Copy and execute
+ * one line at a time, so that no allocation has a length
  * chosen by the user. A newline or a NUL ends a line. Empty lines are ignored,
  * but a write that contains nothing else is malformed.
  */
-static ssize_t mp3_status_write(struct file *file, const char __user *buffer,
-				size_t count, loff_t *ppos)
+static ssize_t mp3_write_commands(const struct file *file, unsigned int holder,
+				  const char __user *buffer, size_t count)
 {
 	bool executed = false;
 	size_t done = 0;
@@ -1632,7 +2434,7 @@ static ssize_t mp3_status_write(struct file *file, const char __user *buffer,
 		if (len == sizeof(line) - 1)
 			err = -EINVAL;	/* too long */
 		else if (len)
-			err = mp3_status_command(file, line);
+			err = mp3_command(file, holder, line);
 		if (err)
 			break;
 		executed = executed || len;
@@ -1644,16 +2446,29 @@ static ssize_t mp3_status_write(struct file *file, const char __user *buffer,
 	return err ? err : -EINVAL;
 }
 
-/* Print the pid of each registered process that the reader's namespace has. */
+static ssize_t mp3_status_write(struct file *file, const char __user *buffer,
+				size_t count, loff_t *ppos)
+{
+	return mp3_write_commands(file, MP3_CLASSIC, buffer, count);
+}
+
+/*
+ * Print the pid of each process in the classic registry that the reader's
+ * namespace has and the reader may profile.
+ */
 static int mp3_status_show(struct seq_file *seq, void *v)
 {
+	const struct file *file = seq->private;
+	bool all = mp3_capable(NULL, &init_user_ns, CAP_PERFMON) &&
+		   mp3_capable(file, &init_user_ns, CAP_PERFMON);
 	struct mp3_process *process;
 	pid_t nr;
 
 	mutex_lock(&mp3_sampler_mutex);
 	mp3_splice_pending();
 	list_for_each_entry(process, &mp3_processes, list) {
-		if (process->flags & MP3_LAST)
+		if (!(READ_ONCE(process->holders) & MP3_CLASSIC_MASK) ||
+		    (!all && mp3_may_profile(file, process->task) == -EPERM))
 			continue;
 		nr = pid_vnr(process->pid);
 		/*
@@ -1677,7 +2492,7 @@ static int mp3_status_show(struct seq_file *seq, void *v)
  */
 static int mp3_status_open(struct inode *inode, struct file *file)
 {
-	return single_open(file, mp3_status_show, NULL);
+	return single_open(file, mp3_status_show, file);
 }
 
 static const struct proc_ops mp3_status_ops = {
@@ -1690,34 +2505,67 @@ static const struct proc_ops mp3_status_ops = {
 
 /* ---- Devices ---- */
 
+#define MP3_CAPTURE_MINOR	2	/* after those of mp3_rings */
+#define MP3_NR_MINORS		3
+
 /**
- * struct mp3_ring_reader - an open file of a ring's device
- * @ring:   the ring, by the device's minor number
- * @polled: head of the ring at the last poll that reported it, or at open
+ * struct mp3_ring_reader - an open file of a device
+ * @ring:    the ring, by the device's minor number
+ * @capture: the capture that the file has created, or NULL
+ * @polled:  head of the ring at the last poll that reported it, or at open
  */
 struct mp3_ring_reader {
 	struct mp3_ring *ring;
+	struct mp3_capture *capture;
 	u64 polled;
 };
 
 static int mp3_open(struct inode *inode, struct file *file)
 {
 	struct mp3_ring_reader *reader;
+	struct mp3_capture *capture;
 
 	reader = kzalloc(sizeof(*reader), GFP_KERNEL_ACCOUNT);
 	if (!reader)
 		return -ENOMEM;
-	reader->ring = &mp3_rings[iminor(inode)];
+	if (iminor(inode) == MP3_CAPTURE_MINOR) {
+		capture = mp3_capture_alloc(file);
+		if (IS_ERR(capture)) {
+			kfree(reader);
+			return PTR_ERR(capture);
+		}
+		reader->capture = capture;
+		reader->ring = &capture->ring;
+	} else {
+		reader->ring = &mp3_rings[iminor(inode)];
+	}
 	reader->polled = READ_ONCE(reader->ring->head);
 	file->private_data = reader;
 
 	return 0;
 }
 
+/* The last close, with no mapping left: a capture ends. */
 static int mp3_release(struct inode *inode, struct file *file)
 {
-	kfree(file->private_data);
+	struct mp3_ring_reader *reader = file->private_data;
+
+	if (reader->capture)
+		mp3_capture_free(reader->capture);
+	kfree(reader);
+
 	return 0;
+}
+
+/* Execute commands for a capture. The other devices take none. */
+static ssize_t mp3_write(struct file *file, const char __user *buffer,
+			 size_t count, loff_t *ppos)
+{
+	struct mp3_ring_reader *reader = file->private_data;
+
+	if (!reader->capture)
+		return -EINVAL;
+	return mp3_write_commands(file, reader->capture->holder, buffer, count);
 }
 
 /*
@@ -1814,6 +2662,7 @@ static const struct file_operations mp3_fops = {
 	.owner = THIS_MODULE,
 	.open = mp3_open,
 	.release = mp3_release,
+	.write = mp3_write,
 	.poll = mp3_poll,
 	.mmap = mp3_mmap,
 	.llseek = noop_llseek,
@@ -1826,9 +2675,20 @@ static struct class *mp3_class;
 static struct proc_dir_entry *mp3_proc_dir;
 
 /* Names in /dev, indexed by the minor number */
-static const char *const mp3_device_names[] = { "mp3", "mp3_procs" };
+static const char *const mp3_device_names[] = {
+	"mp3", "mp3_procs", "mp3_capture",
+};
 
-static_assert(ARRAY_SIZE(mp3_device_names) == ARRAY_SIZE(mp3_rings));
+static_assert(ARRAY_SIZE(mp3_device_names) == MP3_NR_MINORS);
+static_assert(ARRAY_SIZE(mp3_rings) == MP3_CAPTURE_MINOR);
+
+/* Captures are for every user; the classic rings keep the default, 0600. */
+static char *mp3_devnode(mp3_const_device *device, umode_t *mode)
+{
+	if (mode && MINOR(device->devt) == MP3_CAPTURE_MINOR)
+		*mode = 0666;
+	return NULL;
+}
 
 /* Reserve the device numbers, and set mp3_major if it is 0. */
 static int __init mp3_get_major(void)
@@ -1839,9 +2699,9 @@ static int __init mp3_get_major(void)
 	if (mp3_major >= CHRDEV_MAJOR_MAX)
 		return -EINVAL;
 	if (mp3_major)
-		return register_chrdev_region(dev, ARRAY_SIZE(mp3_rings), "mp3");
+		return register_chrdev_region(dev, MP3_NR_MINORS, "mp3");
 
-	err = alloc_chrdev_region(&dev, 0, ARRAY_SIZE(mp3_rings), "mp3");
+	err = alloc_chrdev_region(&dev, 0, MP3_NR_MINORS, "mp3");
 	mp3_major = MAJOR(dev);
 	return err;
 }
@@ -1858,20 +2718,22 @@ static void mp3_free_rings(void)
 static int __init mp3_alloc_rings(void)
 {
 	unsigned int i;
-	int err = 0;
+	int err;
 
-	if (mp3_record_capacity < 64 || mp3_record_capacity > 1 << 24)
+	if (mp3_capture_capacity < 64 ||
+	    mp3_capture_capacity > MP3_MAX_CAPTURE_RECORDS)
 		return -EINVAL;
-	mp3_record_ring->capacity = mp3_record_capacity;
-	mp3_record_ring->data_pages =
-		DIV_ROUND_UP((unsigned long)mp3_record_capacity *
-			     sizeof(struct mp3_record), PAGE_SIZE);
+	err = mp3_ring_set_capacity(mp3_record_ring, mp3_record_capacity,
+				    1 << 24);
+	if (err)
+		return err;
 
 	/* Start right after a clock tick: base_ns is the time of that tick. */
 	schedule_timeout_uninterruptible(1);
 	mp3_stamp();
 	for (i = 0; i < ARRAY_SIZE(mp3_rings) && !err; i++)
-		err = mp3_ring_alloc(&mp3_rings[i]);
+		err = mp3_ring_alloc(&mp3_rings[i], GFP_KERNEL, mp3_sample_ns,
+				     mp3_sample_jiffies);
 	if (err)
 		mp3_free_rings();
 
@@ -1908,8 +2770,8 @@ static int __init mp3_init(void)
 	dev_t dev;
 	int err;
 
-	for_each_kernel_tracepoint(mp3_find_tracepoint, "sched_process_fork");
-	if (!mp3_fork_tracepoint)
+	for_each_kernel_tracepoint(mp3_find_tracepoint, NULL);
+	if (!mp3_fork_tracepoint || !mp3_exec_tracepoint)
 		return -ENOENT;
 
 	err = mp3_alloc_rings();
@@ -1930,6 +2792,7 @@ static int __init mp3_init(void)
 	err = PTR_ERR_OR_ZERO(mp3_class);
 	if (err)
 		goto put_major;
+	mp3_class->devnode = mp3_devnode;
 
 	err = -ENOMEM;
 	mp3_proc_dir = proc_mkdir("mp3", NULL);
@@ -1945,7 +2808,7 @@ static int __init mp3_init(void)
 	/* The last step that can fail: an open file cannot be revoked. */
 	cdev_init(&mp3_cdev, &mp3_fops);
 	mp3_cdev.owner = THIS_MODULE;
-	err = cdev_add(&mp3_cdev, dev, ARRAY_SIZE(mp3_rings));
+	err = cdev_add(&mp3_cdev, dev, MP3_NR_MINORS);
 	if (err)
 		goto destroy_devices;
 
@@ -1957,11 +2820,11 @@ destroy_devices:
 remove_proc:
 	proc_remove(mp3_proc_dir);
 	mp3_stop_following();
-	mp3_unregister_all();
+	mp3_stop_sampling();
 destroy_class:
 	class_destroy(mp3_class);
 put_major:
-	unregister_chrdev_region(dev, ARRAY_SIZE(mp3_rings));
+	unregister_chrdev_region(dev, MP3_NR_MINORS);
 destroy_wq:
 	destroy_workqueue(mp3_wq);
 free_rings:
@@ -1978,9 +2841,9 @@ static void __exit mp3_exit(void)
 	mp3_destroy_devices();
 	proc_remove(mp3_proc_dir);
 	mp3_stop_following();
-	mp3_unregister_all();
+	mp3_stop_sampling();
 	class_destroy(mp3_class);
-	unregister_chrdev_region(dev, ARRAY_SIZE(mp3_rings));
+	unregister_chrdev_region(dev, MP3_NR_MINORS);
 	destroy_workqueue(mp3_wq);
 	mp3_free_rings();
 }

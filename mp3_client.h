@@ -4,6 +4,25 @@
  * rings. Include this file and keep mp3_uapi.h next to it; there is nothing to
  * link. It compiles as C99 (with _GNU_SOURCE), C++11 and later.
  *
+ * A capture registers processes for this program alone, and needs no privilege
+ * for its user's own processes:
+ *
+ *	struct mp3_reader capture;
+ *	struct mp3_record record;
+ *
+ *	if (mp3_capture_open(&capture) == 0) {
+ *		mp3_capture_register(&capture, getpid());
+ *		...		the code to profile
+ *		mp3_capture_unregister(&capture, getpid());
+ *		while (mp3_reader_next_record(&capture, &record))
+ *			if (!(record.flags & MP3_IDENTITY))
+ *				printf("%llu\n", record.min_flt);
+ *		mp3_capture_close(&capture);
+ *	}
+ *
+ * The status file registers processes for all readers of the classic rings, which
+ * only root can read:
+ *
  *	mp3_register(getpid());		(mp3_follow(): descendants, too)
  *	...			the code to profile
  *	mp3_unregister(getpid());
@@ -81,11 +100,24 @@ static inline const char *mp3_strerror(int err)
 		return "No such process (it has exited, or is not registered)";
 	case EEXIST:
 		return "Already registered";
+	case EMFILE:
+		return "Too many captures of this user (8), or too many open files";
+	case EBUSY:
+		return "No capture is left (of 63; 16 are reserved for CAP_PERFMON)";
 	case EPROTO:
 		return "Not an mp3 ring, or the wrong ring type";
 	default:
 		return strerror(-err);
 	}
+}
+
+/* Writes one command to an open file. Returns 0 or a negative errno. */
+static inline int mp3_write_command(int fd, char command, pid_t pid)
+{
+	char line[32];
+	int len = snprintf(line, sizeof(line), "%c,%d\n", command, (int)pid);
+
+	return write(fd, line, (size_t)len) < 0 ? -errno : 0;
 }
 
 /**
@@ -101,15 +133,12 @@ static inline const char *mp3_strerror(int err)
  */
 static inline int mp3_command(char command, pid_t pid)
 {
-	char line[32];
-	int len = snprintf(line, sizeof(line), "%c,%d\n", command, (int)pid);
 	int fd = open(MP3_STATUS_PATH, O_WRONLY | O_CLOEXEC);
-	int err = 0;
+	int err;
 
 	if (fd < 0)
 		return -errno;
-	if (write(fd, line, (size_t)len) < 0)
-		err = -errno;
+	err = mp3_write_command(fd, command, pid);
 	close(fd);
 
 	return err;
@@ -123,7 +152,7 @@ static inline int mp3_register(pid_t pid)
 
 /*
  * Profiles a process and all its descendants from now on. Returns -EEXIST if
- * the process is registered already; it is followed from now on nevertheless.
+ * the process is followed already.
  */
 static inline int mp3_follow(pid_t pid)
 {
@@ -260,13 +289,14 @@ static inline void mp3_reader_close(struct mp3_reader *reader)
 }
 
 /*
- * Opens a ring. Its entries have @words words, its capacity is at most @max, and
+ * Opens a ring with the @flags of open(2), and maps its data with @protection.
+ * Its entries have @words words, its capacity is at most @max, and
  * its data take @pages pages, or as many as the capacity requires if that is 0.
  * Returns 0 or a negative errno.
  */
 static inline int mp3_reader_map(struct mp3_reader *reader, const char *path,
-				 bool writable, __u32 words, size_t pages,
-				 size_t max)
+				 int flags, int protection, __u32 words,
+				 size_t pages, size_t max)
 {
 	size_t page = (size_t)getpagesize(), size = words * sizeof(long);
 	const struct mp3_header *header;
@@ -276,7 +306,7 @@ static inline int mp3_reader_map(struct mp3_reader *reader, const char *path,
 
 	memset(reader, 0, sizeof(*reader));
 	reader->words = words;
-	reader->fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+	reader->fd = open(path, flags | O_CLOEXEC);
 	if (reader->fd < 0) {
 		err = -errno;
 		if ((err == -ENOENT || err == -ENXIO) &&
@@ -322,8 +352,7 @@ static inline int mp3_reader_map(struct mp3_reader *reader, const char *path,
 	if (!pages)
 		pages = (reader->capacity * size + page - 1) / page;
 	reader->size = pages * page;
-	map = mmap(NULL, reader->size, PROT_READ | (writable ? PROT_WRITE : 0),
-		   MAP_SHARED, reader->fd, 0);
+	map = mmap(NULL, reader->size, protection, MAP_SHARED, reader->fd, 0);
 	if (map == MAP_FAILED)
 		goto fail_errno;
 	reader->data = (unsigned long *)map;
@@ -352,7 +381,9 @@ fail:
 static inline int mp3_reader_open(struct mp3_reader *reader, const char *path,
 				  bool writable)
 {
-	return mp3_reader_map(reader, path, writable, MP3_WORDS, MP3_DATA_PAGES,
+	return mp3_reader_map(reader, path, writable ? O_RDWR : O_RDONLY,
+			      PROT_READ | (writable ? PROT_WRITE : 0),
+			      MP3_WORDS, MP3_DATA_PAGES,
 			      MP3_DATA_PAGES * (size_t)getpagesize() /
 			      sizeof(struct mp3_sample));
 }
@@ -369,8 +400,79 @@ static inline int mp3_reader_open(struct mp3_reader *reader, const char *path,
 static inline int mp3_reader_open_records(struct mp3_reader *reader,
 					  const char *path)
 {
-	return mp3_reader_map(reader, path, false, MP3_RECORD_WORDS, 0,
-			      MP3_MAX_RECORDS);
+	return mp3_reader_map(reader, path, O_RDONLY, PROT_READ,
+			      MP3_RECORD_WORDS, 0, MP3_MAX_RECORDS);
+}
+
+/**
+ * mp3_capture_open() - create a capture, and open its ring of records
+ * @reader: filled; mp3_reader_next_record() reads its records,
+ *	    mp3_reader_wait() waits for them
+ *
+ * No privilege is needed for the caller's own processes. What is registered in
+ * the capture stays so until mp3_capture_close(), or until the calling process
+ * ends, in whatever way. Children that are forked in between share the capture
+ * until they exit or call exec.
+ *
+ * Return: 0, -EMFILE if the user has as many captures as allowed, -EBUSY if no
+ * capture is left, or any other error of mp3_reader_open_records().
+ */
+static inline int mp3_capture_open(struct mp3_reader *reader)
+{
+	return mp3_reader_map(reader, MP3_CAPTURE_PATH, O_RDWR, PROT_READ,
+			      MP3_RECORD_WORDS, 0, MP3_MAX_RECORDS);
+}
+
+/**
+ * mp3_capture_command() - write one command to a capture
+ * @capture: opened by mp3_capture_open()
+ * @command: as for mp3_command()
+ * @pid: as for mp3_command()
+ *
+ * Other captures and the status file are not affected.
+ *
+ * Return: 0, or an error that mp3_uapi.h lists.
+ */
+static inline int mp3_capture_command(const struct mp3_reader *capture,
+				      char command, pid_t pid)
+{
+	return mp3_write_command(capture->fd, command, pid);
+}
+
+/*
+ * Profiles a process from now on. Returns -EEXIST if it is registered in the
+ * capture already.
+ */
+static inline int mp3_capture_register(const struct mp3_reader *capture,
+				       pid_t pid)
+{
+	return mp3_capture_command(capture, 'R', pid);
+}
+
+/*
+ * Profiles a process and all its descendants from now on. Returns -EEXIST if
+ * the capture follows it already.
+ */
+static inline int mp3_capture_follow(const struct mp3_reader *capture,
+				     pid_t pid)
+{
+	return mp3_capture_command(capture, 'F', pid);
+}
+
+/*
+ * Stops profiling a process. On return, its last record is in the ring. Returns
+ * -ESRCH if it is not registered in the capture.
+ */
+static inline int mp3_capture_unregister(const struct mp3_reader *capture,
+					 pid_t pid)
+{
+	return mp3_capture_command(capture, 'U', pid);
+}
+
+/* Ends a capture: unregisters its processes and frees its ring. */
+static inline void mp3_capture_close(struct mp3_reader *capture)
+{
+	mp3_reader_close(capture);
 }
 
 /*
@@ -430,9 +532,9 @@ static inline int mp3_reader_next(struct mp3_reader *reader,
 
 /**
  * mp3_reader_next_record() - read the next record; records are never consumed
- * @reader: opened by mp3_reader_open_records(); afterwards the entry's number
- *	    is @reader->next - 1
- * @record: filled
+ * @reader: opened by mp3_reader_open_records() or mp3_capture_open(); afterwards
+ *	    the entry's number is @reader->next - 1
+ * @record: filled; without counts if its flags contain MP3_IDENTITY
  *
  * Return: 1, or 0 if there is none yet.
  */

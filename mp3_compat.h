@@ -17,6 +17,7 @@
 #error "mp3 needs Linux 5.10 or newer: set KDIR to the headers of such a kernel"
 #endif
 
+#include <linux/cgroup.h>
 #include <linux/cred.h>
 #include <linux/device.h>
 #include <linux/mm.h>
@@ -25,6 +26,22 @@
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/user_namespace.h>
+
+/*
+ * Flags for pages that are charged to a memory cgroup and mapped by user space.
+ * Before 5.11, a charged page has a type, which excludes a mapping.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 11, 0)
+#define MP3_GFP_CHARGED		GFP_KERNEL
+#else
+#define MP3_GFP_CHARGED		GFP_KERNEL_ACCOUNT
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+#define mp3_const_device	struct device
+#else
+#define mp3_const_device	const struct device
+#endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
 static inline void vm_flags_mod(struct vm_area_struct *vma,
@@ -55,6 +72,24 @@ static inline bool mp3_is_on_cpu(const struct task_struct *task)
 }
 
 /*
+ * mp3_cgroup_id() - return the cgroup v2 id of @task, or 0 without cgroups
+ *
+ * Caller is in an RCU read-side section. A task keeps its css_set until it is
+ * freed.
+ */
+static inline u64 mp3_cgroup_id(struct task_struct *task)
+{
+#ifdef CONFIG_CGROUPS
+	return cgroup_id(task_dfl_cgroup(task));
+#else
+	return 0;
+#endif
+}
+
+/*
+ * mp3_current_is_dumpable() - return whether the owner of the calling task may
+ * inspect it. Takes no lock.
+ *
  * mp3_get_dumpable() - read whether a process is dumpable
  * @task: any of its threads, pinned by a reference
  * @dumpable: set to whether its owner may inspect it
@@ -66,6 +101,19 @@ static inline bool mp3_is_on_cpu(const struct task_struct *task)
  */
 #ifndef SUID_DUMP_USER
 #include <linux/sched/exec_state.h>
+
+static inline bool mp3_current_is_dumpable(void)
+{
+	struct task_exec_state *state;
+	bool dumpable;
+
+	rcu_read_lock();
+	state = rcu_dereference(current->exec_state);
+	dumpable = state && READ_ONCE(state->dumpable) == TASK_DUMPABLE_OWNER;
+	rcu_read_unlock();
+
+	return dumpable;
+}
 
 static inline struct user_namespace *mp3_get_dumpable(struct task_struct *task,
 						      bool *dumpable)
@@ -85,6 +133,11 @@ static inline struct user_namespace *mp3_get_dumpable(struct task_struct *task,
 	return ns;
 }
 #else
+static inline bool mp3_current_is_dumpable(void)
+{
+	return current->mm && get_dumpable(current->mm) == SUID_DUMP_USER;
+}
+
 static inline struct user_namespace *mp3_get_dumpable(struct task_struct *task,
 						      bool *dumpable)
 {

@@ -17,7 +17,9 @@
  * optional. A pid is interpreted in the writer's pid namespace. The id of any
  * thread names its whole process. A process may always name itself. For any
  * other, both the writer and the opener of the file must have ptrace(2) read
- * access to it (PTRACE_MODE_READ_REALCREDS), or CAP_PERFMON. F skips present
+ * access to it (PTRACE_MODE_READ_REALCREDS), or CAP_PERFMON: by default, the
+ * process has their user and group ids, no capability that they lack, and is
+ * dumpable. F skips present
  * descendants to which they have no such access, together with everything below
  * them; a process that a followed process starts later is followed whatever its
  * credentials.
@@ -36,9 +38,10 @@
  *	ENOMEM	not enough memory
  *	EFAULT	the buffer cannot be read
  *
- * A read returns the pids of the registered processes, one per line, as the
- * reader's pid namespace numbers them. A process that exits is unregistered
- * automatically at the next tick.
+ * A read returns the pids of the registered processes that the reader may
+ * profile by the rule above, one per line, as the reader's pid namespace
+ * numbers them. A process that exits is unregistered automatically at the next
+ * tick.
  *
  * Reading: /dev/mp3 and /dev/mp3_procs (mode 0600)
  *
@@ -64,6 +67,27 @@
  * the module is loaded, word 0 of the slot after the newest entry is always -1,
  * and a reader consumes an entry by storing -1 in its words.
  *
+ * Captures: /dev/mp3_capture (mode 0666)
+ *
+ * Each open(2) creates a capture: registrations that last as long as the open
+ * file and its mappings do, and a private ring of their records, which can only
+ * be read. write(2) executes the commands above for the capture. It has
+ * capture_records entries (a parameter of the module), and they and its header
+ * are charged to the memory cgroup of the opener, from Linux 5.11 on. A process
+ * can be registered in any number of captures, and in the status file, at the
+ * same time. When it joins or leaves a capture, its counters are read at once,
+ * and each other capture that it is registered in gets a record of what has
+ * changed.
+ *
+ * Unless the opener has CAP_PERFMON, the rule above is applied again before
+ * each record. A process that has become another user's, more capable, or
+ * undumpable, be it only for a moment by exec, is unregistered from the capture
+ * without a last record, and counted in @denied.
+ *
+ * open(2) fails with EMFILE if the user, without CAP_PERFMON, has 8 captures
+ * already, and with EBUSY if no capture is left: there are 63, and 16 of them
+ * are reserved for CAP_PERFMON.
+ *
  * poll(2) reports a device readable if an entry was published since the last
  * poll of the same open file that reported it, or since its open. epoll_ctl(2)
  * also polls the file, and discards the result: check @head after it.
@@ -79,9 +103,10 @@
 #define MP3_STATUS_PATH	"/proc/mp3/status"
 #define MP3_DEVICE_PATH	"/dev/mp3"
 #define MP3_PROCS_PATH	"/dev/mp3_procs"
+#define MP3_CAPTURE_PATH "/dev/mp3_capture"
 
 #define MP3_MAGIC	0x0033504d	/* "MP3" and a NUL, little-endian */
-#define MP3_ABI_VERSION	1		/* changes with the layout of a ring */
+#define MP3_ABI_VERSION	2		/* changes with the layout of a ring */
 
 #define MP3_MAJOR	423		/* default of the parameter major */
 #define MP3_DATA_PAGES	128		/* pages of /dev/mp3's data */
@@ -91,6 +116,7 @@
 /* @flags of struct mp3_record */
 #define MP3_FIRST	1u		/* first record since registration */
 #define MP3_LAST	2u		/* process exited or unregistered */
+#define MP3_IDENTITY	4u		/* an identity record, without counts */
 
 /**
  * struct mp3_sample - what all registered processes did in one interval
@@ -133,9 +159,9 @@ struct mp3_sample {
  * struct mp3_record - what one process did in one interval
  * @time_ns:   when the counters were read, in nanoseconds of CLOCK_MONOTONIC in
  *	       the initial time namespace; the same in all records of a tick.
- *	       Source: ktime_get_ns()
+ *	       Records in a ring never go back in time. Source: ktime_get_ns()
  * @pid:       process id (tgid) in the initial pid namespace
- * @flags:     MP3_FIRST, MP3_LAST, both, or 0
+ * @flags:     MP3_FIRST, MP3_LAST, both, or 0; or MP3_IDENTITY alone
  * @min_flt:   minor faults since the previous record, or the registration.
  *	       Source: min_flt of task_struct and signal_struct
  * @maj_flt:   major faults in the same period. Source: maj_flt of both
@@ -145,12 +171,26 @@ struct mp3_sample {
  *	       of the page size; 0 if the process has exited. Source:
  *	       get_mm_rss(), which is inexact by some pages per CPU since Linux
  *	       6.2
+ * @ppid:      with MP3_IDENTITY: process id of the parent, in the initial pid
+ *	       namespace, when the process was registered or forked; 0 if it had
+ *	       none. Source: real_parent
+ * @uid:       with MP3_IDENTITY: real user id, in the initial user namespace
+ * @start_ns:  with MP3_IDENTITY: when the process was forked, on the clock of
+ *	       @time_ns. Source: start_time of its leader
+ * @cgroup_id: with MP3_IDENTITY: id of its cgroup v2, the inode number of the
+ *	       cgroup's directory; 0 if the kernel has no cgroups
+ * @reserved:  with MP3_IDENTITY: 0
  * @comm:      name of the process, as in /proc/<pid>/comm, ends with a NUL. Any
- *	       bytes may precede the NUL or follow it
+ *	       bytes may precede the NUL. In a capture, zeros follow it
+ *
+ * A record with MP3_IDENTITY has no counts. One precedes each record with
+ * MP3_FIRST, with the same @time_ns and @pid, so that a process can be placed
+ * in its tree and its cgroup after it has exited.
  *
  * A tick publishes one record for each registered process with something to
- * report: a count that is not 0, or a flag. Of an exited process, the record
- * with MP3_LAST has the final counts.
+ * report: a count that is not 0, or a flag. A capture that a process joins or
+ * leaves publishes one in between. Of an exited process, the record with
+ * MP3_LAST has the final counts.
  *
  * The sum of @cpu_ns over all records is exact. The scheduler updates the time
  * of a running thread at each clock tick: with a periodic tick, a record lags
@@ -167,14 +207,25 @@ struct mp3_sample {
  * - man/mp3.4, man/mp3ctl.1 and docs/protocol.md
  * - analysis/: plot and the awk readers; bench/
  */
-struct mp3_record {
+__extension__ struct mp3_record {
 	__u64 time_ns;
 	__u32 pid;
 	__u32 flags;
-	__u64 min_flt;
-	__u64 maj_flt;
-	__u64 cpu_ns;
-	__u64 rss_bytes;
+	union {
+		struct {
+			__u64 min_flt;
+			__u64 maj_flt;
+			__u64 cpu_ns;
+			__u64 rss_bytes;
+		};
+		struct {
+			__u32 ppid;
+			__u32 uid;
+			__u64 start_ns;
+			__u64 cgroup_id;
+			__u64 reserved;
+		};
+	};
 	char comm[16];
 };
 
@@ -197,11 +248,16 @@ struct mp3_record {
  *		  @base_jiffies, in nanoseconds, to within one clock tick
  * @base_jiffies: the clock tick at which the module was loaded
  * @hz:		  clock ticks per second of the kernel (CONFIG_HZ)
- * @processes:	  number of registered processes. Once a reader has loaded 0
- *		  with acquire, @head is final until the next registration
+ * @processes:	  number of processes registered in the status file, or in the
+ *		  capture. Once a reader has loaded 0 with acquire, @head is
+ *		  final until the next registration
+ * @denied:	  processes unregistered from the capture because its opener
+ *		  lost the permission to profile them
+ * @counted:	  0
+ * @located:	  0
  *
- * The module updates @head to @dropped and @processes while the page is mapped,
- * each by a single store. The other fields do not change.
+ * The module updates @head to @dropped, @processes and @denied while the page
+ * is mapped, each by a single store. The other fields do not change.
  *
  * When a field is added, also change:
  *
@@ -227,6 +283,9 @@ struct mp3_header {
 	__u64 base_jiffies;
 	__u32 hz;
 	__u32 processes;
+	__u64 denied;
+	__u64 counted;
+	__u64 located;
 };
 
 #endif /* MP3_UAPI_H */

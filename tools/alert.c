@@ -13,18 +13,22 @@
 static const char help[] =
 	"usage: mp3ctl alert [OPTION]... CONDITION... -- COMMAND [ARGUMENT]...\n"
 	"Runs a command when a rate has held for some time, at most once a minute for\n"
-	"each condition. The rate is that of all registered processes together, or of\n"
-	"those that -p selects. Entries already in the ring are ignored.\n"
+	"each condition. The rate is that of all processes that you may profile\n"
+	"together, or of those that the options select.\n"
 	"\n"
 	"Conditions:\n"
 	"  major=100/s:2s        100 major faults per second for 2 seconds\n"
 	"  minor=5000/s:1s       5000 minor faults per second for 1 second\n"
 	"  cpu=90%:10s           90% of one CPU for 10 seconds\n"
 	"\n"
-	"  -p, --pid PID         count only this process; may be repeated\n"
-	"  -d, --device DEVICE   ring of records (default " MP3_PROCS_PATH ")\n"
+	"  -p, --pid PID         only this process; may be repeated\n"
+	"  -f, --follow          with -p: its descendants, too\n"
+	"  -a, --all             every process of the machine; requires root or\n"
+	"                        CAP_PERFMON\n"
+	"  -d, --device DEVICE   the processes registered in " MP3_STATUS_PATH ":\n"
+	"                        their ring of records, " MP3_PROCS_PATH "\n"
 	"      --for SECONDS     end this long after the start\n"
-	"      --until-idle      end when nothing is registered any longer\n"
+	"      --until-idle      end when all these processes have exited\n"
 	"  -h, --help            show this help\n"
 	"  -V, --version         show the version\n";
 
@@ -34,7 +38,7 @@ static const char help[] =
  * @conditions:	   conditions
  * @nr_conditions: how many
  * @command:	   words of the command to run, and a NULL
- * @live:	   the ring
+ * @live:	   the capture or ring
  */
 struct alert {
 	struct ring_options options;
@@ -177,7 +181,9 @@ static void parse_arguments(struct alert *alert, char **conditions,
 static void parse_options(struct alert *alert, int argc, char **argv)
 {
 	static const struct option options[] = {
+		{ "all", no_argument, NULL, 'a' },
 		{ "device", required_argument, NULL, 'd' },
+		{ "follow", no_argument, NULL, 'f' },
 		{ "for", required_argument, NULL, OPT_FOR },
 		{ "help", no_argument, NULL, 'h' },
 		{ "pid", required_argument, NULL, 'p' },
@@ -196,10 +202,11 @@ static void parse_options(struct alert *alert, int argc, char **argv)
 		command[-1] = NULL;
 		argc = i - 1;
 	}
-	while ((option = next_option(argc, argv, "d:hp:V", options,
+	while ((option = next_option(argc, argv, "ad:fhp:V", options,
 				     "p")) >= 0)
 		parse_ring_option(&alert->options, option, help);
 	parse_arguments(alert, argv + optind, command);
+	validate_ring_options(&alert->options);
 }
 
 int cmd_alert(int argc, char **argv)
@@ -210,11 +217,13 @@ int cmd_alert(int argc, char **argv)
 
 	parse_options(&alert, argc, argv);
 	live_start(&alert.live, &alert.options, true);
-	source_skip(&alert.live.source);
+	/* A rate that held before the start is none of now. */
+	if (alert.options.ring)
+		source_skip(&alert.live.source);
 	/* Nobody waits for the commands. */
 	sigaction(SIGCHLD, &action, NULL);
 	watch_conditions(&alert);
-	mp3_reader_close(&alert.live.source.reader);
+	live_finish(&alert.live);
 
 	return 0;
 }

@@ -1,24 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 /* mp3ctl attach: profiles running processes until they exit. */
+#include <dirent.h>
 #include <err.h>
-#include <getopt.h>
 #include <sys/signalfd.h>
 
-#include "command.h"
 #include "mp3ctl.h"
+#include "proc.h"
 #include "session.h"
 #include "util.h"
 
 static const char help[] =
-	"usage: mp3ctl attach [-f] [-n ROWS] -p PID [-p PID]...\n"
-	"Profiles running processes until they exit or until Ctrl-C, and reports their\n"
-	"page faults and CPU time to standard error.\n"
+	"usage: mp3ctl attach [OPTION]... -p PID [-p PID]...\n"
+	"       mp3ctl attach [OPTION]... -a\n"
+	"Profiles running processes and their descendants until the processes exit or\n"
+	"until Ctrl-C, and reports their page faults and CPU time to standard error.\n"
 	"\n"
-	"  -f, --follow    profile their descendants, too\n"
-	"  -n, --rows N    show the N processes with most faults (default 10)\n"
-	"  -p, --pid PID   process to profile, or any thread of it; repeatable\n"
-	"  -h, --help      show this help\n"
-	"  -V, --version   show the version\n";
+	"  -a, --all           profile all processes, until Ctrl-C\n"
+	"  -p, --pid PID       process to profile, or any thread of it; repeatable\n"
+	SESSION_HELP;
 
 /*
  * Returns a signalfd of the signals that end the profiling. Blocked signals can
@@ -38,153 +37,80 @@ static int open_signals(void)
 	return fd;
 }
 
-/* Registers a target. Returns 0 or a negative errno. */
-static int register_target(const struct session *session, pid_t pid)
+/* Registers a process. Exits if that is impossible. */
+static void attach_target(struct session *session, pid_t pid)
 {
 	int error;
 
-	if (!session->follow)
-		return mp3_register(pid);
-	/* F would take over its registration, which is not this tool's to end. */
-	if (tree_was_registered(&session->tree, pid))
-		return -EEXIST;
-	error = mp3_follow(pid);
+	session_add_target(session, pid);
+	error = session_register(session, pid);
 	/* It may be a descendant of another target. */
-	if (error == -EEXIST && tree_contains(&session->tree, pid))
-		error = 0;
-
-	return error;
-}
-
-/* Unregisters the targets, prints one line and exits: nothing was profiled. */
-static __attribute__((noreturn)) void give_up(struct session *session,
-					      pid_t pid, const char *reason)
-{
-	size_t i;
-
-	if (session->follow)
-		tree_detach(&session->tree);
-	for (i = 0; !session->follow && i < session->nr_targets; i++)
-		mp3_unregister(session->targets[i].pid);
-	errx(1, "%d: %s", pid, reason);
-}
-
-/* Registers a process and takes its base. Exits if that is impossible. */
-static void attach_target(struct session *session, pid_t pid)
-{
-	struct target *target;
-	int error = register_target(session, pid);
-
-	if (error == -ENOENT)
-		errx(1, "%s: %s", MP3_STATUS_PATH, mp3_strerror(error));
-	if (error == -EINVAL && is_kernel_thread(pid))
-		give_up(session, pid, "a kernel thread, which cannot be profiled");
-	if (error)
-		give_up(session, pid, mp3_strerror(error));
-
-	target = session_add_target(session, pid);
-	if (session->follow)
-		tree_add_root(&session->tree, pid);
-	if (!read_counts(pid, &target->base) && session->records_error)
-		give_up(session, pid, "neither its records nor its counts in /proc can be read");
-	target->counts = target->base;
+	if (error && error != -EEXIST)
+		errx(1, "%d: %s", pid, mp3_strerror(error));
 }
 
 /*
- * Notes what a target has done so far. Once it is reaped, /proc does not show
- * it, so the counts that were read last are final.
+ * Follows a process for -a. Returns whether it was not followed before. Exits if
+ * that is impossible.
  */
-static void refresh_counts(struct target *target)
+static bool attach_any(struct session *session, pid_t pid)
 {
-	struct counts counts;
+	int error = session_register(session, pid);
 
-	if (read_counts(target->pid, &counts) &&
-	    counts.cpu_ns >= target->counts.cpu_ns)
-		target->counts = counts;
+	if (error == -EPERM)
+		errx(1, "-a requires root or CAP_PERFMON");
+	/* A kernel thread, or a process that has exited since */
+	if (error && error != -EEXIST && error != -EINVAL && error != -ESRCH)
+		errx(1, "%d: %s", pid, mp3_strerror(error));
+
+	return !error;
 }
 
-/* Notes whether a target has exited or was unregistered by another process. */
-static void check_stopped(struct target *target)
+/*
+ * Follows all processes. Almost all descend from process 1; the others have been
+ * started by the kernel. Exits if that is impossible.
+ */
+static void attach_all(struct session *session)
 {
-	if (target->stopped ||
-	    (!target->exited && mp3_registered(target->pid) == 1))
-		return;
-	target->stopped = true;
-	if (!target->exited && is_running(target->pid))
-		warnx("process %d was unregistered by another process",
-		      target->pid);
+	struct dirent *entry;
+	bool again;
+	pid_t pid;
+	DIR *dir;
+
+	if (!proc_is_own())
+		errx(1, "-a requires a /proc of this pid namespace (see unshare --mount-proc)");
+	attach_any(session, 1);
+	dir = opendir("/proc");
+	if (!dir)
+		err(1, "/proc");
+	/* Until a pass finds only processes that are followed already. */
+	do {
+		again = false;
+		rewinddir(dir);
+		while ((entry = readdir(dir))) {
+			pid = atoi(entry->d_name);
+			if (pid > 0 && attach_any(session, pid))
+				again = true;
+		}
+	} while (again);
+	closedir(dir);
 }
 
-/* Waits until all targets have stopped or a signal arrives. */
+/* Waits until all targets have exited, nothing is left, or a signal arrives. */
 static void wait_for_targets(struct session *session)
 {
 	struct signalfd_siginfo info;
 	size_t i, running;
-	bool signaled;
 
 	do {
-		signaled = session_wait(session) &&
-			   read(session->signals, &info, sizeof(info)) ==
-			   sizeof(info);
-		if (session->follow)
-			tree_refresh(&session->tree);
-		running = 0;
-		for (i = 0; i < session->nr_targets; i++) {
-			refresh_counts(&session->targets[i]);
-			if (!signaled)
-				check_stopped(&session->targets[i]);
-			running += !session->targets[i].stopped;
-		}
-	} while (running && !signaled);
-}
-
-/* Prints what the targets have done, by /proc. Returns whether it is known. */
-static bool report_targets(const struct session *session)
-{
-	bool complete = true;
-	size_t i;
-
-	for (i = 0; i < session->nr_targets; i++) {
-		const struct target *target = &session->targets[i];
-
-		if (session->nr_targets > 1)
-			fprintf(stderr, "process       %d\n", target->pid);
-		if (print_counts(&target->base, &target->counts,
-				 session->end_ns - session->start_ns))
-			continue;
-		warnx("/proc does not show the counts of process %d",
-		      target->pid);
-		complete = false;
-	}
-
-	return complete;
-}
-
-static int attach(struct session *session, const pid_t *pids, size_t nr_pids,
-		  size_t nr_rows)
-{
-	bool complete = true;
-	size_t i;
-
-	session->signals = open_signals();
-	for (i = 0; i < nr_pids; i++)
-		attach_target(session, pids[i]);
-	session->start_ns = initial_monotonic_ns();
-	if (nr_pids == 1)
-		fprintf(stderr, "profiling process %d until it exits (Ctrl-C to stop)\n",
-			pids[0]);
-	else
-		fprintf(stderr, "profiling %zu processes until they exit (Ctrl-C to stop)\n",
-			nr_pids);
-	if (session->follow)
-		tree_refresh(&session->tree);
-
-	wait_for_targets(session);
-	session->end_ns = initial_monotonic_ns();
-	if (session->records_error)
-		complete = report_targets(session);
-
-	return !(session_finish(session, nr_rows) && complete);
+		if (session_wait(session) &&
+		    read(session->signals, &info, sizeof(info)) == sizeof(info))
+			return;
+		/* With -a, there are no targets. */
+		running = !session->nr_targets;
+		for (i = 0; i < session->nr_targets; i++)
+			running += !session->targets[i].exited;
+	} while (running && !session_is_empty(session));
 }
 
 /* Adds a process id to the list, unless the process is in it already. */
@@ -202,49 +128,68 @@ static void add_pid(pid_t **pids, size_t *nr_pids, const char *text)
 	(*pids)[(*nr_pids)++] = pid;
 }
 
+/* Registers the processes, and reports that it has. Exits on failure. */
+static void attach(struct session *session, const pid_t *pids, size_t nr_pids)
+{
+	size_t i;
+
+	for (i = 0; i < nr_pids; i++)
+		attach_target(session, pids[i]);
+	if (!nr_pids)
+		attach_all(session);
+	session->report.start_ns = initial_monotonic_ns();
+	if (!nr_pids)
+		fprintf(stderr, "profiling all processes until Ctrl-C\n");
+	else if (nr_pids == 1)
+		fprintf(stderr, "profiling process %d until it exits (Ctrl-C to stop)\n",
+			pids[0]);
+	else
+		fprintf(stderr, "profiling %zu processes until they exit (Ctrl-C to stop)\n",
+			nr_pids);
+}
+
 int cmd_attach(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "follow", no_argument, NULL, 'f' },
-		{ "rows", required_argument, NULL, 'n' },
+		{ "all", no_argument, NULL, 'a' },
 		{ "pid", required_argument, NULL, 'p' },
+		{ "by", required_argument, NULL, OPT_BY },
+		{ "follow", no_argument, NULL, 'f' },
 		{ "help", no_argument, NULL, 'h' },
+		{ "no-follow", no_argument, NULL, OPT_NO_FOLLOW },
+		{ "output", required_argument, NULL, 'o' },
+		{ "rows", required_argument, NULL, 'n' },
 		{ "version", no_argument, NULL, 'V' },
 		{}
 	};
-	size_t nr_rows = DEFAULT_ROWS, nr_pids = 0;
 	struct session session;
-	bool follow = false;
 	pid_t *pids = NULL;
-	int option, error;
+	size_t nr_pids = 0;
+	bool all = false;
+	int option;
 
-	while ((option = next_option(argc, argv, "fn:p:hV", options, "p")) >= 0) {
-		switch (option) {
-		case 'f':
-			follow = true;
-			break;
-		case 'n':
-			nr_rows = parse_number("rows", optarg, 0, 1000000);
-			break;
-		case 'p':
+	session_init(&session);
+	while ((option = next_option(argc, argv, "ap:" SESSION_LETTERS, options,
+				     "p")) >= 0) {
+		if (option == 'a')
+			all = true;
+		else if (option == 'p')
 			add_pid(&pids, &nr_pids, optarg);
-			break;
-		case 'h':
-			fputs(help, stdout);
-			return 0;
-		case 'V':
-			puts("mp3ctl " MP3_VERSION);
-			return 0;
-		}
+		else
+			session_option(&session, option, help);
 	}
 	if (argv[optind])
 		errx(2, "unexpected argument '%s'", argv[optind]);
-	if (!nr_pids)
-		errx(2, "-p is required (see mp3ctl attach --help)");
+	if (all && (nr_pids || session.no_follow))
+		errx(2, "-a excludes -p and --no-follow");
+	if (!all && !nr_pids)
+		errx(2, "-p or -a is required (see mp3ctl attach --help)");
 
-	error = session_init(&session, follow);
-	if (error)
-		errx(1, "%s: %s", MP3_STATUS_PATH, mp3_strerror(error));
+	session_open(&session);
+	session.signals = open_signals();
+	attach(&session, pids, nr_pids);
+	wait_for_targets(&session);
+	session.report.end_ns = initial_monotonic_ns();
 
-	return attach(&session, pids, nr_pids, nr_rows);
+	return !session_finish(&session);
 }

@@ -1,37 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A command that runs as a registered process, for userapp and mp3ctl run.
+ * A command in a child process, for userapp and mp3ctl run.
  */
 #ifndef MP3_TOOLS_COMMAND_H
 #define MP3_TOOLS_COMMAND_H
 
-#include "../mp3_client.h"
-#include "proc.h"
+#include <stdbool.h>
+#include <sys/types.h>
 
-/**
- * enum stage - how far the child has come
- * @STAGE_REGISTER: it registers itself
- * @STAGE_CHECK:    it checks that the status file lists it
- * @STAGE_EXEC:	    it becomes the command
- */
-enum stage {
-	STAGE_REGISTER,
-	STAGE_CHECK,
-	STAGE_EXEC,
-};
+#include <linux/types.h>
 
 /**
  * struct startup - what the child reports, in memory shared with the parent
- * @stage:    how far it has come
- * @error:    why it failed there, a negative errno, or 0
- * @start_ns: when it was registered, see initial_monotonic_ns()
- * @base:     what it had done until then
+ * @prepared: it is about to become the command
+ * @error:    why it failed, a negative errno, or 0
  */
 struct startup {
-	enum stage stage;
+	bool prepared;
 	int error;
-	__u64 start_ns;
-	struct counts base;
 };
 
 /**
@@ -43,9 +29,6 @@ struct startup {
  * @status:	exit status, or 128 plus the signal that killed it
  * @end_ns:	when it exited, see initial_monotonic_ns()
  * @startup:	filled by the child
- * @samples:	the ring of samples, open if @samples_error is 0
- * @samples_error: why the ring cannot be read, a negative errno
- * @head:	head of the ring before the command was started
  */
 struct command {
 	char **argv;
@@ -55,19 +38,15 @@ struct command {
 	int status;
 	__u64 end_ns;
 	struct startup *startup;
-	struct mp3_reader samples;
-	int samples_error;
-	__u64 head;
 };
 
-void command_start(struct command *command, char **argv, char letter);
+void *shared_memory(size_t size);
+
+void command_start(struct command *command, char **argv,
+		   int (*prepare)(void *data), void *data);
 void command_handle_signals(struct command *command);
 void command_wait(struct command *command);
-bool command_failed(struct command *command);
-void command_report(struct command *command);
+bool command_failed(struct command *command, const char *path);
 int command_finish(struct command *command);
-
-bool print_counts(const struct counts *base, const struct counts *counts,
-		  __u64 elapsed_ns);
 
 #endif /* MP3_TOOLS_COMMAND_H */

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <assert.h>
 #include <stddef.h>
 #include <time.h>
 
@@ -14,6 +15,7 @@ enum type {
 	TYPE_U32,
 	TYPE_U64,
 	TYPE_LONG,
+	TYPE_TIME,
 	TYPE_FLAGS,
 	TYPE_NAME,
 };
@@ -49,6 +51,23 @@ static const struct field record_fields[] = {
 	{ "rss_bytes", TYPE_U64, offsetof(struct mp3_record, rss_bytes) },
 	{ "comm", TYPE_NAME, offsetof(struct mp3_record, comm) },
 };
+
+/*
+ * Of records with MP3_IDENTITY. As many as the others have, so that each line has
+ * the same number of columns; the flags show the kind of a line.
+ */
+static const struct field identity_fields[] = {
+	{ "pid", TYPE_U32, offsetof(struct mp3_record, pid) },
+	{ "flags", TYPE_FLAGS, offsetof(struct mp3_record, flags) },
+	{ "ppid", TYPE_U32, offsetof(struct mp3_record, ppid) },
+	{ "uid", TYPE_U32, offsetof(struct mp3_record, uid) },
+	{ "start", TYPE_TIME, offsetof(struct mp3_record, start_ns) },
+	{ "cgroup_id", TYPE_U64, offsetof(struct mp3_record, cgroup_id) },
+	{ "comm", TYPE_NAME, offsetof(struct mp3_record, comm) },
+};
+
+static_assert(ARRAY_SIZE(identity_fields) == ARRAY_SIZE(record_fields),
+	      "rows of different width");
 
 /* Bytes for the text of any field. */
 #define TEXT_SIZE NAME_SIZE
@@ -166,29 +185,60 @@ static void wall_text(char text[TEXT_SIZE], __u64 ns)
 		 (unsigned int)(ns % NSEC_PER_SEC / 1000), zone, zone + 3);
 }
 
+/* Fills @text with seconds since the module's load, or before it if negative. */
+static void load_text(char text[TEXT_SIZE], __u64 time_ns, __u64 base_ns)
+{
+	bool before = time_ns < base_ns;
+	__u64 ns = before ? base_ns - time_ns : time_ns - base_ns;
+
+	snprintf(text, TEXT_SIZE, "%s%llu.%06u", before ? "-" : "",
+		 (unsigned long long)(ns / NSEC_PER_SEC),
+		 (unsigned int)(ns % NSEC_PER_SEC / 1000));
+}
+
 static void put_time(const struct layout *layout, const struct entry *entry)
 {
-	__u64 ns = entry->time_ns - layout->base_ns;
 	const char *name = time_name(layout);
 	char text[TEXT_SIZE];
 
 	if (layout->time == TIME_WALL)
 		wall_text(text, entry->time_ns + layout->wall_ns);
 	else if (layout->time == TIME_LOAD || layout->records)
-		snprintf(text, sizeof(text), "%llu.%06u",
-			 (unsigned long long)(ns / NSEC_PER_SEC),
-			 (unsigned int)(ns % NSEC_PER_SEC / 1000));
+		load_text(text, entry->time_ns, layout->base_ns);
 	else
 		snprintf(text, sizeof(text), "%lu", entry->sample.jiffies);
 	layout->format->put(0, name, text, layout->time == TIME_WALL);
 }
 
-static void put_field(const struct format *format, unsigned int column,
+/* Returns the text of a record's flags. */
+static const char *flags_text(__u32 flags)
+{
+	static const char *const texts[] = { "-", "F", "L", "FL" };
+
+	return flags & MP3_IDENTITY ? "I" :
+	       texts[flags & (MP3_FIRST | MP3_LAST)];
+}
+
+/*
+ * Fills @name with the name of a column. That of a time ends like that of the
+ * first column, since it is on the same clock.
+ */
+static void column_name(char name[TEXT_SIZE], const struct layout *layout,
+			const struct field *field)
+{
+	if (field->type == TYPE_TIME)
+		snprintf(name, TEXT_SIZE, "%s_%s", field->name,
+			 time_name(layout));
+	else
+		strcpy(name, field->name);
+}
+
+static void put_field(const struct layout *layout, unsigned int column,
 		      const struct field *field, const struct entry *entry)
 {
-	static const char *const flags[] = { "-", "F", "L", "FL" };
 	const void *at = (const char *)&entry->record + field->offset;
-	char text[TEXT_SIZE] = "";
+	const struct format *format = layout->format;
+	char text[TEXT_SIZE] = "", name[TEXT_SIZE];
 	bool string = false;
 
 	switch (field->type) {
@@ -202,8 +252,15 @@ static void put_field(const struct format *format, unsigned int column,
 	case TYPE_LONG:
 		snprintf(text, sizeof(text), "%lu", *(const unsigned long *)at);
 		break;
+	case TYPE_TIME:
+		string = layout->time == TIME_WALL;
+		if (string)
+			wall_text(text, *(const __u64 *)at + layout->wall_ns);
+		else
+			load_text(text, *(const __u64 *)at, layout->base_ns);
+		break;
 	case TYPE_FLAGS:
-		strcpy(text, flags[*(const __u32 *)at & (MP3_FIRST | MP3_LAST)]);
+		strcpy(text, flags_text(*(const __u32 *)at));
 		string = true;
 		break;
 	case TYPE_NAME:
@@ -211,47 +268,67 @@ static void put_field(const struct format *format, unsigned int column,
 		string = true;
 		break;
 	}
-	format->put(column, field->name, text, string);
-}
-
-/* Returns the fields of the entries, and sets @nr to how many there are. */
-static const struct field *fields_of(const struct layout *layout,
-				     unsigned int *nr)
-{
-	*nr = layout->records ? ARRAY_SIZE(record_fields) :
-				ARRAY_SIZE(sample_fields);
-	return layout->records ? record_fields : sample_fields;
+	column_name(name, layout, field);
+	format->put(column, name, text, string);
 }
 
 /*
- * Puts the line that names the columns, if the format has one. The caller has
- * made room for a line.
+ * Returns the fields of the entries, or of identity records, and sets @nr to how
+ * many there are.
+ */
+static const struct field *fields_of(const struct layout *layout, bool identity,
+				     unsigned int *nr)
+{
+	if (!layout->records) {
+		*nr = ARRAY_SIZE(sample_fields);
+		return sample_fields;
+	}
+	*nr = ARRAY_SIZE(record_fields);
+
+	return identity ? identity_fields : record_fields;
+}
+
+static void put_header(const struct layout *layout, bool identity)
+{
+	const struct field *fields;
+	char name[TEXT_SIZE];
+	unsigned int i, nr;
+
+	fields = fields_of(layout, identity, &nr);
+	output_put("%s", time_name(layout));
+	for (i = 0; i < nr; i++) {
+		column_name(name, layout, &fields[i]);
+		output_put(",%s", name);
+	}
+	output_put("\n");
+}
+
+/*
+ * Puts the line that names the columns, if the format has one, and a second line
+ * for identity records, if they are printed. The caller has made room for a line,
+ * and both fit in.
  */
 void format_put_header(const struct layout *layout)
 {
-	const struct field *fields;
-	unsigned int i, nr;
-
 	if (!layout->format->has_header)
 		return;
-	fields = fields_of(layout, &nr);
-	output_put("%s", time_name(layout));
-	for (i = 0; i < nr; i++)
-		output_put(",%s", fields[i].name);
-	output_put("\n");
+	put_header(layout, false);
+	if (layout->identity)
+		put_header(layout, true);
 }
 
 /* Puts the line of an entry. The caller has made room for a line. */
 void format_put_entry(const struct layout *layout, const struct entry *entry)
 {
-	const struct format *format = layout->format;
 	const struct field *fields;
 	unsigned int i, nr;
+	bool identity;
 
+	identity = layout->records && entry->record.flags & MP3_IDENTITY;
 	put_time(layout, entry);
-	fields = fields_of(layout, &nr);
+	fields = fields_of(layout, identity, &nr);
 	for (i = 0; i < nr; i++)
-		put_field(format, i + 1, &fields[i], entry);
-	output_put("%s", format->end);
+		put_field(layout, i + 1, &fields[i], entry);
+	output_put("%s", layout->format->end);
 	output_end_entry();
 }

@@ -26,6 +26,7 @@ struct format;
  * @format:  one of format_find()'s
  * @time:    what the first column contains
  * @records: the entries are records, not samples
+ * @identity: identity records are printed, too
  * @base_ns: the module's load, on the clock of the entries
  * @wall_ns: CLOCK_REALTIME less the clock of the entries
  */
@@ -33,6 +34,7 @@ struct layout {
 	const struct format *format;
 	enum time_column time;
 	bool records;
+	bool identity;
 	__u64 base_ns;
 	__u64 wall_ns;
 };

@@ -29,12 +29,13 @@ static int catch_signals(sigset_t *mask)
 }
 
 /**
- * live_start() - open a ring to follow it, and prepare standard output
+ * live_start() - open a capture or a ring, and prepare standard output
  * @live:    filled
- * @options: of the command
- * @records: follow a ring of records, not of samples
+ * @options: of the command; the caller keeps them
+ * @records: follow records, not samples
  *
- * Exits with status 1 if that is impossible.
+ * Registers the selected processes in a capture. Exits with status 1 if any of
+ * this is impossible.
  */
 void live_start(struct live *live, const struct ring_options *options,
 		bool records)
@@ -44,13 +45,26 @@ void live_start(struct live *live, const struct ring_options *options,
 		.until_ns = MP3_NEVER,
 	};
 	output_open(-1);
-	source_open(&live->source, options->device, records);
-	live->start_head = mp3_reader_head(&live->source.reader);
-	live->start_ticks = source_ticks(&live->source);
-	if (options->has_span)
-		live->until_ns = initial_monotonic_ns() + options->span_ns;
+	if (options->ring)
+		source_open(&live->source, options->device, records);
+	else
+		source_open_capture(&live->source);
 	live->signals = catch_signals(&live->mask);
 	output_open(live->signals);
+	if (!options->ring)
+		live->was_active = selection_start(&live->selection,
+						   &live->source, options);
+	if (options->has_span)
+		live->until_ns = initial_monotonic_ns() + options->span_ns;
+	live->start_head = mp3_reader_head(&live->source.reader);
+}
+
+/* Reports processes that were denied, and closes the capture or the ring. */
+void live_finish(struct live *live)
+{
+	if (live->source.capture)
+		source_report_denied(&live->source);
+	mp3_reader_close(&live->source.reader);
 }
 
 /*
@@ -63,12 +77,13 @@ void live_begin_pass(struct live *live)
 	__u32 processes;
 
 	live->now_ns = initial_monotonic_ns();
+	if (live->source.capture)
+		selection_scan(&live->selection, live->now_ns);
 	/*
 	 * Checked before the processes: one that has come and gone since the
-	 * start has moved the head or the ticks.
+	 * start has moved the head.
 	 */
-	if (mp3_reader_head(reader) != live->start_head ||
-	    source_ticks(&live->source) != live->start_ticks)
+	if (mp3_reader_head(reader) != live->start_head)
 		live->was_active = true;
 	/* If this is 0, the head that is loaded after it is final. */
 	processes = __atomic_load_n(&reader->header->processes,
@@ -127,6 +142,8 @@ bool live_wait(const struct live *live, const struct wait *wait)
 	__u64 now_ns = initial_monotonic_ns(), until_ns = wait->until_ns;
 
 	set_earlier(&until_ns, live->until_ns);
+	if (live->source.capture)
+		set_earlier(&until_ns, live->selection.scan_ns);
 	/* The last entry wakes a poller before the processes are 0. */
 	if (live->until_idle)
 		set_earlier(&until_ns, now_ns + POLL_NS);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Following a ring: passes over what was published, and waiting in between.
+ * Following a capture or a ring: passes over what was published, and waiting in
+ * between.
  *
  *	live_start(&live, &options, true);
  *	do {
@@ -8,6 +9,7 @@
  *		while (live_next(&live, &entry))
  *			...
  *	} while (!live_is_over(&live) && live_wait(&live, &wait));
+ *	live_finish(&live);
  */
 #ifndef MP3_TOOLS_LIVE_H
 #define MP3_TOOLS_LIVE_H
@@ -15,17 +17,18 @@
 #include <signal.h>
 
 #include "options.h"
+#include "select.h"
 #include "source.h"
 
 /**
- * struct live - a ring that is followed
- * @source:	the ring
+ * struct live - a capture or a ring that is followed
+ * @source:	the capture or ring
+ * @selection:	processes of the capture; unused with a ring
  * @signals:	signalfd of the signals that end the command
  * @mask:	signal mask that the command was started with
  * @until_idle: end when nothing is registered
  * @until_ns:	end at this time; MP3_NEVER: do not
  * @start_head:	head of the ring at the start
- * @start_ticks: ticks that the module had served at the start
  * @was_active:	something was registered or published since the start
  * @is_idle:	in this pass: nothing is registered, but has been
  * @now_ns:	time at the start of this pass
@@ -35,19 +38,17 @@
  */
 struct live {
 	struct source source;
+	struct selection selection;
 	int signals;
 	sigset_t mask;
 	bool until_idle;
 	__u64 until_ns;
 	__u64 start_head;
-	__u64 start_ticks;
 	bool was_active;
 	bool is_idle;
 	__u64 now_ns;
 	__u64 end;
 };
-
-#define MP3_NEVER (~0ULL)
 
 /**
  * struct wait - what ends a wait, in addition to new entries and signals
@@ -68,5 +69,6 @@ void live_begin_pass(struct live *live);
 bool live_next(struct live *live, struct entry *entry);
 bool live_is_over(const struct live *live);
 bool live_wait(const struct live *live, const struct wait *wait);
+void live_finish(struct live *live);
 
 #endif /* MP3_TOOLS_LIVE_H */

@@ -19,8 +19,6 @@ static void add_pid(struct ring_options *options, const char *text)
 {
 	pid_t pid = process_of(parse_pid(text));
 
-	if (!in_initial_pid_namespace())
-		errx(1, "-p: this is not the pid namespace of the records' process ids");
 	options->pids = reallocarray(options->pids, options->nr_pids + 1,
 				     sizeof(*options->pids));
 	if (!options->pids)
@@ -40,8 +38,15 @@ void parse_ring_option(struct ring_options *options, int option,
 		       const char *help)
 {
 	switch (option) {
+	case 'a':
+		options->all = true;
+		return;
 	case 'd':
 		options->device = optarg;
+		options->ring = true;
+		return;
+	case 'f':
+		options->follow = true;
 		return;
 	case 'p':
 		add_pid(options, optarg);
@@ -62,11 +67,35 @@ void parse_ring_option(struct ring_options *options, int option,
 	}
 }
 
-/* Returns whether entries of a process are wanted. */
+/**
+ * validate_ring_options() - check options that depend on each other
+ * @options: all of them have been parsed
+ *
+ * Exits with status 2 if they contradict each other, or with status 1 if -p
+ * cannot select records here: a ring has process ids of the initial namespace.
+ */
+void validate_ring_options(const struct ring_options *options)
+{
+	if (options->ring && (options->follow || options->all))
+		errx(2, "-%c selects processes of a capture: omit -d, --samples and --history",
+		     options->follow ? 'f' : 'a');
+	if (options->all && options->nr_pids)
+		errx(2, "-a selects all processes: omit -p");
+	if (options->follow && !options->nr_pids)
+		errx(2, "-f requires -p PID");
+	if (options->ring && options->nr_pids && !in_initial_pid_namespace())
+		errx(1, "-p: this is not the pid namespace of the records' process ids");
+}
+
+/*
+ * Returns whether entries of a process are wanted. A capture has no others.
+ */
 bool wants_pid(const struct ring_options *options, __u32 pid)
 {
 	size_t i;
 
+	if (!options->ring)
+		return true;
 	for (i = 0; i < options->nr_pids; i++)
 		if (options->pids[i] == pid)
 			return true;

@@ -11,6 +11,9 @@
 
 #include <linux/types.h>
 
+/* A time that does not come, in nanoseconds. */
+#define MP3_NEVER (~0ULL)
+
 /* Options without a letter. A command's own ones start at OPT_OWN. */
 enum {
 	OPT_FOR = 256,
@@ -19,18 +22,24 @@ enum {
 };
 
 /**
- * struct ring_options - options of a command that reads a ring
+ * struct ring_options - options of a command that reads a capture or a ring
  * @device:	-d; NULL if it was not given
+ * @ring:	read a ring of the classic registry, not a capture
  * @pids:	processes of -p
  * @nr_pids:	how many; 0: all processes
+ * @follow:	-f
+ * @all:	-a
  * @until_idle:	--until-idle
  * @has_span:	--for was given
  * @span_ns:	--for
  */
 struct ring_options {
 	const char *device;
+	bool ring;
 	__u32 *pids;
 	size_t nr_pids;
+	bool follow;
+	bool all;
 	bool until_idle;
 	bool has_span;
 	__u64 span_ns;
@@ -39,6 +48,7 @@ struct ring_options {
 __u64 parse_seconds(const char *what, const char *text);
 void parse_ring_option(struct ring_options *options, int option,
 		       const char *help);
+void validate_ring_options(const struct ring_options *options);
 bool wants_pid(const struct ring_options *options, __u32 pid);
 
 #endif /* MP3_TOOLS_OPTIONS_H */

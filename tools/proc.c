@@ -13,21 +13,14 @@
 #include "proc.h"
 #include "util.h"
 
-/* Task flag of a kernel thread, in /proc/PID/stat. */
-#define PF_KTHREAD 0x00200000
-
 /**
  * struct stat_line - the fields of /proc/PID/stat that the tools use
  * @state:   as ps(1) shows it
- * @parent:  process id of the parent, as /proc numbers it
- * @flags:   task flags
  * @min_flt: minor faults
  * @maj_flt: major faults
  */
 struct stat_line {
 	char state;
-	pid_t parent;
-	unsigned int flags;
 	unsigned long min_flt;
 	unsigned long maj_flt;
 };
@@ -122,9 +115,9 @@ static bool read_stat_line(const char *path, struct stat_line *line)
 
 	/* The second field, the name, may contain blanks and parentheses. */
 	end = strrchr(text, ')');
-	return end && sscanf(end + 1, " %c %d %*d %*d %*d %*d %u %lu %*u %lu",
-			     &line->state, &line->parent, &line->flags,
-			     &line->min_flt, &line->maj_flt) == 5;
+	return end && sscanf(end + 1, " %c %*d %*d %*d %*d %*d %*u %lu %*u %lu",
+			     &line->state, &line->min_flt,
+			     &line->maj_flt) == 3;
 }
 
 static bool read_stat(pid_t pid, struct stat_line *line)
@@ -151,17 +144,6 @@ pid_t process_of(pid_t thread)
 	pid = read_field(path, "Tgid: %d");
 
 	return pid ? pid : thread;
-}
-
-/*
- * Returns the id of the parent of a process, 0 if it is in another pid namespace,
- * or -1 if /proc does not show it.
- */
-pid_t parent_of(pid_t pid)
-{
-	struct stat_line line;
-
-	return proc_is_own() && read_stat(pid, &line) ? line.parent : -1;
 }
 
 static bool has_exited(char state)
@@ -205,14 +187,6 @@ bool is_running(pid_t pid)
 	if (!read_stat(pid, &line))
 		return !kill(pid, 0) || errno == EPERM;
 	return !has_exited(line.state) || has_living_thread(proc_number(pid));
-}
-
-/* Returns whether a process is a kernel thread, which mp3 cannot profile. */
-bool is_kernel_thread(pid_t pid)
-{
-	struct stat_line line;
-
-	return read_stat(pid, &line) && line.flags & PF_KTHREAD;
 }
 
 /**

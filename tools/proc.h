@@ -25,9 +25,7 @@ struct counts {
 
 bool proc_is_own(void);
 pid_t process_of(pid_t thread);
-pid_t parent_of(pid_t pid);
 bool is_running(pid_t pid);
-bool is_kernel_thread(pid_t pid);
 bool read_counts(pid_t pid, struct counts *counts);
 
 #endif /* MP3_TOOLS_PROC_H */

@@ -1,120 +1,187 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <stdio.h>
+#include <err.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "cgroup.h"
 #include "name.h"
 #include "report.h"
+#include "rows.h"
 #include "util.h"
 
-/* Width of the name and the process id. */
-#define LABEL_WIDTH 26
+/* Inode of the initial user namespace: PROC_USER_INIT_INO. */
+#define INITIAL_USER_NAMESPACE 0xeffffffd
 
-/* Adds the counts of one process to a sum. */
-static void add_counts(struct process *sum, const struct process *process)
+/* Width of the first column, if no label is longer. */
+#define LABEL_WIDTH 15
+
+/* Generations that are indented: deeper ones are not indented further. */
+#define MAX_DEPTH 20
+
+/* By enum report_by: the option's argument, and the header of the table. */
+static const struct {
+	const char *name;
+	const char *label;
+	const char *number;
+} kinds[] = {
+	[BY_PROCESS] = { "process", "process", "pid" },
+	[BY_NAME] = { "name", "name", "processes" },
+	[BY_USER] = { "user", "user", "processes" },
+	[BY_CGROUP] = { "cgroup", "cgroup", "processes" },
+	[BY_TREE] = { "tree", "process", "pid" },
+};
+
+/* Parses the argument of --by. Exits with status 2 if it is none. */
+enum report_by parse_report_by(const char *text)
 {
-	sum->min_flt += process->min_flt;
-	sum->maj_flt += process->maj_flt;
-	sum->cpu_ns += process->cpu_ns;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (!strcmp(text, kinds[i].name))
+			return i;
+	errx(2, "--by: '%s' is not process, name, user, cgroup or tree", text);
 }
 
-/* Sorts by faults, then by CPU time, the largest first; then by process id. */
-static int compare_rows(const void *one, const void *other)
+/* Returns the name of a user, to be freed. Exits if there is no memory. */
+static char *user_name(__u32 uid)
 {
-	const struct process *a = *(struct process *const *)one;
-	const struct process *b = *(struct process *const *)other;
-	__u64 a_faults = a->min_flt + a->maj_flt;
-	__u64 b_faults = b->min_flt + b->maj_flt;
+	const struct passwd *user = NULL;
+	struct stat info;
+	char *name;
 
-	if (a_faults != b_faults)
-		return a_faults < b_faults ? 1 : -1;
-	if (a->cpu_ns != b->cpu_ns)
-		return a->cpu_ns < b->cpu_ns ? 1 : -1;
-	return (a->pid > b->pid) - (a->pid < b->pid);
+	/* The ids in records are those of the initial user namespace. */
+	if (stat("/proc/self/ns/user", &info) ||
+	    info.st_ino == INITIAL_USER_NAMESPACE)
+		user = getpwuid(uid);
+	if ((user ? asprintf(&name, "%s", user->pw_name) :
+		    asprintf(&name, "user %u", uid)) < 0)
+		err(1, "report");
+
+	return name;
 }
 
-static void print_line(const char *label, const struct process *counts,
-		       const char *lifetime)
+/* Returns the label of a row, to be freed. Exits if there is no memory. */
+static char *make_label(const struct report *report, const struct row *row)
 {
-	fprintf(stderr, "%-*s %12llu %8llu %11.3f s%s%*s\n", LABEL_WIDTH, label,
+	const struct process *process = row->process;
+	unsigned int depth = row->depth < MAX_DEPTH ? row->depth : MAX_DEPTH;
+	char name[NAME_SIZE], *label;
+
+	name_escape(name, process->comm);
+	if (report->by == BY_USER && process->identified)
+		return user_name(process->uid);
+	if (report->by == BY_USER || (report->by == BY_CGROUP &&
+				      !process->identified))
+		label = strdup("unknown");
+	else if (report->by == BY_CGROUP)
+		label = strdup(cgroup_name(process->cgroup_id));
+	else if (asprintf(&label, "%*s%s", 2 * (int)depth, "", name) < 0)
+		label = NULL;
+	if (!label)
+		err(1, "report");
+
+	return label;
+}
+
+static void print_counts(FILE *file, const struct process *counts,
+			 const char *lifetime)
+{
+	fprintf(file, " %12llu %8llu %11.3f s%s%*s\n",
 		(unsigned long long)counts->min_flt,
 		(unsigned long long)counts->maj_flt,
 		(double)counts->cpu_ns / 1e9, lifetime[0] ? " " : "",
 		lifetime[0] ? 12 : 0, lifetime);
 }
 
-static void print_row(const struct process *process, __u64 interval_ns,
-		      __u64 end_ns)
+/* Prints the lifetime of a process, as far as records and ticks show it. */
+static void format_lifetime(char text[32], const struct report *report,
+			    const struct process *process)
 {
-	char label[NAME_SIZE + LABEL_WIDTH], name[NAME_SIZE], lifetime[32];
 	__u64 last_ns = process->last_ns;
-	int width;
 	double seconds;
 
-	name_escape(name, process->comm);
-	width = LABEL_WIDTH - (int)strlen(name);
-	snprintf(label, sizeof(label), "%s%*u", name,
-		 width > 11 ? width : 11, process->pid);
-
 	/* The tick of the newest record may be later than the end. */
-	if (!process->exited && last_ns < end_ns)
-		last_ns = end_ns;
+	if (!process->exited && last_ns < report->end_ns)
+		last_ns = report->end_ns;
 	seconds = (double)(last_ns - process->first_ns) / 1e9;
 	/* A process that has exited has no memory. */
 	if (!process->exited || process->rss_bytes)
-		snprintf(lifetime, sizeof(lifetime), ">%.2f s", seconds);
+		snprintf(text, 32, ">%.2f s", seconds);
 	else if (process->last_ns == process->first_ns)
-		snprintf(lifetime, sizeof(lifetime), "<%g s",
-			 (double)interval_ns / 1e9);
+		snprintf(text, 32, "<%g s", (double)report->interval_ns / 1e9);
 	else
-		snprintf(lifetime, sizeof(lifetime), "%.2f s", seconds);
-
-	print_line(label, process, lifetime);
+		snprintf(text, 32, "%.2f s", seconds);
 }
 
-/* Prints a line with the sum of some rows. */
-static void print_sum(const char *what, struct process *const *rows, size_t nr,
-		      const char *lifetime)
+/* Prints the header and some rows. Returns the width of the first column. */
+static int print_rows(const struct report *report, struct row *rows, size_t nr)
+{
+	bool processes = report->by == BY_PROCESS || report->by == BY_TREE;
+	size_t i, width = LABEL_WIDTH;
+	char lifetime[32];
+
+	for (i = 0; i < nr; i++) {
+		rows[i].label = make_label(report, &rows[i]);
+		if (width < strlen(rows[i].label))
+			width = strlen(rows[i].label);
+	}
+	fprintf(report->file, "%-*s %10s %12s %8s %13s%s\n", (int)width,
+		kinds[report->by].label, kinds[report->by].number, "minor",
+		"major", "CPU", processes ? "     lifetime" : "");
+	for (i = 0; i < nr; i++) {
+		lifetime[0] = '\0';
+		if (processes)
+			format_lifetime(lifetime, report, rows[i].process);
+		fprintf(report->file, "%-*s %10zu", (int)width, rows[i].label,
+			processes ? rows[i].process->pid : rows[i].nr);
+		print_counts(report->file, &rows[i].sum, lifetime);
+		free(rows[i].label);
+	}
+
+	return (int)width;
+}
+
+/* Prints a line with the sum of some rows, with a first column of @width. */
+static void print_sum(const struct report *report, int width, const char *what,
+		      const struct row *rows, size_t nr, const char *lifetime)
 {
 	struct process sum = {};
+	size_t i, processes = 0;
 	char label[64];
-	size_t i;
 
-	for (i = 0; i < nr; i++)
-		add_counts(&sum, rows[i]);
-	snprintf(label, sizeof(label), "%s (%zu process%s)", what, nr,
-		 nr == 1 ? "" : "es");
-	print_line(label, &sum, lifetime);
+	for (i = 0; i < nr; i++) {
+		add_counts(&sum, &rows[i].sum);
+		processes += rows[i].nr;
+	}
+	snprintf(label, sizeof(label), "%s (%zu process%s)", what, processes,
+		 processes == 1 ? "" : "es");
+	fprintf(report->file, "%-*s", width + 11, label);
+	print_counts(report->file, &sum, lifetime);
 }
 
-/**
- * report_table() - print the processes that faulted most, and the total
- * @table:	 its rows are sorted
- * @nr_rows:	 how many processes to print; one line sums up the others
- * @interval_ns: length of the sampling interval
- * @start_ns:	 when profiling started
- * @end_ns:	 when it ended
- */
-void report_table(struct table *table, size_t nr_rows, __u64 interval_ns,
-		  __u64 start_ns, __u64 end_ns)
+/* Prints the rows that have done most, the sum of the others, and the total. */
+void report_table(const struct report *report, struct table *table)
 {
+	struct row *rows = calloc(table->nr + 1, sizeof(*rows));
+	size_t nr, nr_rows = report->nr_rows;
 	char lifetime[32];
-	size_t i;
+	int width;
 
-	if (table->nr)
-		qsort(table->rows, table->nr, sizeof(*table->rows),
-		      compare_rows);
-	if (nr_rows > table->nr)
-		nr_rows = table->nr;
+	if (!rows)
+		err(1, "report");
+	nr = report->by == BY_TREE ? tree_rows(rows, table, nr_rows) :
+				     group_rows(rows, table, report->by);
+	if (nr_rows > nr)
+		nr_rows = nr;
 
-	fprintf(stderr, "%-15s %10s %12s %8s %13s %12s\n", "process", "pid",
-		"minor", "major", "CPU", "lifetime");
-	for (i = 0; i < nr_rows; i++)
-		print_row(table->rows[i], interval_ns, end_ns);
-	if (nr_rows < table->nr)
-		print_sum("others", table->rows + nr_rows, table->nr - nr_rows,
+	width = print_rows(report, rows, nr_rows);
+	if (nr_rows < nr)
+		print_sum(report, width, "others", rows + nr_rows, nr - nr_rows,
 			  "");
 	snprintf(lifetime, sizeof(lifetime), "%.2f s",
-		 (double)(end_ns - start_ns) / 1e9);
-	print_sum("total", table->rows, table->nr, lifetime);
+		 (double)(report->end_ns - report->start_ns) / 1e9);
+	print_sum(report, width, "total", rows, nr, lifetime);
+	free(rows);
 }

@@ -20,9 +20,11 @@ static bool is_terminal(void)
 static const char footer[] =
 	"sort by: M major, m minor, r RSS, c CPU, p pid    q quit";
 
-static void close_screen(void)
+/* Closes the screen, which screen_open() has opened. */
+void screen_close(void)
 {
-	endwin();
+	if (!isendwin())
+		endwin();
 }
 
 /* Returns whether the terminal's type is known and has a movable cursor. */
@@ -57,7 +59,7 @@ bool screen_open(void)
 		      type ? type : "");
 		return false;
 	}
-	atexit(close_screen);
+	atexit(screen_close);
 	cbreak();
 	noecho();
 	curs_set(0);
@@ -117,6 +119,10 @@ bool screen_open(void)
 	if (is_terminal())
 		warnx("built without ncurses: printing plain lines");
 	return false;
+}
+
+void screen_close(void)
+{
 }
 
 void screen_show(struct top *top)

@@ -8,6 +8,7 @@
 #include "top.h"
 
 bool screen_open(void);
+void screen_close(void);
 void screen_show(struct top *top);
 bool screen_handle_keys(struct top *top);
 

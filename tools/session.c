@@ -2,141 +2,126 @@
 #include <err.h>
 #include <sys/syscall.h>
 
-#include "report.h"
+#include "cgroup.h"
+#include "proc.h"
 #include "session.h"
 #include "util.h"
 
 /* Milliseconds between two polls if nothing wakes the tool earlier. */
 #define POLL_MS 100
 
-/* Opens the ring of records. Returns NULL, or why it cannot be read. */
-static const char *open_records(struct mp3_reader *reader)
+/* Initializes a session with the defaults of its options. */
+void session_init(struct session *session)
 {
-	int error;
-
-	if (!in_initial_pid_namespace())
-		return "its process ids are not those of this pid namespace";
-
-	error = mp3_reader_open_records(reader, MP3_PROCS_PATH);
-	return error ? mp3_strerror(error) : NULL;
+	*session = (struct session){
+		.report = { .nr_rows = DEFAULT_ROWS, .file = stderr },
+		.signals = -1,
+	};
+	session->capture.fd = -1;
 }
 
 /**
- * session_init() - prepare for profiling, before anything is registered
- * @session: filled
- * @follow:  descendants will be profiled, too
+ * session_option() - store an option that next_option() returned
+ * @session: the option is stored here
+ * @option:  the option
+ * @help:    what -h prints
  *
- * Return: 0, or a negative errno if the status file could not be read. Exits if
- * there is no memory, or if descendants cannot be found.
+ * Exits if its argument is wrong, or after -h and -V.
  */
-int session_init(struct session *session, bool follow)
+void session_option(struct session *session, int option, const char *help)
 {
-	int error = 0;
-	size_t i;
-
-	*session = (struct session){ .follow = follow, .signals = -1 };
-	if (follow && !proc_is_own())
-		errx(1, "-f needs a /proc of this pid namespace (see unshare --mount-proc)");
-
-	/*
-	 * The order matters. Head first: a process that is listed after it has
-	 * its last record after it. Clock last: a process that is no longer
-	 * listed has no record with a later time.
-	 */
-	session->records_error = open_records(&session->records);
-	if (!session->records_error) {
-		session->records.next = mp3_reader_head(&session->records);
-		session->dropped =
-			__atomic_load_n(&session->records.header->dropped,
-					__ATOMIC_RELAXED);
+	switch (option) {
+	case 'f':
+		session->no_follow = false;
+		return;
+	case OPT_NO_FOLLOW:
+		session->no_follow = true;
+		return;
+	case 'n':
+		session->report.nr_rows = parse_number("rows", optarg, 0,
+						       1000000);
+		return;
+	case 'o':
+		session->output = optarg;
+		return;
+	case OPT_BY:
+		session->report.by = parse_report_by(optarg);
+		return;
+	case 'h':
+		fputs(help, stdout);
+		exit(0);
+	case 'V':
+		puts("mp3ctl " MP3_VERSION);
+		exit(0);
 	}
-	table_init(&session->table);
-	session->foreign = calloc(PID_LIMIT, sizeof(*session->foreign));
-	if (!session->foreign)
-		err(1, "table of processes");
-	if (follow)
-		error = tree_init(&session->tree);
-	for (i = 0; i < session->tree.nr; i++)
-		session->foreign[session->tree.listed[i]] = true;
-	session->init_ns = initial_monotonic_ns();
-
-	return error;
 }
 
-/* Adds a process to wait for. Returns it. Exits if there is no memory. */
-struct target *session_add_target(struct session *session, pid_t pid)
+/* Opens the file of the report and the capture. Exits if that is impossible. */
+void session_open(struct session *session)
 {
-	struct target *target;
+	int error = mp3_capture_open(&session->capture);
 
+	if (error)
+		errx(1, "%s: %s", MP3_CAPTURE_PATH, mp3_strerror(error));
+	if (session->output) {
+		session->report.file = fopen(session->output, "we");
+		if (!session->report.file)
+			err(1, "%s", session->output);
+	}
+	table_init(&session->table);
+}
+
+/*
+ * Registers a process, and its descendants unless --no-follow was given. Returns
+ * 0 or a negative errno.
+ */
+int session_register(struct session *session, pid_t pid)
+{
+	return session->no_follow ?
+	       mp3_capture_register(&session->capture, pid) :
+	       mp3_capture_follow(&session->capture, pid);
+}
+
+/*
+ * Adds a process to wait for. To be called before the process is registered:
+ * should another one have got its id, it has exited. Exits if there is no memory.
+ */
+void session_add_target(struct session *session, pid_t pid)
+{
 	session->targets = reallocarray(session->targets,
 					session->nr_targets + 1,
 					sizeof(*session->targets));
 	if (!session->targets)
 		err(1, "list of processes");
-	target = &session->targets[session->nr_targets++];
-	*target = (struct target){
+	session->targets[session->nr_targets++] = (struct target){
 		.pid = pid,
 		.pidfd = (int)syscall(SYS_pidfd_open, pid, 0),
 	};
-
-	return target;
-}
-
-static struct target *find_target(struct session *session, __u32 pid)
-{
-	size_t i;
-
-	for (i = 0; i < session->nr_targets; i++)
-		if (session->targets[i].pid == (pid_t)pid)
-			return &session->targets[i];
-	return NULL;
-}
-
-/*
- * Returns whether a record is of a process that this session profiles. A process
- * without a row whose record lacks MP3_FIRST had exited before the session
- * started: it was no longer listed. If records were lost, that is not certain.
- */
-static bool is_counted(struct session *session, const struct mp3_record *record)
-{
-	struct target *target;
-
-	if (record->pid >= PID_LIMIT || session->foreign[record->pid])
-		return false;
-	if (!session->follow) {
-		target = find_target(session, record->pid);
-		if (!target || target->ended)
-			return false;
-	}
-
-	return table_find(&session->table, record->pid) ||
-	       (record->time_ns >= session->init_ns &&
-		(record->flags & MP3_FIRST || session->records.lost));
-}
-
-static void count_record(struct session *session,
-			 const struct mp3_record *record)
-{
-	struct target *target;
-
-	if (is_counted(session, record)) {
-		table_count(&session->table, record);
-		target = find_target(session, record->pid);
-		if (target && record->flags & MP3_LAST)
-			target->ended = true;
-	}
-	/* The next process with this id is another one. */
-	if (record->flags & MP3_LAST && record->pid < PID_LIMIT)
-		session->foreign[record->pid] = false;
 }
 
 static void read_records(struct session *session)
 {
 	struct mp3_record record;
 
-	while (!session->records_error &&
-	       mp3_reader_next_record(&session->records, &record))
-		count_record(session, &record);
+	while (mp3_reader_next_record(&session->capture, &record)) {
+		table_count(&session->table, &record);
+		/* Look it up while it exists. */
+		if (record.flags & MP3_IDENTITY &&
+		    session->report.by == BY_CGROUP)
+			cgroup_name(record.cgroup_id);
+	}
+}
+
+/* Notes whether a target has exited, given the events of its pidfd. */
+static void check_target(struct target *target, short revents)
+{
+	if (target->exited || (target->pidfd >= 0 && !revents) ||
+	    (target->pidfd < 0 && is_running(target->pid)))
+		return;
+	target->exited = true;
+	if (target->pidfd >= 0)
+		close(target->pidfd);
+	target->pidfd = -1;
 }
 
 /*
@@ -151,7 +136,7 @@ bool session_wait(struct session *session)
 
 	fds[0] = (struct pollfd){ .fd = session->signals, .events = POLLIN };
 	fds[1] = (struct pollfd){
-		.fd = session->records_error ? -1 : session->records.fd,
+		.fd = session->capture.fd,
 		.events = POLLIN,
 	};
 	for (i = 2; i < nr; i++)
@@ -163,98 +148,101 @@ bool session_wait(struct session *session)
 		return false;
 
 	read_records(session);
-	for (i = 2; i < nr; i++) {
-		struct target *target = &session->targets[i - 2];
-
-		if (!fds[i].revents)
-			continue;
-		target->exited = true;
-		close(target->pidfd);
-		target->pidfd = -1;
-	}
+	for (i = 2; i < nr; i++)
+		check_target(&session->targets[i - 2], fds[i].revents);
 
 	return fds[0].revents;
 }
 
+/* Returns whether nothing is registered in the capture. */
+bool session_is_empty(const struct session *session)
+{
+	/* Pairs with the release store in mp3.c: at 0, all records are there. */
+	return !__atomic_load_n(&session->capture.header->processes,
+				__ATOMIC_ACQUIRE);
+}
+
 /*
- * Reads the records up to the last one of each process that has exited or was
- * unregistered. The next tick publishes it; a tick may be in progress, so wait
- * for two. A signal ends the wait.
+ * Reads the records up to the last one of each process that has exited, and what
+ * the others have done until now. The next tick publishes them; a tick may be in
+ * progress, so wait for two. A signal ends the wait.
  */
 static void collect_records(struct session *session)
 {
-	const struct mp3_header *header = session->records.header;
-	__u64 ticks;
+	const struct mp3_header *header = session->capture.header;
+	__u64 ticks = __atomic_load_n(&header->ticks, __ATOMIC_ACQUIRE);
 
-	if (session->records_error)
-		return;
-	ticks = __atomic_load_n(&header->ticks, __ATOMIC_ACQUIRE);
-	/* Pairs with the release store in mp3.c: at 0, all records are there. */
-	while (__atomic_load_n(&header->processes, __ATOMIC_ACQUIRE) &&
+	while (!session_is_empty(session) &&
 	       __atomic_load_n(&header->ticks, __ATOMIC_ACQUIRE) - ticks < 2 &&
 	       !session_wait(session))
 		;
 	read_records(session);
 }
 
-/* Prints whether anything is missing from the table. */
-static void print_losses(const struct session *session)
+static __u64 load(const __u64 *word)
 {
-	unsigned long long lost = session->records.lost;
-	unsigned long long dropped =
-		__atomic_load_n(&session->records.header->dropped,
-				__ATOMIC_RELAXED) - session->dropped;
+	return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
 
-	if (!dropped && !lost)
-		fputs("nothing was dropped or lost\n", stderr);
+/* Prints what the table does not contain. */
+static void print_missing(const struct session *session, unsigned int running)
+{
+	const struct mp3_header *header = session->capture.header;
+	unsigned long long dropped = load(&header->dropped);
+	unsigned long long denied = load(&header->denied);
+	unsigned long long lost = session->capture.lost;
+	FILE *file = session->report.file;
+
+	if (running)
+		fprintf(file, "still running (unregistered): %u\n", running);
+	if (denied)
+		fprintf(file, "%llu process%s gained privileges and %s unregistered\n",
+			denied, denied == 1 ? "" : "es",
+			denied == 1 ? "was" : "were");
 	if (dropped)
-		fprintf(stderr, "dropped: %llu processes, not followed for lack of memory\n",
+		fprintf(file, "dropped: %llu processes, not followed for lack of memory\n",
 			dropped);
 	if (lost)
-		fprintf(stderr, "lost: %llu records, overwritten before they were read\n",
+		fprintf(file, "lost: %llu records, overwritten before they were read\n",
 			lost);
+	if (!dropped && !lost)
+		fputs("nothing was dropped or lost\n", file);
+	if (!in_initial_pid_namespace())
+		fputs("process ids are those of the initial pid namespace\n",
+		      file);
 }
 
 /**
- * session_finish() - stop profiling and print the table
- * @session: its start_ns and end_ns are set
- * @nr_rows: how many processes the table shows
+ * session_finish() - stop profiling and print the report
+ * @session: start_ns and end_ns of its report are set
  *
- * Unregisters only what this session has registered.
- *
- * Return: false if /proc has hidden processes that may belong to the tree.
+ * Return: false if the file of the report could not be written; prints one line.
  */
-bool session_finish(struct session *session, size_t nr_rows)
+bool session_finish(struct session *session)
 {
-	unsigned int stopped = 0, left = 0;
-	size_t i;
+	struct report *report = &session->report;
+	unsigned int running;
+	int failed;
 
-	if (session->follow)
-		stopped = tree_detach(&session->tree);
-	for (i = 0; !session->follow && i < session->nr_targets; i++)
-		if (!session->targets[i].stopped && !session->targets[i].exited)
-			mp3_unregister(session->targets[i].pid);
 	collect_records(session);
-	if (session->follow)
-		left = tree_count_left(&session->tree);
+	report->interval_ns = load(&session->capture.header->interval_ns);
+	running = __atomic_load_n(&session->capture.header->processes,
+				  __ATOMIC_RELAXED);
+	report_table(report, &session->table);
+	print_missing(session, running);
+	mp3_capture_close(&session->capture);
+	if (!session->output)
+		return true;
 
-	if (session->records_error)
-		fprintf(stderr, "table         - %s: %s\n", MP3_PROCS_PATH,
-			session->records_error);
+	errno = 0;
+	failed = ferror(report->file);
+	failed |= fclose(report->file);
+	if (!failed)
+		return true;
+	if (errno)
+		warn("%s", session->output);
 	else
-		report_table(&session->table, nr_rows,
-			     session->records.header->interval_ns,
-			     session->start_ns, session->end_ns);
-	if (stopped)
-		fprintf(stderr, "still running (unregistered): %u\n", stopped);
-	if (left)
-		fprintf(stderr, "still registered (by others, or of unknown origin): %u\n",
-			left);
-	if (session->tree.hidden)
-		fprintf(stderr, "hidden by /proc, of unknown origin: %u (see hidepid in proc(5))\n",
-			session->tree.hidden);
-	if (!session->records_error)
-		print_losses(session);
+		warnx("%s: write error", session->output);
 
-	return !session->tree.hidden;
+	return false;
 }

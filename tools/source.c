@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <err.h>
 
+#include "capture.h"
 #include "source.h"
 
 /**
@@ -21,12 +22,16 @@ void source_open(struct source *source, const char *device, bool records)
 		device = records ? MP3_PROCS_PATH : MP3_DEVICE_PATH;
 	error = records ? mp3_reader_open_records(reader, device) :
 			  mp3_reader_open(reader, device, false);
-	if (error && reader->version && reader->version != MP3_ABI_VERSION)
-		errx(1, "%s: has ABI version %u, this program reads version %u",
-		     device, reader->version, MP3_ABI_VERSION);
 	if (error)
-		errx(1, "%s: %s", device, mp3_strerror(error));
+		reader_open_failed(reader, device, error);
 	source->start = reader->next;
+}
+
+/* Opens a new capture. Exits with status 1 if that is impossible. */
+void source_open_capture(struct source *source)
+{
+	*source = (struct source){ .records = true, .capture = true };
+	capture_open_or_exit(&source->reader);
 }
 
 /* Ignores the entries that are in the ring now. */
@@ -36,8 +41,16 @@ void source_skip(struct source *source)
 	source->start = source->reader.next;
 }
 
-/* Reads the next entry below @end. Returns false if there is none. */
-bool source_next(struct source *source, __u64 end, struct entry *entry)
+/* Returns whether an entry that was read is not wanted. */
+static bool is_skipped(const struct source *source, const struct entry *entry)
+{
+	return source->records &&
+	       ((entry->record.flags & MP3_IDENTITY && !source->identity) ||
+		(source->own_pid && entry->record.pid == source->own_pid));
+}
+
+/* Reads the next entry below @end, whatever it is. */
+static bool read_entry(struct source *source, __u64 end, struct entry *entry)
 {
 	struct mp3_reader *reader = &source->reader;
 
@@ -56,6 +69,18 @@ bool source_next(struct source *source, __u64 end, struct entry *entry)
 	source->nr_read++;
 
 	return true;
+}
+
+/* Reads the next entry below @end. Returns false if there is none. */
+bool source_next(struct source *source, __u64 end, struct entry *entry)
+{
+	while (read_entry(source, end, entry)) {
+		if (!is_skipped(source, entry))
+			return true;
+		source->nr_skipped++;
+	}
+
+	return false;
 }
 
 /* Returns the name of the ring's entries. */
@@ -94,4 +119,22 @@ __u64 source_missed(const struct source *source)
 {
 	return __atomic_load_n(&source->reader.header->missed,
 			       __ATOMIC_RELAXED);
+}
+
+/* Returns how many processes the capture's opener may no longer profile. */
+__u64 source_denied(const struct source *source)
+{
+	return __atomic_load_n(&source->reader.header->denied,
+			       __ATOMIC_RELAXED);
+}
+
+/* Warns of processes that were unregistered because of their privileges. */
+void source_report_denied(const struct source *source)
+{
+	__u64 denied = source_denied(source);
+
+	if (denied)
+		warnx("%llu process%s gained privileges and %s unregistered",
+		      (unsigned long long)denied, denied == 1 ? "" : "es",
+		      denied == 1 ? "was" : "were");
 }

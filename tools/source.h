@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A ring of either kind as a source of entries, none of which is consumed.
+ * A ring of either kind, or a capture, as a source of entries, none of which is
+ * consumed.
  */
 #ifndef MP3_TOOLS_SOURCE_H
 #define MP3_TOOLS_SOURCE_H
@@ -27,19 +28,29 @@ struct entry {
  * struct source - an open ring
  * @reader:	   the ring
  * @records:	   it is a ring of records
+ * @capture:	   it is a capture
+ * @identity:	   identity records are wanted; by default they are skipped,
+ *		   since they have no counts
+ * @own_pid:	   process id whose records are skipped, or 0
  * @start:	   number of its oldest entry when it was opened
- * @nr_read:	   entries read
+ * @nr_read:	   entries read, those skipped included
+ * @nr_skipped:	   entries skipped
  * @lost_reported: lost entries that source_report_lost() has reported
  */
 struct source {
 	struct mp3_reader reader;
 	bool records;
+	bool capture;
+	bool identity;
+	__u32 own_pid;
 	__u64 start;
 	__u64 nr_read;
+	__u64 nr_skipped;
 	__u64 lost_reported;
 };
 
 void source_open(struct source *source, const char *device, bool records);
+void source_open_capture(struct source *source);
 void source_skip(struct source *source);
 bool source_next(struct source *source, __u64 end, struct entry *entry);
 const char *source_entries(const struct source *source);
@@ -47,5 +58,7 @@ void source_report_lost(struct source *source);
 __u64 source_consumed(const struct source *source);
 __u64 source_ticks(const struct source *source);
 __u64 source_missed(const struct source *source);
+__u64 source_denied(const struct source *source);
+void source_report_denied(const struct source *source);
 
 #endif /* MP3_TOOLS_SOURCE_H */

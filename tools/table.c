@@ -52,26 +52,61 @@ struct process *table_get(struct table *table, __u32 pid)
 	return process;
 }
 
+/* Notes the name of a process and the time in one of its records. */
+static void update(struct process *process, const struct mp3_record *record)
+{
+	memcpy(process->comm, record->comm, sizeof(process->comm));
+	process->comm[sizeof(process->comm) - 1] = '\0';
+	if (!process->first_ns)
+		process->first_ns = record->time_ns;
+	process->last_ns = record->time_ns;
+}
+
 /*
- * Adds a record to its process. Returns the process, or NULL if the record's
- * process id is out of range.
+ * Notes the identity of a process. Its id may still belong to another process in
+ * the table, if the last record of that one was lost. Returns the process, or
+ * NULL if the record's process id is out of range.
+ */
+static struct process *table_identify(struct table *table,
+				      const struct mp3_record *record)
+{
+	struct process *process = table_find(table, record->pid);
+
+	if (process && process->identified &&
+	    process->start_ns != record->start_ns)
+		table_end(table, process);
+	process = table_get(table, record->pid);
+	if (!process)
+		return NULL;
+	update(process, record);
+	process->identified = true;
+	process->ppid = record->ppid;
+	process->uid = record->uid;
+	process->start_ns = record->start_ns;
+	process->cgroup_id = record->cgroup_id;
+
+	return process;
+}
+
+/*
+ * Adds a record to its process: an identity or counts. Returns the process, or
+ * NULL if the record's process id is out of range.
  */
 struct process *table_count(struct table *table,
 			    const struct mp3_record *record)
 {
-	struct process *process = table_get(table, record->pid);
+	struct process *process;
 
+	if (record->flags & MP3_IDENTITY)
+		return table_identify(table, record);
+	process = table_get(table, record->pid);
 	if (!process)
 		return NULL;
-	memcpy(process->comm, record->comm, sizeof(process->comm));
-	process->comm[sizeof(process->comm) - 1] = '\0';
+	update(process, record);
 	process->min_flt += record->min_flt;
 	process->maj_flt += record->maj_flt;
 	process->cpu_ns += record->cpu_ns;
 	process->rss_bytes = record->rss_bytes;
-	if (!process->first_ns)
-		process->first_ns = record->time_ns;
-	process->last_ns = record->time_ns;
 	if (record->flags & MP3_LAST)
 		table_end(table, process);
 

@@ -19,6 +19,11 @@
  * @maj_flt:	major faults in all its records
  * @cpu_ns:	CPU time in all its records, nanoseconds
  * @rss_bytes:	resident memory in its newest record
+ * @identified:	its identity record was counted
+ * @ppid:	parent, from its identity record
+ * @uid:	real user id, from its identity record
+ * @start_ns:	when it was forked, from its identity record
+ * @cgroup_id:	cgroup, from its identity record
  * @first_ns:	time of its first record, CLOCK_MONOTONIC of the initial time
  *		namespace; 0 if it has none
  * @last_ns:	time of its newest record
@@ -37,6 +42,11 @@ struct process {
 	__u64 maj_flt;
 	__u64 cpu_ns;
 	__u64 rss_bytes;
+	bool identified;
+	__u32 ppid;
+	__u32 uid;
+	__u64 start_ns;
+	__u64 cgroup_id;
 	__u64 first_ns;
 	__u64 last_ns;
 	struct {

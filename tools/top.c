@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * mp3ctl top: shows a live table of the registered processes, on a screen or as
- * plain lines.
+ * mp3ctl top: shows a live table of processes, on a screen or as plain lines.
  */
 #include <err.h>
 
@@ -14,14 +13,19 @@
 
 static const char help[] =
 	"usage: mp3ctl top [OPTION]...\n"
-	"Shows the fault rates, memory and CPU time of each registered process, and\n"
-	"refreshes them every second. On a terminal, keys sort the table:\n"
+	"Shows the fault rates, memory and CPU time of every process that you may\n"
+	"profile, and refreshes them every second. On a terminal, keys sort the table:\n"
 	"\n"
 	"  M major faults (default), m minor faults, r RSS, c CPU, p pid; q quits\n"
 	"\n"
-	"  -d, --device DEVICE   ring of records (default " MP3_PROCS_PATH ")\n"
+	"  -p, --pid PID         only this process; may be repeated\n"
+	"  -f, --follow          with -p: its descendants, too\n"
+	"  -a, --all             every process of the machine; requires root or\n"
+	"                        CAP_PERFMON\n"
+	"  -d, --device DEVICE   the processes registered in " MP3_STATUS_PATH ":\n"
+	"                        their ring of records, " MP3_PROCS_PATH "\n"
 	"      --for SECONDS     end this long after the start\n"
-	"      --until-idle      end when nothing is registered any longer\n"
+	"      --until-idle      end when all these processes have exited\n"
 	"  -h, --help            show this help\n"
 	"  -V, --version         show the version\n";
 
@@ -90,20 +94,26 @@ static void follow(struct top *top, struct live *live, bool has_screen)
 static void parse_options(struct ring_options *parsed, int argc, char **argv)
 {
 	static const struct option options[] = {
+		{ "all", no_argument, NULL, 'a' },
 		{ "device", required_argument, NULL, 'd' },
+		{ "follow", no_argument, NULL, 'f' },
 		{ "for", required_argument, NULL, OPT_FOR },
 		{ "help", no_argument, NULL, 'h' },
+		{ "pid", required_argument, NULL, 'p' },
 		{ "until-idle", no_argument, NULL, OPT_UNTIL_IDLE },
 		{ "version", no_argument, NULL, 'V' },
 		{}
 	};
 	int option;
 
-	while ((option = next_option(argc, argv, "d:hV", options,
-				     "")) >= 0)
+	while ((option = next_option(argc, argv, "ad:fhp:V", options,
+				     "p")) >= 0)
 		parse_ring_option(parsed, option, help);
 	if (optind < argc)
 		errx(2, "unexpected argument '%s'", argv[optind]);
+	validate_ring_options(parsed);
+	if (parsed->ring && parsed->nr_pids)
+		errx(2, "-p selects processes of a capture: omit -d");
 }
 
 int cmd_top(int argc, char **argv)
@@ -124,7 +134,9 @@ int cmd_top(int argc, char **argv)
 	if (has_screen)
 		screen_show(&top);
 	follow(&top, &live, has_screen);
-	mp3_reader_close(&live.source.reader);
+	if (has_screen)
+		screen_close();
+	live_finish(&live);
 
 	return 0;
 }

@@ -33,6 +33,7 @@ enum top_column {
  * @fresh:     there were records since the last refresh
  * @ticks:     that the module had served at the last refresh
  * @lost:      records that were lost up to the last refresh
+ * @denied:    processes that were denied up to the last refresh
  */
 struct top {
 	struct table table;
@@ -42,6 +43,7 @@ struct top {
 	bool fresh;
 	__u64 ticks;
 	__u64 lost;
+	__u64 denied;
 };
 
 void top_init(struct top *top);

@@ -58,12 +58,36 @@ static void read_proc(struct process *process)
 }
 
 /*
- * Adds the processes that are registered, and ends those that are not. The
- * status file is needed at the start, when the ring no longer holds the records
- * of a process that has been idle for long, and after records were lost. Outside
- * the initial pid namespace, its process ids are not those of the records.
+ * Returns whether a capture has a process. If it has not, the process id is no
+ * longer in use, or it is another process' and must not be added.
  */
-static void synchronize(struct top *top)
+static bool is_captured(const struct mp3_reader *capture, pid_t pid)
+{
+	int error = mp3_capture_register(capture, pid);
+
+	if (!error)
+		mp3_capture_unregister(capture, pid);
+	return error == -EEXIST;
+}
+
+/* Ends the processes that a capture no longer has. */
+static void end_uncaptured(struct top *top, const struct mp3_reader *capture)
+{
+	struct table *table = &top->table;
+	size_t i;
+
+	for (i = 0; i < table->nr; i++)
+		if (!table->rows[i]->exited &&
+		    !is_captured(capture, (pid_t)table->rows[i]->pid))
+			table_end(table, table->rows[i]);
+}
+
+/*
+ * Adds the processes that the status file lists, and ends the others. It is
+ * needed at the start, when the ring no longer holds the records of a process
+ * that has been idle for long, and after records were lost.
+ */
+static void synchronize_list(struct top *top)
 {
 	struct table *table = &top->table;
 	struct process *process;
@@ -71,7 +95,7 @@ static void synchronize(struct top *top)
 	pid_t *pids = NULL;
 	size_t i, nr;
 
-	if (!in_initial_pid_namespace() || mp3_list(&pids, &nr)) {
+	if (mp3_list(&pids, &nr)) {
 		free(pids);
 		return;
 	}
@@ -91,6 +115,20 @@ static void synchronize(struct top *top)
 			table_end(table, table->rows[i]);
 	free(listed);
 	free(pids);
+}
+
+/*
+ * Makes the table agree with what is registered. Outside the initial pid
+ * namespace, process ids are not those of the records: it stays as it is.
+ */
+static void synchronize(struct top *top, const struct source *source)
+{
+	if (!in_initial_pid_namespace())
+		return;
+	if (source->capture)
+		end_uncaptured(top, &source->reader);
+	else
+		synchronize_list(top);
 }
 
 /* ---- Rates ---- */
@@ -149,13 +187,14 @@ static void clear_rates(struct top *top)
  */
 void top_start(struct top *top, const struct source *source, __u64 now_ns)
 {
-	synchronize(top);
+	synchronize(top, source);
 	mark_shown(top);
 	table_sweep(&top->table, was_shown);
 	clear_rates(top);
 	top->fresh = false;
 	top->ticks = source_ticks(source);
 	top->lost = source->reader.lost;
+	top->denied = source_denied(source);
 	top->base_ns = top->newest_ns + NSEC_PER_SEC > now_ns ?
 		top->newest_ns : now_ns;
 }
@@ -174,11 +213,13 @@ void top_start(struct top *top, const struct source *source, __u64 now_ns)
 void top_refresh(struct top *top, const struct source *source, __u64 now_ns)
 {
 	__u64 span_ns = source->reader.header->interval_ns;
-	__u64 ticks = source_ticks(source);
+	__u64 ticks = source_ticks(source), denied = source_denied(source);
 
-	if (source->reader.lost != top->lost) {
+	/* Neither a lost record nor a denied one can end a process. */
+	if (source->reader.lost != top->lost || denied != top->denied) {
 		top->lost = source->reader.lost;
-		synchronize(top);
+		top->denied = denied;
+		synchronize(top, source);
 	}
 	table_sweep(&top->table, was_shown);
 	if (top->fresh) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * mp3ctl watch: prints records or samples as they are published, or those that
- * a ring holds. Consumes nothing.
+ * mp3ctl watch: prints records of a capture, or records or samples of a ring, as
+ * they are published, or those that a ring holds. Consumes nothing.
  */
 #include <err.h>
 #include <stdlib.h>
@@ -14,28 +14,37 @@
 
 static const char help[] =
 	"usage: mp3ctl watch [OPTION]...\n"
-	"Prints the records of each registered process: those in the ring, then new\n"
-	"ones as they are published, until a signal ends it. Consumes nothing.\n"
-	"A line is: seconds pid flags min_flt maj_flt cpu_ns rss_bytes comm\n"
+	"Prints the records of every process that you may profile, as they come, until a\n"
+	"signal ends it. A line is:\n"
+	"seconds pid flags min_flt maj_flt cpu_ns rss_bytes comm\n"
 	"\n"
-	"      --samples         print samples, the sums over all processes:\n"
+	"  -p, --pid PID         only this process; may be repeated\n"
+	"  -f, --follow          with -p: its descendants, too\n"
+	"  -a, --all             every process of the machine; requires root or\n"
+	"                        CAP_PERFMON\n"
+	"      --identity        print identity records, too:\n"
+	"                        seconds pid I ppid uid start_seconds cgroup_id comm\n"
+	"\n"
+	"Of the processes registered in " MP3_STATUS_PATH ", which need root:\n"
+	"  -d, --device DEVICE   print what this ring holds, then new records;\n"
+	"                        " MP3_PROCS_PATH ", with --samples " MP3_DEVICE_PATH "\n"
+	"      --samples         print samples, the sums over all of them:\n"
 	"                        jiffies min_flt maj_flt cpu_percent\n"
 	"      --history         print what the ring holds and exit\n"
-	"  -p, --pid PID         print only records of this process; may be repeated\n"
-	"  -d, --device DEVICE   ring to read (default " MP3_PROCS_PATH ", with\n"
-	"                        --samples " MP3_DEVICE_PATH ")\n"
+	"\n"
 	"      --format FORMAT   text (default), csv with a header line, or json\n"
 	"      --time CLOCK      load: seconds since the module was loaded\n"
 	"                        wall: date and time\n"
 	"      --since SECONDS   start with what is at most this old\n"
 	"      --for SECONDS     end this long after the start, or after --since\n"
-	"      --until-idle      end when nothing is registered any longer\n"
+	"      --until-idle      end when all these processes have exited\n"
 	"  -h, --help            show this help\n"
 	"  -V, --version         show the version\n";
 
 enum {
 	OPT_FORMAT = OPT_OWN,
 	OPT_HISTORY,
+	OPT_IDENTITY,
 	OPT_SAMPLES,
 	OPT_SINCE,
 	OPT_TIME,
@@ -52,7 +61,7 @@ enum {
  * @from_ns:	  print nothing older, CLOCK_MONOTONIC of the initial time
  *		  namespace
  * @to_ns:	  print nothing newer
- * @live:	  the ring
+ * @live:	  the capture or ring
  * @missed:	  ticks that the module had missed at the start
  * @start_known:  @maybe_lost is known
  * @maybe_lost:	  entries that were overwritten before the start, if it cannot
@@ -89,7 +98,8 @@ static void check_start(struct watch *watch, const struct entry *entry)
 		return;
 	watch->start_known = true;
 	if (watch->history &&
-	    entry->number - source->start <= source->reader.lost)
+	    entry->number - source->start <=
+	    source->reader.lost + source->nr_skipped)
 		watch->maybe_lost = source->start;
 }
 
@@ -160,8 +170,27 @@ static void report_gaps(const struct watch *watch)
 
 /* ---- Command ---- */
 
+/*
+ * Sets the times that entries are printed of. Processes may take some time to be
+ * registered in a capture, which is not part of --for.
+ */
+static void set_window(struct watch *watch, __u64 start_ns)
+{
+	__u64 from_ns = initial_monotonic_ns();
+
+	if (watch->has_since) {
+		watch->from_ns = start_ns > watch->since_ns ?
+			start_ns - watch->since_ns : 0;
+		if (watch->options.ring)
+			from_ns = watch->from_ns;
+	}
+	watch->to_ns = watch->options.has_span ?
+		from_ns + watch->options.span_ns : MP3_NEVER;
+}
+
 static void start(struct watch *watch)
 {
+	__u64 start_ns = initial_monotonic_ns();
 	struct source *source = &watch->live.source;
 
 	if (watch->history) {
@@ -171,6 +200,8 @@ static void start(struct watch *watch)
 		live_start(&watch->live, &watch->options, !watch->samples);
 		watch->missed = source_missed(source);
 	}
+	set_window(watch, start_ns);
+	source->identity = watch->layout.identity;
 	watch->layout.records = !watch->samples;
 	watch->layout.base_ns = source->reader.header->base_ns;
 }
@@ -191,21 +222,6 @@ static void watch_ring(struct watch *watch)
 			source_report_lost(&watch->live.source);
 	} while (more && !watch->history && !live_is_over(&watch->live) &&
 		 live_wait(&watch->live, &wait));
-}
-
-/* Sets the times that entries are printed of. */
-static void set_window(struct watch *watch)
-{
-	__u64 now_ns = initial_monotonic_ns();
-
-	watch->to_ns = MP3_NEVER;
-	if (watch->options.has_span)
-		watch->to_ns = now_ns + watch->options.span_ns;
-	if (!watch->has_since)
-		return;
-	watch->from_ns = now_ns > watch->since_ns ? now_ns - watch->since_ns : 0;
-	if (watch->options.has_span)
-		watch->to_ns = watch->from_ns + watch->options.span_ns;
 }
 
 static const struct format *parse_format(const char *text)
@@ -232,6 +248,9 @@ static void validate_options(const struct watch *watch, const char *argument)
 {
 	if (argument)
 		errx(2, "unexpected argument '%s'", argument);
+	validate_ring_options(&watch->options);
+	if (watch->samples && watch->layout.identity)
+		errx(2, "--identity selects records, and --samples prints none");
 	if (watch->samples && watch->options.nr_pids)
 		errx(2, "-p selects records, and --samples prints none");
 	if (watch->history && watch->options.until_idle)
@@ -243,11 +262,14 @@ static void validate_options(const struct watch *watch, const char *argument)
 static void parse_options(struct watch *watch, int argc, char **argv)
 {
 	static const struct option options[] = {
+		{ "all", no_argument, NULL, 'a' },
 		{ "device", required_argument, NULL, 'd' },
+		{ "follow", no_argument, NULL, 'f' },
 		{ "for", required_argument, NULL, OPT_FOR },
 		{ "format", required_argument, NULL, OPT_FORMAT },
 		{ "help", no_argument, NULL, 'h' },
 		{ "history", no_argument, NULL, OPT_HISTORY },
+		{ "identity", no_argument, NULL, OPT_IDENTITY },
 		{ "pid", required_argument, NULL, 'p' },
 		{ "samples", no_argument, NULL, OPT_SAMPLES },
 		{ "since", required_argument, NULL, OPT_SINCE },
@@ -258,7 +280,7 @@ static void parse_options(struct watch *watch, int argc, char **argv)
 	};
 	int option;
 
-	while ((option = next_option(argc, argv, "d:hp:V", options,
+	while ((option = next_option(argc, argv, "ad:fhp:V", options,
 				     "p")) >= 0) {
 		switch (option) {
 		case OPT_FORMAT:
@@ -266,9 +288,14 @@ static void parse_options(struct watch *watch, int argc, char **argv)
 			break;
 		case OPT_HISTORY:
 			watch->history = true;
+			watch->options.ring = true;
+			break;
+		case OPT_IDENTITY:
+			watch->layout.identity = true;
 			break;
 		case OPT_SAMPLES:
 			watch->samples = true;
+			watch->options.ring = true;
 			break;
 		case OPT_SINCE:
 			watch->has_since = true;
@@ -282,7 +309,6 @@ static void parse_options(struct watch *watch, int argc, char **argv)
 		}
 	}
 	validate_options(watch, argv[optind]);
-	set_window(watch);
 }
 
 int cmd_watch(int argc, char **argv)
@@ -298,7 +324,7 @@ int cmd_watch(int argc, char **argv)
 		watch_ring(&watch);
 	print_summary(&watch);
 	report_gaps(&watch);
-	mp3_reader_close(&watch.live.source.reader);
+	live_finish(&watch.live);
 
 	return 0;
 }

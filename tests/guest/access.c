@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Permission to profile a process. The caller's real ids have to equal the real,
- * effective and saved ids of the target, which has to be dumpable; otherwise the
- * caller needs CAP_SYS_PTRACE in the target's user namespace, or CAP_PERFMON in
- * the initial one. Children with various credentials try R, F and U on others.
+ * effective and saved ids of the target, which has to be dumpable, be in the same
+ * user namespace, and have no permitted capability that the caller lacks;
+ * otherwise the caller needs CAP_SYS_PTRACE in the target's user namespace, or
+ * CAP_PERFMON in the initial one. Children with various credentials try R, F and
+ * U on others, and read the status file, which lists what they may profile.
  *
  * "access dumpable" and "access undumpable" are programs that the test starts.
  */
@@ -221,6 +223,19 @@ static void test_modes(void)
 		   "open of %s by a user other than root fails with EACCES",
 		   paths[i]);
 	}
+
+	if (stat(MP3_CAPTURE_PATH, &device))
+		err(1, "stat");
+	ok(device.st_mode == (S_IFCHR | 0666) && !device.st_uid &&
+	   !device.st_gid, "%s has mode 0666 and belongs to root",
+	   MP3_CAPTURE_PATH);
+	pid = fork_with_pipe(ready);
+	if (!pid) {
+		become(&stranger);
+		_exit(open(MP3_CAPTURE_PATH, O_RDWR) < 0 ? errno : 0);
+	}
+	waitpid(pid, &code, 0);
+	ok_eq(code, 0, "every user can open " MP3_CAPTURE_PATH);
 }
 
 static void test_users(void)
@@ -408,6 +423,58 @@ static void test_capabilities(void)
 		kill_and_reap(pids[j]);
 }
 
+/*
+ * The permitted capabilities of the target have to be a subset of the caller's
+ * permitted ones; which of them are effective does not matter.
+ */
+static void test_subset(void)
+{
+	static const uint64_t one = CAP(CAP_NET_RAW);
+	static const uint64_t two = CAP(CAP_NET_RAW) | CAP(CAP_SYS_NICE);
+	struct credentials target = user, cred = user;
+	pid_t effective, permitted, plain;
+	bool good = true;
+
+	target.effective = two;
+	effective = start_target(&target, DUMPABLE);
+	target.effective = 0;
+	target.permitted = two;
+	permitted = start_target(&target, DUMPABLE);
+	plain = start_target(&user, DUMPABLE);
+
+	ok(is_refused(&user, effective),
+	   "a user cannot profile its own process that has a capability");
+	ok(is_refused(&user, permitted),
+	   "a user cannot profile its own process with a capability that is not effective");
+	cred.effective = one;
+	ok(is_refused(&cred, effective) && is_refused(&cred, permitted),
+	   "a user cannot profile its own process that has one more capability");
+	ok(is_allowed(&cred, plain),
+	   "a user can profile its own process that has fewer capabilities");
+	cred.effective = two;
+	good &= is_allowed(&cred, effective) & is_allowed(&cred, permitted);
+	cred.effective = 0;
+	cred.permitted = two;
+	good &= is_allowed(&cred, effective) & is_allowed(&cred, permitted);
+	cred.permitted = two | CAP(CAP_CHOWN);
+	good &= is_allowed(&cred, effective) & is_allowed(&cred, permitted);
+	ok(good, "a user can profile its own process if the user has all its capabilities");
+	cred = stranger;
+	cred.effective = two;
+	ok(is_refused(&cred, effective),
+	   "a stranger cannot profile a process whose capabilities it has");
+
+	cred = user;
+	cred.effective = CAP(CAP_SYS_PTRACE);
+	good = is_allowed(&cred, effective) & is_allowed(&cred, permitted);
+	cred.effective = CAP(CAP_PERFMON);
+	good &= is_allowed(&cred, effective) & is_allowed(&cred, permitted);
+	ok(good, "CAP_SYS_PTRACE or CAP_PERFMON suffices for a process with other capabilities");
+	kill_and_reap(effective);
+	kill_and_reap(permitted);
+	kill_and_reap(plain);
+}
+
 /* ---- Processes that have exited, and threads ---- */
 
 static void test_exited(void)
@@ -572,6 +639,134 @@ static void test_descriptors(void)
 	kill_and_reap(root_pid);
 }
 
+/* ---- What the status file lists ---- */
+
+/*
+ * Count how often a pid is listed for a reader with other credentials, in the
+ * open status file @fd or, if that is -1, in one that the reader opens.
+ */
+static int listed_as(const struct credentials *cred, int fd, pid_t pid)
+{
+	int status, times = 0;
+	pid_t self;
+
+	fflush(stdout);
+	self = fork_child();
+	if (!self) {
+		char text[65536], *line;
+		ssize_t size;
+
+		become(cred);
+		if (fd < 0)
+			fd = open(MP3_STATUS_PATH, O_RDONLY | O_CLOEXEC);
+		if (fd < 0 || lseek(fd, 0, SEEK_SET))
+			_exit(255);
+		size = read(fd, text, sizeof(text) - 1);
+		if (size < 0)
+			_exit(255);
+		text[size] = '\0';
+		for (line = text; *line; line = strchr(line, '\n') + 1)
+			times += atoi(line) == pid;
+		_exit(times);
+	}
+	if (waitpid(self, &status, 0) != self || !WIFEXITED(status) ||
+	    WEXITSTATUS(status) == 255)
+		errx(1, "the child that reads the status file failed");
+	return WEXITSTATUS(status);
+}
+
+/* Compare how often each process is listed. @want has a bit for each that is. */
+static bool lists_as(const struct credentials *cred, int fd, const pid_t *pids,
+		     int nr, unsigned int want)
+{
+	unsigned int got = 0;
+	int i;
+
+	for (i = 0; i < nr; i++) {
+		int times = listed_as(cred, fd, pids[i]);
+
+		if (times > 1)
+			return false;
+		got |= times << i;
+	}
+	if (got != want)
+		diag("listed: %#x, want %#x", got, want);
+	return got == want;
+}
+
+static void test_listing(void)
+{
+	static const struct credentials capable = {
+		.uid = { 1000, 1000, 1000 }, .gid = { 1000, 1000, 1000 },
+		.effective = CAP(CAP_NET_RAW),
+	};
+	pid_t pids[] = {
+		start_target(&user, DUMPABLE), start_target(&user, !DUMPABLE),
+		start_target(&capable, DUMPABLE),
+		start_target(&stranger, DUMPABLE), start_target(&root, DUMPABLE),
+	};
+	enum { NR = ARRAY_SIZE(pids), ALL = (1 << NR) - 1 };
+	int root_fd = open(MP3_STATUS_PATH, O_RDWR | O_CLOEXEC);
+	int stranger_fd = open_status_as(&stranger);
+	struct credentials cred = stranger;
+	siginfo_t info;
+	int ready[2], code, i;
+	bool good;
+	pid_t pid;
+
+	/* Keep a tick from unregistering the zombie below. */
+	set_interval("10000");
+	for (i = 0; i < NR; i++)
+		if (command('R', pids[i]))
+			errx(1, "R");
+	ok(lists_as(&root, -1, pids, NR, ALL),
+	   "the status file lists all registered processes for root");
+	ok(lists_as(&user, -1, pids, NR, 1),
+	   "the status file lists for a user only the processes that it may profile");
+	ok(lists_as(&capable, -1, pids, NR, 1 | 4),
+	   "the status file lists a process with capabilities for a user that has them");
+	ok(lists_as(&stranger, -1, pids, NR, 8),
+	   "the status file does not list a user's processes for a stranger");
+	cred.effective = CAP(CAP_PERFMON);
+	good = lists_as(&cred, -1, pids, NR, ALL);
+	cred.effective = CAP(CAP_SYS_PTRACE);
+	good &= lists_as(&cred, -1, pids, NR, ALL);
+	ok(good, "the status file lists all for a reader with CAP_PERFMON or CAP_SYS_PTRACE");
+	cred.effective = 0;
+	cred.permitted = ALL_CAPS;
+	ok(lists_as(&cred, -1, pids, NR, 8),
+	   "a capability that is not effective does not add to the list of the status file");
+	ok(lists_as(&stranger, root_fd, pids, NR, 8),
+	   "the status file lists for a reader what it may profile, even if root opened it");
+	ok(lists_as(&root, stranger_fd, pids, NR, 8),
+	   "the status file lists for root what its opener may profile");
+
+	kill(pids[0], SIGKILL);
+	waitid(P_PID, pids[0], &info, WEXITED | WNOWAIT);
+	ok(listed_as(&user, -1, pids[0]) == 1 &&
+	   listed_as(&stranger, -1, pids[0]) == 0,
+	   "the status file lists a zombie for its user and not for a stranger");
+
+	pid = fork_with_pipe(ready);
+	if (!pid) {
+		become(&stranger);
+		if (prctl(PR_SET_DUMPABLE, !DUMPABLE))
+			_exit(1);
+		_exit(command('R', getpid()) || listed(getpid()) != 1 ||
+		      command('U', getpid()));
+	}
+	waitpid(pid, &code, 0);
+	ok_eq(code, 0, "the status file lists an undumpable process for itself");
+
+	set_interval("50");
+	for (i = 0; i < NR; i++) {
+		command('U', pids[i]);
+		kill_and_reap(pids[i]);
+	}
+	close(root_fd);
+	close(stranger_fd);
+}
+
 /* ---- User namespaces ---- */
 
 static void write_map(pid_t pid, const char *name)
@@ -599,7 +794,7 @@ static void user_namespace(pid_t user_pid, pid_t own, pid_t own_undumpable)
 
 	results[NS_INIT] = command('R', 1);
 	results[NS_USER] = command('R', user_pid);
-	results[NS_OWN] = command('R', own) | command('U', own);
+	results[NS_OWN] = command('R', own);
 	results[NS_OWN_UNDUMPABLE] = command('R', own_undumpable);
 
 	inside = run_program(&second, 1, "dumpable");
@@ -630,7 +825,8 @@ static void test_user_namespace(void)
 		[NS_INIT] = { -EPERM, "cannot profile process 1" },
 		[NS_USER] = { -EPERM,
 			"cannot profile another user's process outside" },
-		[NS_OWN] = { 0, "can profile its own user's process outside" },
+		[NS_OWN] = { -EPERM,
+			"cannot profile its own user's process outside" },
 		[NS_OWN_UNDUMPABLE] = { -EPERM,
 			"cannot profile its own user's undumpable process outside" },
 		[NS_INSIDE] = { 0, "can profile any user's process inside" },
@@ -640,6 +836,10 @@ static void test_user_namespace(void)
 			"can profile an undumpable process inside" },
 		[NS_FROM_OUTSIDE] = { -EPERM,
 			"cannot profile a process that has its memory from outside" },
+	};
+	/* Only the effective user id makes a process the owner of a namespace. */
+	static const struct credentials same_ids = {
+		.uid = { 1001, 1000, 1000 }, .gid = { 1001, 1000, 1000 },
 	};
 	char name[120];
 	pid_t user_pid = start_target(&user, DUMPABLE);
@@ -655,7 +855,7 @@ static void test_user_namespace(void)
 	pid = fork_with_pipe(ready);
 	if (!pid) {
 		become(&stranger);
-		if (unshare(CLONE_NEWUSER))
+		if (unshare(CLONE_NEWUSER) || prctl(PR_SET_DUMPABLE, DUMPABLE))
 			err(1, "unshare");
 		if (write(ready[1], "", 1) != 1 || read(go[0], &byte, 1) != 1)
 			_exit(1);
@@ -665,6 +865,10 @@ static void test_user_namespace(void)
 	wait_ready(ready);
 	write_map(pid, "uid_map");
 	write_map(pid, "gid_map");
+	ok(is_allowed(&stranger, pid),
+	   "the owner of a user namespace can profile a process inside");
+	ok(is_refused(&same_ids, pid) && is_refused(&user, pid),
+	   "the same ids do not suffice to profile a process in another user namespace");
 	memset((void *)results, 0x55, NS_RESULTS * sizeof(*results));
 	if (write(go[1], "", 1) != 1)
 		err(1, "write");
@@ -777,9 +981,11 @@ int main(int argc, char **argv)
 	test_suid_dumpable();
 	test_setuid();
 	test_capabilities();
+	test_subset();
 	test_exited();
 	test_threads();
 	test_descriptors();
+	test_listing();
 	test_user_namespace();
 	test_pid_namespace();
 	wait_idle(&ring);

@@ -82,17 +82,21 @@ static int try_open_number(unsigned int number)
 	return ret;
 }
 
-/* Count areas of vmalloc_user(): nothing else in the guest has any. */
-static int count_user_areas(void)
+/*
+ * Count the areas of memory that mp3 has allocated. After it has been unloaded,
+ * their caller has no name: it is printed as a number.
+ */
+static int count_areas(void)
 {
-	return count_lines("/proc/vmallocinfo", " user");
+	return count_lines("/proc/vmallocinfo", " [mp3] ") +
+	       count_lines("/proc/vmallocinfo", " 0x");
 }
 
 static bool nothing_left(void)
 {
 	static const char * const paths[] = {
-		"/proc/mp3", "/dev/mp3", "/dev/mp3_procs", "/sys/class/mp3",
-		"/sys/module/mp3",
+		"/proc/mp3", "/dev/mp3", "/dev/mp3_procs", "/dev/mp3_capture",
+		"/sys/class/mp3", "/sys/module/mp3",
 	};
 	const char *left = NULL;
 	size_t i;
@@ -106,7 +110,7 @@ static bool nothing_left(void)
 		left = "its character device";
 	if (has_worker())
 		left = "its workqueue";
-	if (count_user_areas())
+	if (count_areas())
 		left = "its memory";
 	if (left)
 		diag("left after unloading: %s", left);
@@ -319,6 +323,16 @@ static void test_busy(void)
 	   MP3_PROCS_PATH);
 	close(fd);
 
+	fd = open(MP3_CAPTURE_PATH, O_RDWR | O_CLOEXEC);
+	ok(fd >= 0 && unload_is_refused(), "an open %s prevents unloading",
+	   MP3_CAPTURE_PATH);
+	map = mmap(NULL, page, PROT_READ, MAP_SHARED, fd, MP3_OFF_HEADER);
+	if (map == MAP_FAILED)
+		err(1, "mmap");
+	close(fd);
+	ok(unload_is_refused(), "a mapping of a closed capture prevents unloading");
+	munmap(map, page);
+
 	fd = open(MP3_STATUS_PATH, O_RDWR | O_CLOEXEC);
 	if (fd < 0 || command('R', getpid()) || read(fd, &byte, 1) != 1)
 		err(1, MP3_STATUS_PATH);
@@ -487,6 +501,9 @@ static void test_bad_parameters(void)
 		"major=512", "major=4294967295", "major=-1", "major=x",
 		"records=63", "records=0", "records=16777217", "records=-1",
 		"records=x", "records=",
+		"capture_records=63", "capture_records=0",
+		"capture_records=4194305", "capture_records=-1",
+		"capture_records=x", "capture_records=",
 	};
 	bool good = true;
 	size_t i;
@@ -503,6 +520,42 @@ static void test_bad_parameters(void)
 	}
 	ok(good && nothing_left(),
 	   "a load with an invalid parameter is EINVAL and leaves nothing");
+}
+
+/* Load mp3, and unload it again. Returns the areas of memory that it had. */
+static int count_areas_of_load(void)
+{
+	int areas;
+
+	load_or_die("");
+	areas = count_areas();
+	unload_or_die();
+
+	return areas;
+}
+
+/* A capture's ring is allocated when it is opened, not at load. */
+static void test_capture_records(void)
+{
+	static const char path[] =
+		"/sys/module/mp3/parameters/capture_records";
+	static const char * const params[] = {
+		"capture_records=64", "capture_records=4194304", "",
+	};
+	static const long records[] = { 64, 4194304, 16384 };
+	int areas = count_areas_of_load();
+	/* At least the data and the header of each classic ring */
+	bool good = areas >= 4;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(records); i++) {
+		load_or_die(params[i]);
+		good &= read_parameter(path) == records[i];
+		good &= count_areas() == areas;
+		unload_or_die();
+	}
+	ok(good && nothing_left(),
+	   "a load accepts 64 to 4194304 capture_records, and allocates none of them");
 }
 
 static void test_intervals(void)
@@ -569,13 +622,13 @@ static void test_steps(void)
 		{ "the tracepoint lookup", "for_each_kernel_tracepoint",
 		  "", 0, 1, -ENOENT },
 		{ "allocating the ring of samples",
-		  "vmalloc_user_noprof vmalloc_user", "", 0, 1, -ENOMEM },
+		  "__vmalloc_noprof __vmalloc", "", 0, 1, -ENOMEM },
 		{ "allocating the header of samples",
-		  "vmalloc_user_noprof vmalloc_user", "", 0, 2, -ENOMEM },
+		  "__vmalloc_noprof __vmalloc", "", 0, 2, -ENOMEM },
 		{ "allocating the ring of records",
-		  "vmalloc_user_noprof vmalloc_user", "", 0, 3, -ENOMEM },
+		  "__vmalloc_noprof __vmalloc", "", 0, 3, -ENOMEM },
 		{ "allocating the header of records",
-		  "vmalloc_user_noprof vmalloc_user", "", 0, 4, -ENOMEM },
+		  "__vmalloc_noprof __vmalloc", "", 0, 4, -ENOMEM },
 		{ "allocating the workqueue",
 		  "alloc_workqueue_noprof alloc_workqueue", "", 0, 1, -ENOMEM },
 		{ "registering the device number", "register_chrdev_region",
@@ -591,6 +644,8 @@ static void test_steps(void)
 		  "", -EXFULL, 1, -EXFULL },
 		{ "creating " MP3_PROCS_PATH, "device_create",
 		  "", -EXFULL, 2, -EXFULL },
+		{ "creating " MP3_CAPTURE_PATH, "device_create",
+		  "", -EXFULL, 3, -EXFULL },
 		{ "adding the character devices", "cdev_add",
 		  "", -EXFULL, 1, -EXFULL },
 	};
@@ -644,6 +699,11 @@ static int do_open(int fd)
 	return open(MP3_DEVICE_PATH, O_RDONLY | O_CLOEXEC) < 0 ? errno : fd < 0;
 }
 
+static int do_open_capture(int fd)
+{
+	return open(MP3_CAPTURE_PATH, O_RDONLY | O_CLOEXEC) < 0 ? errno : fd < 0;
+}
+
 /*
  * Have a child perform an action while a call of one of the functions fails.
  * Returns the action's errno, or 0.
@@ -683,14 +743,34 @@ static int without_memory(int nth, int (*action)(int fd))
 	return perform_failing(SMALL_KMALLOC, nth, 0, action);
 }
 
+#define NR_CAPTURES	63
+
+/* Open captures until that fails, and close them. Returns how many there were. */
+static int open_all_captures(void)
+{
+	int fds[NR_CAPTURES + 1], nr = 0, i;
+
+	while (nr <= NR_CAPTURES &&
+	       (fds[nr] = open(MP3_CAPTURE_PATH, O_RDONLY | O_CLOEXEC)) >= 0)
+		nr++;
+	for (i = 0; i < nr; i++)
+		close(fds[i]);
+	return nr;
+}
+
 static void test_no_memory(void)
 {
+	int areas;
+
 	if (!have_kprobes()) {
 		skip("R without memory is ENOMEM", "no kprobes");
 		skip("F without memory is ENOMEM", "no kprobes");
 		skip("open without memory is ENOMEM", "no kprobes");
+		skip("opening a capture without memory is ENOMEM",
+		     "no kprobes");
 		return;
 	}
+	areas = count_areas_of_load();
 	load_or_die("");
 	ok_eq(without_memory(1, do_register), ENOMEM,
 	      "R without memory is ENOMEM");
@@ -704,6 +784,15 @@ static void test_no_memory(void)
 	ok_eq(read_header().processes, 0, "F without memory registers nothing");
 	ok_eq(without_memory(1, do_open), ENOMEM,
 	      "open without memory is ENOMEM");
+	ok(without_memory(1, do_open_capture) == ENOMEM &&
+	   without_memory(2, do_open_capture) == ENOMEM &&
+	   perform_failing("__vmalloc_noprof __vmalloc", 1, 0,
+			   do_open_capture) == ENOMEM &&
+	   perform_failing("__vmalloc_noprof __vmalloc", 2, 0,
+			   do_open_capture) == ENOMEM,
+	   "opening a capture without memory is ENOMEM");
+	ok(count_areas() == areas && open_all_captures() == NR_CAPTURES,
+	   "opening a capture without memory leaves none of it, and uses no number");
 	ok_eq(unload(), 0, "open without memory does not prevent unloading");
 }
 
@@ -815,6 +904,7 @@ int main(int argc, char **argv)
 	unload_or_die();
 	ok(nothing_left(), "unloading leaves nothing");
 	test_bad_parameters();
+	test_capture_records();
 	test_intervals();
 	test_major();
 	test_busy();

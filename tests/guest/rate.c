@@ -82,7 +82,9 @@ static void count_records(unsigned long *first, unsigned long *last,
 
 		*first += !!(record.flags & MP3_FIRST);
 		*last += !!(record.flags & MP3_LAST);
-		*min_flt += record.min_flt;
+		/* An identity record has no counts. */
+		if (record.flags != MP3_IDENTITY)
+			*min_flt += record.min_flt;
 	}
 }
 

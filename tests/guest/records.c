@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The ring of records: the fields of a record, the records of a tick, which add
- * up to its sample whatever happens during it, and what several readers get.
+ * The ring of records: the fields of a record and of an identity record, the
+ * records of a tick, which add up to its sample whatever happens during it, and
+ * what several readers get.
  *
  * Usage: records [SEED]
  *
@@ -86,7 +87,10 @@ static long rss_of(pid_t pid)
 	return resident * PAGE;
 }
 
-/* Copies a process' records from @from on; returns how many there are. */
+/*
+ * Copies a process' records from @from on, except identity records; returns how
+ * many there are.
+ */
 static unsigned int records_of(pid_t pid, uint64_t from,
 			       struct mp3_record *records,
 			       unsigned int capacity)
@@ -97,7 +101,8 @@ static unsigned int records_of(pid_t pid, uint64_t from,
 	for (i = from; i < head; i++) {
 		struct mp3_record record = record_at(i);
 
-		if (record.pid == (uint32_t)pid && nr < capacity)
+		if (record.pid == (uint32_t)pid &&
+		    record.flags != MP3_IDENTITY && nr < capacity)
 			records[nr++] = record;
 	}
 	return nr;
@@ -174,6 +179,73 @@ static void test_fields(void)
 	ok(procs_head() == from + nr, "only registered processes have records");
 	end_actors(NULL, 0);
 	munmap(memory, size);
+}
+
+/* A process whose user and cgroup are not those of the test. */
+static void test_identity(void)
+{
+	const char *name =
+		"an identity record has the parent, user, start time and cgroup of its process";
+	uint64_t from = procs_head(), before, after;
+	pid_t pids[2], parent;
+	struct mp3_record identity, record;
+	struct stat cgroup;
+	int fds[2], status;
+
+	set_interval("20");
+	make_cgroup();
+	if (stat(CGROUP, &cgroup) || pipe2(fds, O_CLOEXEC))
+		err(1, "the cgroup");
+	parent = fork_child();
+	if (!parent) {
+		enter_cgroup();
+		pids[0] = getpid();
+		before = now_ns();
+		pids[1] = fork_child();
+		if (!pids[1]) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			if (setresuid(1000, 1001, 1002))
+				_exit(1);
+			for (;;)
+				pause();
+		}
+		after = now_ns();
+		if (write(fds[1], pids, sizeof(pids)) != sizeof(pids) ||
+		    write(fds[1], &before, sizeof(before)) != sizeof(before) ||
+		    write(fds[1], &after, sizeof(after)) != sizeof(after))
+			_exit(1);
+		waitpid(pids[1], NULL, 0);
+		_exit(0);
+	}
+	if (read(fds[0], pids, sizeof(pids)) != sizeof(pids) ||
+	    read(fds[0], &before, sizeof(before)) != sizeof(before) ||
+	    read(fds[0], &after, sizeof(after)) != sizeof(after))
+		errx(1, "no child");
+	wait_state(pids[1], 'S');
+	command_or_die('R', pids[1]);
+	kill(pids[1], SIGKILL);
+	waitpid(parent, &status, 0);
+	wait_idle(&ring);
+	identity = record_at(from);
+	record = record_at(from + 1);
+	if (!ok(!status && procs_head() >= from + 2 &&
+		identity.flags == MP3_IDENTITY &&
+		identity.pid == (uint32_t)pids[1] &&
+		identity.ppid == (uint32_t)parent && identity.uid == 1000 &&
+		identity.start_ns >= before && identity.start_ns <= after &&
+		identity.cgroup_id == cgroup.st_ino && !identity.reserved &&
+		identity.time_ns == record.time_ns &&
+		!memcmp(identity.comm, record.comm, sizeof(record.comm)), "%s",
+		name))
+		diag("flags %u pid %u ppid %u uid %u start %llu of %llu..%llu cgroup %llu, %llu",
+		     identity.flags, identity.pid, identity.ppid, identity.uid,
+		     (unsigned long long)identity.start_ns,
+		     (unsigned long long)before, (unsigned long long)after,
+		     (unsigned long long)identity.cgroup_id,
+		     (unsigned long long)cgroup.st_ino);
+	close(fds[0]);
+	close(fds[1]);
+	rmdir(CGROUP);
 }
 
 /* What /tmp/renamed runs: it faults in each of several ticks. */
@@ -320,7 +392,7 @@ static void test_unregister(void)
 	touch(100);
 	command_or_die('U', getpid());
 	nr = records_of(getpid(), from, records, 4);
-	ok(nr == 1 && procs_head() == from + 1 &&
+	ok(nr == 1 && procs_head() == from + 2 &&
 	   records[0].flags == (MP3_FIRST | MP3_LAST) &&
 	   records[0].min_flt >= 100 &&
 	   ring_head(&ring) == sample + 1 &&
@@ -420,7 +492,8 @@ static void test_poll(void)
 
 #define SMALL_CAPACITY	64
 #define READERS		4
-#define PUBLISHED	1000
+#define REGISTRATIONS	1000
+#define PUBLISHED	(2 * REGISTRATIONS)	/* with identity records */
 
 /**
  * struct reader - a reader in a child, in shared memory
@@ -496,18 +569,24 @@ static void wait_for_readers(uint64_t head)
 	}
 }
 
-/* Publishes record @nr: unregistering the last process does so at once. */
-static void publish_record(unsigned int nr)
+/*
+ * Publishes an identity record and a record: unregistering the last process does
+ * so at once.
+ */
+static void publish_records(unsigned int registration)
 {
+	unsigned int nr = 2 * registration;
+
 	command_or_die('R', getpid());
-	touch(nr % 7);
+	touch(registration % 7);
 	command_or_die('U', getpid());
-	if (procs_head() != nr + 1)
+	if (procs_head() != nr + 2)
 		errx(1, "head is %llu after record %u",
-		     (unsigned long long)procs_head(), nr);
+		     (unsigned long long)procs_head(), nr + 1);
 	shared->published[nr] = record_at(nr);
-	if (nr % 20 == 0)
-		wait_for_readers(nr + 1);
+	shared->published[nr + 1] = record_at(nr + 1);
+	if (registration % 10 == 0)
+		wait_for_readers(nr + 2);
 }
 
 static bool copies_are_right(const struct reader *reader)
@@ -550,13 +629,13 @@ static void test_readers(void)
 			_exit(0);
 		}
 	}
-	for (i = 0; i < PUBLISHED; i++) {
+	for (i = 0; i < REGISTRATIONS; i++) {
 		/* Stop the first reader repeatedly, longer each time. */
 		if (i % 100 == 10)
 			kill(readers[0], SIGSTOP);
 		else if (i % 100 == 20 + i / 100 * 7)
 			kill(readers[0], SIGCONT);
-		publish_record(i);
+		publish_records(i);
 	}
 	kill(readers[0], SIGCONT);
 	__atomic_store_n(&shared->finished, true, __ATOMIC_RELEASE);
@@ -682,7 +761,7 @@ struct matcher {
 
 /**
  * struct group - the records of one tick
- * @nr:      how many records
+ * @nr:      how many records, with identity records
  * @time_ns: the time in each of them
  * @cpu_ns:  sum of their CPU time
  * @min_flt: sum of their minor faults
@@ -704,10 +783,12 @@ static struct group read_group(uint64_t from, uint64_t head)
 		if (group.nr && record.time_ns != group.time_ns)
 			break;
 		group.time_ns = record.time_ns;
+		group.nr++;
+		if (record.flags == MP3_IDENTITY)
+			continue;
 		group.min_flt += record.min_flt;
 		group.maj_flt += record.maj_flt;
 		group.cpu_ns += record.cpu_ns;
-		group.nr++;
 	}
 	return group;
 }
@@ -798,7 +879,8 @@ static void match_rings(struct matcher *matcher)
 
 /*
  * Returns whether each process has at most one record per tick, MP3_FIRST in
- * its first record and MP3_LAST in its last. If it is unregistered and
+ * its first record and MP3_LAST in its last, and an identity record directly
+ * before each with MP3_FIRST and nowhere else. If it is unregistered and
  * registered within one interval, one record has both flags, whose order is
  * then unknown.
  */
@@ -807,18 +889,27 @@ static bool flags_are_valid(uint64_t from)
 	uint64_t i, j, head = procs_head(), start = from;
 	unsigned int nr_open = 0, wrong = 0;
 	bool *is_open = calloc(1 << 22, sizeof(*is_open));
+	struct mp3_record record = { 0 }, before, other;
 
 	if (!is_open)
 		err(1, "calloc");
 	for (i = from; i < head; i++) {
-		struct mp3_record record = record_at(i), other;
-		bool first = record.flags & MP3_FIRST;
-		bool last = record.flags & MP3_LAST;
+		bool first, last;
 
-		if (record.pid >= 1 << 22 || record.flags > 3) {
+		before = record;
+		record = record_at(i);
+		first = record.flags & MP3_FIRST;
+		last = record.flags & MP3_LAST;
+		if (!identity_precedes(&before, &record) && !wrong++)
+			diag("record %llu, flags %u, process %u follows flags %u, process %u",
+			     (unsigned long long)i, record.flags, record.pid,
+			     before.flags, before.pid);
+		if (record.pid >= 1 << 22 || record.flags > MP3_IDENTITY) {
 			wrong++;
 			continue;
 		}
+		if (record.flags == MP3_IDENTITY)
+			continue;
 		if (!is_open[record.pid] && !first) {
 			if (!wrong++)
 				diag("process %u has records before MP3_FIRST",
@@ -830,11 +921,13 @@ static bool flags_are_valid(uint64_t from)
 			start = i;
 		for (j = start; j < i; j++) {
 			other = record_at(j);
-			if (other.pid == record.pid && !wrong++)
+			if (other.pid == record.pid &&
+			    other.flags != MP3_IDENTITY && !wrong++)
 				diag("process %u has two records in one tick",
 				     record.pid);
 		}
 	}
+	wrong += record.flags == MP3_IDENTITY;
 	if (nr_open)
 		diag("%u processes have no record with MP3_LAST", nr_open);
 	free(is_open);
@@ -895,7 +988,7 @@ static void test_random_run(unsigned int seed)
 	ok(!matcher.misordered && matcher.same_time * 2 > matcher.matched,
 	   "the records of a tick have its sample's time, later than the last");
 	ok(flags_are_valid(0),
-	   "a process has one record per tick, from MP3_FIRST to MP3_LAST");
+	   "a process has one record per tick, from MP3_FIRST, after an identity record, to MP3_LAST");
 }
 
 /* ---- CPU time ---- */
@@ -969,6 +1062,7 @@ int main(int argc, char **argv)
 	if (argc == 1) {
 		test_header();
 		test_fields();
+		test_identity();
 		test_exec();
 		test_preempted();
 		test_late_tick();

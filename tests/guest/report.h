@@ -22,7 +22,7 @@
 
 #define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
 #define REPORT		"/tmp/report"
-#define MAX_ROWS	64
+#define MAX_ROWS	256
 #define MAX_ARGS	16
 
 /* RUN("-f", "true") is "mp3ctl run -f true". */
@@ -31,7 +31,7 @@
 #define ATTACH(...)	ARGS("mp3ctl", "attach", __VA_ARGS__)
 
 /* How a tool is started. */
-#define AS_USER		1	/* as a user who may not read the rings */
+#define AS_USER		1	/* as an ordinary user */
 #define NO_PIDFD	2	/* in a sandbox without pidfd_open(2) */
 #define PID_NAMESPACE	4	/* in a pid namespace, with a /proc of its own */
 #define FOREIGN_PROC	8	/* in a pid namespace, with the /proc of another */
@@ -58,51 +58,69 @@ struct row {
  * @text:   all of it
  * @lines:  in it
  * @status: exit status, or 128 plus the signal that killed it
- * @rows:   of the table, one for each process
+ * @groups: a row of the table is a group of processes, and @pid how many
+ * @rows:   of the table
  * @nr:	    how many
  * @others: sum of the processes without a row
  * @total:  last line of the table
+ * @waited: min_flt and maj_flt: what the tool's children and theirs have done, as
+ *	    the kernel adds it up in wait4(2)
  */
 struct report {
 	char text[1 << 16];
 	int lines;
 	int status;
+	bool groups;
 	struct row rows[MAX_ROWS];
 	unsigned int nr;
 	struct row others;
 	struct row total;
+	struct row waited;
 };
 
-static struct ring ring;
 static struct report report;
-static const struct mp3_header *records_header;
-static const struct mp3_record *records;
-static uint64_t from, records_from;	/* heads at the start of the case */
 
 /* Numbers that children report to the test. */
 #define NR_SHARED	8
 static volatile long *shared;
 
-/* ---- The rings, read without the code under test ---- */
+/* ---- The observer: a capture of this test, read without the code under test ---- */
+
+/**
+ * struct observer - the capture
+ * @fd:	     its descriptor
+ * @header:  its header
+ * @records: its records, from the first one on
+ * @size:    of the records, in bytes
+ * @tool:    the process that was to become the tool
+ * @in_namespace: the tool is a child of that process
+ */
+static struct observer {
+	int fd;
+	const struct mp3_header *header;
+	const struct mp3_record *records;
+	size_t size;
+	pid_t tool;
+	bool in_namespace;
+} observer = { .fd = -1 };
+
+static const volatile struct mp3_header *classic;
+
+static inline const void *map_or_die(int fd, size_t size, off_t offset)
+{
+	void *map = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, offset);
+
+	if (fd < 0 || map == MAP_FAILED)
+		err(1, "ring");
+	return map;
+}
 
 static inline void open_rings(void)
 {
-	int fd = open(MP3_PROCS_PATH, O_RDONLY | O_CLOEXEC);
+	int fd = open(MP3_DEVICE_PATH, O_RDONLY | O_CLOEXEC);
 	void *map;
 
-	ring = ring_open();
-	if (fd < 0)
-		err(1, "%s", MP3_PROCS_PATH);
-	map = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ, MAP_SHARED, fd,
-		   MP3_OFF_HEADER);
-	if (map == MAP_FAILED)
-		err(1, "mmap of the header");
-	records_header = map;
-	map = mmap(NULL, records_header->capacity * sizeof(*records), PROT_READ,
-		   MAP_SHARED, fd, 0);
-	if (map == MAP_FAILED)
-		err(1, "mmap of the records");
-	records = map;
+	classic = map_or_die(fd, sysconf(_SC_PAGESIZE), MP3_OFF_HEADER);
 	map = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE,
 		   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (map == MAP_FAILED)
@@ -110,44 +128,95 @@ static inline void open_rings(void)
 	shared = map;
 }
 
-static inline uint64_t records_head(void)
-{
-	return __atomic_load_n(&records_header->head, __ATOMIC_ACQUIRE);
-}
-
-/* Starts a case: nothing is registered, so the heads do not move. */
+/* Starts a case: with a new and empty capture. */
 static inline void begin(void)
 {
-	wait_idle(&ring);
-	from = ring_head(&ring);
-	records_from = records_head();
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	if (observer.fd >= 0) {
+		munmap((void *)observer.header, page);
+		munmap((void *)observer.records, observer.size);
+		close(observer.fd);
+	}
+	observer.fd = open(MP3_CAPTURE_PATH, O_RDWR | O_CLOEXEC);
+	observer.header = map_or_die(observer.fd, page, MP3_OFF_HEADER);
+	observer.size = observer.header->capacity * sizeof(*observer.records);
+	observer.records = map_or_die(observer.fd, observer.size, 0);
 }
 
-/* Sums the records of a process, or of all processes (0), since begin(). */
+/* Registers a process in the observer. */
+static inline void observe(char letter, pid_t pid)
+{
+	char line[32];
+	int len = snprintf(line, sizeof(line), "%c,%d", letter, pid);
+
+	if (write(observer.fd, line, len) < 0)
+		err(1, "%s: %s", MP3_CAPTURE_PATH, line);
+}
+
+static inline uint64_t records_head(void)
+{
+	uint64_t head = __atomic_load_n(&observer.header->head,
+					__ATOMIC_ACQUIRE);
+
+	if (head >= observer.header->capacity - 1)
+		errx(1, "the observer's ring has lapped");
+	return head;
+}
+
+static inline void add_record(struct row *sum, const struct mp3_record *record)
+{
+	sum->min_flt += record->min_flt;
+	sum->maj_flt += record->maj_flt;
+	sum->cpu += record->cpu_ns / 1e9;
+}
+
+/* Sums the records of a process, or of all processes (0). */
 static inline struct row records_of(unsigned int pid)
 {
+	uint64_t i, head = records_head(), first = 0;
 	struct row row = { .pid = pid };
-	uint64_t i, head = records_head(), first = 0, cpu_ns = 0;
 
-	if (head - records_from >= records_header->capacity - 1)
-		errx(1, "the ring of records has lapped");
-	for (i = records_from; i < head; i++) {
-		const struct mp3_record *r = &records[i % records_header->capacity];
+	for (i = 0; i < head; i++) {
+		const struct mp3_record *r = &observer.records[i];
 
-		if (pid && r->pid != pid)
+		if (r->flags & MP3_IDENTITY || (pid && r->pid != pid))
 			continue;
 		if (!first)
 			first = r->time_ns;
-		row.min_flt += r->min_flt;
-		row.maj_flt += r->maj_flt;
-		cpu_ns += r->cpu_ns;
+		add_record(&row, r);
 		if (r->flags & MP3_LAST && r->time_ns == first)
 			strcpy(row.lifetime, "<0.05 s");
 		else
 			snprintf(row.lifetime, sizeof(row.lifetime), "%.2f s",
 				 (double)(r->time_ns - first) / 1e9);
 	}
-	row.cpu = cpu_ns / 1e9;
+
+	return row;
+}
+
+/*
+ * Sums the records of all processes but the tool, which have identities, and
+ * counts them in @pid.
+ */
+static inline struct row records_of_tree(void)
+{
+	unsigned int tool = (unsigned int)observer.tool;
+	uint64_t i, head = records_head();
+	struct row row = {};
+
+	for (i = 0; i < head; i++) {
+		const struct mp3_record *r = &observer.records[i];
+
+		if (r->flags & MP3_IDENTITY && observer.in_namespace &&
+		    r->ppid == (unsigned int)observer.tool)
+			tool = r->pid;
+		if (r->flags & MP3_IDENTITY || r->pid == tool ||
+		    r->pid == (unsigned int)observer.tool)
+			continue;
+		add_record(&row, r);
+		row.pid += r->flags & MP3_FIRST;
+	}
 
 	return row;
 }
@@ -228,18 +297,29 @@ static inline void become_perfmon(void)
 		err(1, "CAP_PERFMON");
 }
 
-static inline pid_t start(int how, const char *const argv[])
+/* Starts a tool. With @observed, the observer follows it from the start. */
+static inline pid_t start_tool(int how, const char *const argv[], bool observed)
 {
-	char path[32];
-	pid_t pid = fork();
-	int fd;
+	char path[32], byte;
+	int fd, gate[2];
+	pid_t pid;
 
-	if (pid < 0)
-		err(1, "fork");
-	if (pid)
+	if (pipe2(gate, O_CLOEXEC))
+		err(1, "pipe");
+	pid = fork_child();
+	if (pid) {
+		if (observed)
+			observe('F', pid);
+		if (write(gate[1], "", 1) != 1)
+			err(1, "pipe");
+		close(gate[0]);
+		close(gate[1]);
 		return pid;
+	}
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (read(gate[0], &byte, 1) != 1)
+		err(1, "pipe");
 	fd = open(REPORT, O_WRONLY | O_CREAT | O_TRUNC, 0666);
 	if (fd < 0 || dup2(fd, 2) < 0)
 		err(1, "%s", REPORT);
@@ -258,6 +338,11 @@ static inline pid_t start(int how, const char *const argv[])
 	err(1, "%s", path);
 }
 
+static inline pid_t start(int how, const char *const argv[])
+{
+	return start_tool(how, argv, false);
+}
+
 /* ---- Parsing its report ---- */
 
 /* "label (N processes) ...": the sum of several processes. */
@@ -273,12 +358,18 @@ static inline bool parse_sum(const char *line, const char *label,
 		      row->lifetime) >= 4;
 }
 
-/* The name ends before the last 5 columns, and may contain blanks. */
+/*
+ * The label ends before the last columns, of which a group lacks the lifetime, and
+ * may contain blanks.
+ */
 static inline bool parse_row(const char *line, struct row *row)
 {
-	const char *end = strstr(line, " s ");
+	const char *end = strstr(line, " s");
 	int column;
 
+	/* After the CPU time, not in a name */
+	while (end && (end == line || end[-1] < '0' || end[-1] > '9'))
+		end = strstr(end + 1, " s");
 	if (!end)
 		return false;
 	/* Back over CPU time, major faults, minor faults and the process id. */
@@ -289,7 +380,7 @@ static inline bool parse_row(const char *line, struct row *row)
 			end--;
 	}
 	if (sscanf(end, "%u %lu %lu %lf s %31[^\n]", &row->pid, &row->min_flt,
-		   &row->maj_flt, &row->cpu, row->lifetime) != 5)
+		   &row->maj_flt, &row->cpu, row->lifetime) < 4)
 		return false;
 	while (end > line && end[-1] == ' ')
 		end--;
@@ -307,14 +398,16 @@ static inline void parse(void)
 	for (line = strtok_r(text, "\n", &rest); line;
 	     line = strtok_r(NULL, "\n", &rest)) {
 		report.lines++;
-		if (!strncmp(line, "process    ", 11))
+		if (strstr(line, " minor    major ")) {
 			table = true;
-		else if (table && parse_sum(line, "total", &report.total))
+			report.groups = !strstr(line, "lifetime");
+		} else if (table && parse_sum(line, "total", &report.total)) {
 			table = false;
-		else if (table && !parse_sum(line, "others", &report.others) &&
+		} else if (table && !parse_sum(line, "others", &report.others) &&
 			 report.nr < MAX_ROWS &&
-			 parse_row(line, &report.rows[report.nr]))
+			 parse_row(line, &report.rows[report.nr])) {
 			report.nr++;
+		}
 	}
 }
 
@@ -327,23 +420,49 @@ static inline bool has_exited(pid_t pid)
 	       info.si_pid;
 }
 
-/* Waits until a tool exits, and reads its report. Returns its status. */
-static inline int finish(pid_t tool)
+/* Reads what the children that a zombie has reaped have done. */
+static inline void read_waited(pid_t pid, struct row *waited)
 {
+	char path[32], text[1024] = "", *end;
 	FILE *file;
-	int status;
 
-	if (waitpid(tool, &status, 0) != tool)
-		err(1, "wait");
-	memset(&report, 0, sizeof(report));
-	report.status = WIFEXITED(status) ? WEXITSTATUS(status) :
-					    128 + WTERMSIG(status);
-	file = fopen(REPORT, "r");
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	file = fopen(path, "r");
+	end = file && fgets(text, sizeof(text), file) ? strrchr(text, ')') : NULL;
+	if (end)
+		sscanf(end + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %lu %*u %lu",
+		       &waited->min_flt, &waited->maj_flt);
+	if (file)
+		fclose(file);
+}
+
+/* Reads the report of a tool from a file. */
+static inline void read_report(const char *path)
+{
+	FILE *file = fopen(path, "r");
+
 	if (!file || !fread(report.text, 1, sizeof(report.text) - 1, file))
 		diag("the report is empty");
 	if (file)
 		fclose(file);
 	parse();
+}
+
+/* Waits until a tool exits, and reads its report. Returns its status. */
+static inline int finish(pid_t tool)
+{
+	siginfo_t info;
+	int status;
+
+	memset(&report, 0, sizeof(report));
+	if (waitid(P_PID, (id_t)tool, &info, WEXITED | WNOWAIT))
+		err(1, "wait");
+	read_waited(tool, &report.waited);
+	if (waitpid(tool, &status, 0) != tool)
+		err(1, "wait");
+	report.status = WIFEXITED(status) ? WEXITSTATUS(status) :
+					    128 + WTERMSIG(status);
+	read_report(REPORT);
 
 	return report.status;
 }
@@ -351,6 +470,57 @@ static inline int finish(pid_t tool)
 static inline int run(int how, const char *const argv[])
 {
 	return finish(start(how, argv));
+}
+
+#define UNTIL(condition) ({						\
+	int left_ = 6000;						\
+									\
+	while (!(condition) && --left_)					\
+		sleep_ms(10);						\
+	left_ > 0; })
+
+/*
+ * Runs a command in the observer, too. No tick comes before the tool registers the
+ * command, which publishes what the command has done until then: the observer's
+ * first record with counts. Then total_is_the_records() can be checked.
+ */
+static inline int run_observed(int how, const char *const argv[])
+{
+	pid_t tool;
+
+	begin();
+	set_interval("10000");
+	tool = start_tool(how, argv, true);
+	observer.tool = tool;
+	observer.in_namespace = how & (PID_NAMESPACE | FOREIGN_PROC |
+				       TIME_NAMESPACE | HIDEPID);
+	if (!UNTIL(records_head() || has_exited(tool)))
+		diag("the tool has not registered its command");
+	set_interval("50");
+
+	return finish(tool);
+}
+
+/*
+ * Sums up what the command had done when the tool registered it. Returns whether
+ * that was before its first instruction: it has the name of the tool.
+ */
+static inline bool command_base(struct row *base)
+{
+	const struct mp3_record *records = observer.records;
+
+	*base = (struct row){};
+	if (records_head() < 2 || records[0].flags != MP3_IDENTITY ||
+	    records[1].flags != MP3_FIRST ||
+	    records[1].pid == (unsigned int)observer.tool ||
+	    strcmp(records[1].comm, "mp3ctl")) {
+		diag("the observer's first record is not that of the command, but of '%s'",
+		     records[1].comm);
+		return false;
+	}
+	add_record(base, &records[1]);
+
+	return true;
 }
 
 /* Returns whether the report is one line, with this exit status. */
@@ -410,7 +580,7 @@ static inline bool adds_up(void)
 	unsigned int i;
 
 	for (i = 0; i < report.nr; i++) {
-		sum.pid++;
+		sum.pid += report.groups ? report.rows[i].pid : 1;
 		sum.min_flt += report.rows[i].min_flt;
 		sum.maj_flt += report.rows[i].maj_flt;
 		sum.cpu += report.rows[i].cpu;
@@ -421,34 +591,54 @@ static inline bool adds_up(void)
 	       same_time(sum.cpu, report.total.cpu, report.nr + 2);
 }
 
-/* Returns whether the total is the sum of the records and of the samples. */
-static inline bool total_is_the_rings(void)
+/*
+ * After run_observed(): returns whether the total is what the observer's records
+ * of all processes but the tool add up to, without what the command had done when
+ * it was registered.
+ */
+static inline bool total_is_the_records(void)
 {
-	struct totals samples;
-	struct row all;
+	struct row all = records_of_tree(), base;
 
-	wait_idle(&ring);
-	samples = ring_sum(&ring, from);
-	all = records_of(0);
-	if (report.total.min_flt == all.min_flt &&
-	    report.total.maj_flt == all.maj_flt &&
-	    report.total.min_flt == samples.min_flt &&
-	    report.total.maj_flt == samples.maj_flt &&
-	    same_time(report.total.cpu, all.cpu, 1))
+	if (command_base(&base) && report.total.pid == all.pid &&
+	    report.total.min_flt == all.min_flt - base.min_flt &&
+	    report.total.maj_flt == all.maj_flt - base.maj_flt &&
+	    same_time(report.total.cpu, all.cpu - base.cpu, 1))
 		return true;
-	diag("total %lu, records %lu, samples %lu", report.total.min_flt,
-	     all.min_flt, samples.min_flt);
+	diag("total %lu of %u, records %lu of %u, base %lu",
+	     report.total.min_flt, report.total.pid, all.min_flt, all.pid,
+	     base.min_flt);
 	return false;
 }
 
-/* ---- Waiting: only a hang takes a minute ---- */
+/*
+ * The same, by what wait4(2) has reported to the tool. All processes of the tree
+ * must have been reaped by their parents.
+ */
+static inline bool total_is_wait4(void)
+{
+	struct row base;
 
-#define UNTIL(condition) ({						\
-	int left_ = 6000;						\
-									\
-	while (!(condition) && --left_)					\
-		sleep_ms(10);						\
-	left_ > 0; })
+	if (command_base(&base) &&
+	    report.total.min_flt + base.min_flt == report.waited.min_flt &&
+	    report.total.maj_flt + base.maj_flt == report.waited.maj_flt)
+		return true;
+	diag("total %lu, base %lu, wait4 %lu", report.total.min_flt,
+	     base.min_flt, report.waited.min_flt);
+	return false;
+}
+
+/*
+ * Returns whether nothing is registered in any capture or in the status file: the
+ * grid stands still.
+ */
+static inline bool grid_stands_still(void)
+{
+	uint64_t interval_ns = classic->interval_ns, ticks = classic->ticks;
+
+	sleep_ms((long)(10 * interval_ns / 1000000));
+	return classic->ticks == ticks;
+}
 
 static inline int nr_listed(void)
 {
@@ -464,10 +654,9 @@ static inline int nr_listed(void)
 
 static inline bool after_ticks(unsigned int nr)
 {
-	uint64_t ticks = records_header->ticks;
+	uint64_t ticks = classic->ticks;
 
-	return UNTIL(records_header->ticks >= ticks + nr ||
-		     !records_header->processes);
+	return UNTIL(classic->ticks >= ticks + nr);
 }
 
 /* ---- Processes to profile ---- */

@@ -30,6 +30,10 @@
 
 #include "../../mp3_uapi.h"
 
+#ifndef MP3_CAPTURE_PATH
+#define MP3_CAPTURE_PATH	"/dev/mp3_capture"
+#endif
+
 #define INTERVAL_PATH	"/sys/module/mp3/parameters/interval_ms"
 
 static int test_nr, test_failed;

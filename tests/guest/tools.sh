@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # The tools as a user runs them: what they print, how they exit, and that their
-# numbers are the module's. Needs work, userapp, monitor, mp3ctl and the two
+# numbers are the module's. Needs work, userapp, monitor, mp3ctl and the three
 # documented programs in PATH.
 
 # shellcheck source-path=SCRIPTDIR source=results
@@ -24,6 +24,9 @@ checksum() { sed -n 's/.*checksum of the accesses: \(.*\))/\1/p' "$1"; }
 one_line() { [ "$(wc -l <errors)" = 1 ]; }
 
 once() { work --iterations 1 --pause 0 "$@"; }
+
+# closed: wait until no capture is open; each has a reference to the module
+closed() { until_true grep -qx 0 /sys/module/mp3/refcnt; }
 
 # settle: wait until nothing is registered; the status file does not list a process
 # that was reaped since the last tick, but the header counts it
@@ -94,31 +97,36 @@ for signal in TERM HUP; do
 	ok "userapp forwards SIG$signal to its command and reports afterwards"
 done
 rm ready
-mp3ctl run -f sh -c 'sleep 1000 & echo >ready; wait' 2>errors &
+mp3ctl run sh -c 'sleep 1000 & echo >ready; wait' 2>errors &
 tool=$!
 until_true test -e ready
 kill $tool
 wait $tool
 [ $? = 143 ] && grep -q '^total (2 processes)' errors && grep -q '(unregistered): 1$' errors &&
-	settle
-ok "mp3ctl run -f forwards SIGTERM and unregisters what its command has started"
+	settle && closed
+ok "mp3ctl run forwards SIGTERM and unregisters what its command has started"
 killall sleep
 # shellcheck disable=SC2016	# the other shell expands it
 ends 0 userapp sh -c 'grep -x $$ /proc/mp3/status; echo $$' &&
 	[ "$(wc -l <out)" = 2 ] && [ "$(uniq out | wc -l)" = 1 ]
 ok "userapp registers the process of its command"
-for tool in userapp "mp3ctl run"; do
-	settle
-	monitor >/dev/null 2>&1
-	# shellcheck disable=SC2086	# two words
-	ends 0 $tool sort /mp3/monitor && mv errors report && ends 0 monitor &&
-		mv report errors &&
-		[ "$(reported 'minor faults')" = "$(column 2 out)" ] &&
-		[ "$(reported 'major faults')" = "$(column 3 out)" ] &&
-		[ "$(reported samples)" = "$(samples out)" ] &&
-		[ "$(reported 'minor faults')" -gt 50 ]
-	ok "$tool reports the faults that the samples add up to"
-done
+settle
+monitor >/dev/null 2>&1
+ends 0 userapp sort /mp3/monitor && mv errors report && ends 0 monitor &&
+	mv report errors &&
+	[ "$(reported 'minor faults')" = "$(column 2 out)" ] &&
+	[ "$(reported 'major faults')" = "$(column 3 out)" ] &&
+	[ "$(reported samples)" = "$(samples out)" ] &&
+	[ "$(reported 'minor faults')" -gt 50 ]
+ok "userapp reports the faults that the samples add up to"
+settle
+monitor >/dev/null 2>&1
+# The table also contains what the command did before userapp registered it.
+ends 0 mp3ctl run --by tree userapp sort /mp3/monitor &&
+	faults=$(reported 'minor faults') && grep -q '^  sort ' errors &&
+	[ "$(awk '/^  sort / { print $3 }' errors)" -ge "$faults" ] && mv errors report &&
+	ends 0 monitor && mv report errors && [ "$faults" = "$(column 2 out)" ]
+ok "mp3ctl run and the classic registry profile a process at the same time"
 ends 0 userapp && [ "$(wc -l <out)" -ge 4 ]
 ok "userapp without arguments demonstrates the protocol"
 
@@ -126,9 +134,9 @@ sleep 1000 &
 pid=$!
 mp3ctl attach -p $pid 2>errors &
 tool=$!
-until_true listed $pid
-kill -INT $tool
-wait $tool && ! listed $pid && kill -0 $pid && grep -q "^sleep  *$pid " errors
+until_true grep -q "^profiling process $pid " errors
+! listed $pid && kill -INT $tool
+wait $tool && closed && kill -0 $pid && grep -q "^sleep  *$pid " errors
 ok "mp3ctl attach profiles a running process until Ctrl-C"
 kill $pid
 settle
@@ -164,21 +172,31 @@ ends 0 readme-register && readme-read >read.out &&
 	grep -q ' 0 major faults' read.out &&
 	[ "$(awk '{ sum += $3 } END { print sum }' read.out)" -ge 256 ]
 ok "the documented programs count 256 pages as 256 minor faults"
+ends 0 su user -c /mp3/readme-capture && faults=$(cut -d ' ' -f 1 out) &&
+	[ "$faults" -ge 256 ] && [ "$faults" -lt 300 ] && grep -q ' 0 records lost$' out
+ok "the documented program counts its own 256 pages as an ordinary user"
+ends 0 su user -c "/mp3/mp3ctl run sh -c '(:); :'" && grep -q '^total (2 processes)' errors
+ok "mp3ctl run prints its table as an ordinary user"
+mv /dev/mp3_capture /dev/kept
+refuses 1 mp3ctl run true && grep -q 'device node' errors
+ok "mp3ctl run reports a missing device node while the module is loaded"
+mv /dev/kept /dev/mp3_capture
 
 rmmod mp3
 for tool in "work 4 R 10" "userapp true" userapp monitor "mp3ctl run true" \
-	"mp3ctl run -f true" "mp3ctl attach -p 1" readme-register readme-read; do
+	"mp3ctl attach -p 1" "mp3ctl attach -a" readme-register readme-read \
+	readme-capture; do
 	# shellcheck disable=SC2086	# several words
 	refuses 1 $tool && grep -q 'is the module loaded' errors
 	ok "$tool reports a missing module in one line"
 done
-insmod /mp3/mp3.ko records=64
+insmod /mp3/mp3.ko capture_records=64
 # The tool is stopped while 300 processes come and go.
 # shellcheck disable=SC2016	# the other shell expands it
-ends 0 mp3ctl run -f sh -c 'kill -STOP $PPID; seq 300 | while read -r _; do (:); done
+ends 0 mp3ctl run sh -c 'kill -STOP $PPID; seq 300 | while read -r _; do (:); done
 		sleep 1; kill -CONT $PPID' &&
 	grep -q '^lost: [1-9]' errors && ! grep -q '^nothing was' errors
-ok "mp3ctl run -f reports records that were lost"
+ok "mp3ctl run reports records that were lost"
 rmmod mp3
 insmod /mp3/mp3.ko
 

@@ -34,6 +34,9 @@ start() {
 	until_true listed $pid
 }
 
+# The processes that top shows: those that the status file lists
+selection="-d /dev/mp3_procs"
+
 # run_top [TERM [OPTION]...]: start top in the terminal; the shell there, which
 # ignores Ctrl-C and Ctrl-\, prints how it ended, and writes that to the file "ended"
 run_top() {
@@ -41,7 +44,7 @@ run_top() {
 	[ $# = 0 ] || shift
 	rm -f ended
 	tmux respawn-pane -k "trap : INT QUIT; export TERM=$type
-		mp3ctl top $*"' 2>errors; echo "ended $?" | tee ended; cat errors; exec sleep 1000'
+		mp3ctl top $selection $*"' 2>errors; echo "ended $?" | tee ended; cat errors; exec sleep 1000'
 }
 
 # The sizes and rates of these differ by more than a slow machine changes them.
@@ -109,8 +112,10 @@ for type in dumb unknown-type; do
 		[ "$(wc -l <errors)" = 1 ] && row "^ *$idle .* idle\$" && row "^[0-9:]{8}  3 processes "
 	ok "top prints plain lines, and a warning, on a terminal of type $type"
 done
+selection="-p $middle -p $idle"
 run_top
-until_true row "^ *$idle "
+until_true row "  2 processes  " && until_true order $middle $idle
+ok "top -p shows only these processes on the screen"
 top=$(pidof mp3ctl)
 tmux kill-server
 until_true no_top

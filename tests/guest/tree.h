@@ -67,6 +67,20 @@ static inline struct mp3_record record_at(uint64_t number)
 		&procs.records[number % procs.capacity];
 }
 
+/*
+ * Check that an identity record comes directly before the first record of a
+ * process, with the same pid and time, and before no other. @before: the record
+ * before @record, or zeros if there is none.
+ */
+static inline bool identity_precedes(const struct mp3_record *before,
+				     const struct mp3_record *record)
+{
+	if (before->flags != MP3_IDENTITY)
+		return !(record->flags & MP3_FIRST);
+	return record->flags & MP3_FIRST && before->pid == record->pid &&
+	       before->time_ns == record->time_ns;
+}
+
 static inline void close_rings(void)
 {
 	munmap((void *)ring.samples, ring.data_size);
@@ -289,11 +303,11 @@ struct fault_counts {
  * @after_follow: as in struct usage_entry
  * @expected:     faults that its records have to add up to
  * @recorded:     faults that they do add up to
- * @records:      number of its records
+ * @records:      number of its records, without identity records
  * @first:        number of those with MP3_FIRST
  * @last:         number of those with MP3_LAST
- * @ordered:      MP3_FIRST is set in its first record only, and no record
- *                follows one with MP3_LAST
+ * @ordered:      MP3_FIRST is set in its first record only, directly after an
+ *                identity record, and no record follows one with MP3_LAST
  * @ended:        its latest record has MP3_LAST
  * @rss_bytes:    of its latest record
  */
@@ -429,14 +443,20 @@ static inline void expected_reduce(struct expected_counts *expected)
 	}
 }
 
+/* Add a record, which comes after @before, to those of its process. */
 static inline void expected_add(struct expected_counts *expected,
+				const struct mp3_record *before,
 				const struct mp3_record *record)
 {
 	struct process_counts *process = expected_find(expected, record->pid);
 	bool first = record->flags & MP3_FIRST, last = record->flags & MP3_LAST;
+	bool identity = record->flags == MP3_IDENTITY;
 
-	expected->recorded.min_flt += record->min_flt;
-	expected->recorded.maj_flt += record->maj_flt;
+	/* An identity record has no counts. */
+	if (!identity) {
+		expected->recorded.min_flt += record->min_flt;
+		expected->recorded.maj_flt += record->maj_flt;
+	}
 	if (!process) {
 		if (!expected->unknown++)
 			diag("a record of %u, %s, which is not in the usage log",
@@ -445,7 +465,11 @@ static inline void expected_add(struct expected_counts *expected,
 	}
 	if (!process->records)
 		process->ordered = true;
-	if (first != !process->records || process->ended)
+	if (!identity_precedes(before, record) || process->ended)
+		process->ordered = false;
+	if (identity)
+		return;
+	if (first != !process->records)
 		process->ordered = false;
 	process->records++;
 	process->first += first;
@@ -460,6 +484,7 @@ static inline void expected_add(struct expected_counts *expected,
 static inline void expected_finish(struct expected_counts *expected)
 {
 	uint64_t i, head = procs_head();
+	struct mp3_record before = { 0 };
 	struct totals samples;
 	unsigned int n;
 
@@ -470,8 +495,11 @@ static inline void expected_finish(struct expected_counts *expected)
 	for (i = expected->first_record; i < head; i++) {
 		struct mp3_record record = record_at(i);
 
-		expected_add(expected, &record);
+		expected_add(expected, &before, &record);
+		before = record;
 	}
+	if (before.flags == MP3_IDENTITY)
+		expected->unknown++;
 	samples = ring_sum(&ring, expected->first_sample);
 	expected->sampled.min_flt = samples.min_flt;
 	expected->sampled.maj_flt = samples.maj_flt;

@@ -11,11 +11,13 @@
 #define in_initial_pid_namespace() true
 
 #include "../../tools/alert.c"
+#include "../../tools/capture.c"
 #include "../../tools/condition.c"
 #include "../../tools/live.c"
 #include "../../tools/options.c"
 #include "../../tools/output.c"
 #include "../../tools/proc.c"
+#include "../../tools/select.c"
 #include "../../tools/source.c"
 #undef in_initial_pid_namespace
 #include "../../tools/util.c"

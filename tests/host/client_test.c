@@ -5,6 +5,7 @@
  */
 #include <pthread.h>
 #include <sched.h>
+#include <stddef.h>
 
 #include "../guest/test.h"
 #include "../../mp3_client.h"
@@ -167,6 +168,8 @@ static void test_open(void)
 	fake.header->version++;
 	ok(refused(&fake, MP3_ABI_VERSION + 1),
 	   "a ring of another ABI version is refused, and the version reported");
+	fake.header->version = 1;
+	ok(refused(&fake, 1), "a ring of ABI version 1 is refused");
 	*fake.header = good;
 	fake.header->entry_size *= 2;
 	ok(refused(&fake, MP3_ABI_VERSION),
@@ -629,6 +632,95 @@ static void test_records(void)
 	fake_close(&fake);
 }
 
+/* The layout of ABI version 2: offsets that programs have compiled in */
+static void test_layout(void)
+{
+	ok(sizeof(struct mp3_header) == 112 &&
+	   offsetof(struct mp3_header, head) == 16 &&
+	   offsetof(struct mp3_header, dropped) == 56 &&
+	   offsetof(struct mp3_header, processes) == 84 &&
+	   offsetof(struct mp3_header, denied) == 88 &&
+	   offsetof(struct mp3_header, located) == 104,
+	   "the header has the layout of ABI version 2");
+	ok(sizeof(struct mp3_record) == 64 &&
+	   offsetof(struct mp3_record, min_flt) == 16 &&
+	   offsetof(struct mp3_record, ppid) == 16 &&
+	   offsetof(struct mp3_record, uid) == 20 &&
+	   offsetof(struct mp3_record, start_ns) == 24 &&
+	   offsetof(struct mp3_record, cgroup_id) == 32 &&
+	   offsetof(struct mp3_record, comm) == 48,
+	   "counts and identities have the layout of ABI version 2");
+}
+
+static void test_identity(void)
+{
+	struct mp3_record record, identity = {
+		.time_ns = 1000,
+		.pid = 4242,
+		.flags = MP3_IDENTITY,
+		.ppid = 4241,
+		.uid = 1000,
+		.start_ns = ~0ULL,
+		.cgroup_id = ~0ULL - 1,
+		.comm = "child",
+	};
+	struct mp3_reader reader;
+	struct fake fake;
+
+	records_open(&fake, 64);
+	publish_records(&fake, 1);
+	memcpy(fake.data + MP3_RECORD_WORDS, &identity, sizeof(identity));
+	__atomic_store_n(&fake.header->head, ++fake.head, __ATOMIC_RELEASE);
+	publish_records(&fake, 1);
+	reader = records_reader(&fake);
+	ok(mp3_reader_next_record(&reader, &record) && record.pid == 0 &&
+	   mp3_reader_next_record(&reader, &record) &&
+	   !memcmp(&record, &identity, sizeof(record)) &&
+	   reads_records(&reader, 2, 2),
+	   "a reader of records gets an identity in its place, unchanged");
+	mp3_reader_close(&reader);
+	fake_close(&fake);
+}
+
+/* Returns whether a command to a capture is this line, in one write. */
+static bool writes(const char *line,
+		   int (*write_command)(const struct mp3_reader *, pid_t))
+{
+	struct mp3_reader capture = {};
+	char text[64] = "";
+	int fds[2];
+	bool same;
+
+	if (pipe2(fds, O_CLOEXEC | O_DIRECT))
+		err(1, "pipe");
+	capture.fd = fds[1];
+	same = write_command(&capture, 4242) == 0 &&
+	       read(fds[0], text, sizeof(text) - 1) == (ssize_t)strlen(line) &&
+	       !strcmp(text, line);
+	close(fds[0]);
+	close(fds[1]);
+
+	return same;
+}
+
+static void test_capture(void)
+{
+	struct mp3_reader closed = { .fd = -1 };
+
+	ok(writes("R,4242\n", mp3_capture_register) &&
+	   writes("F,4242\n", mp3_capture_follow) &&
+	   writes("U,4242\n", mp3_capture_unregister),
+	   "the functions of a capture write R, F and U to it");
+	ok_eq(mp3_capture_register(&closed, 4242), -EBADF,
+	      "registering in a closed capture returns EBADF");
+	mp3_capture_close(&closed);
+	mp3_capture_close(&closed);
+	ok(closed.fd == -1, "closing a capture twice has no effect");
+	ok(strstr(mp3_strerror(-EMFILE), "captures of this user (8)") &&
+	   strstr(mp3_strerror(-EBUSY), "No capture is left"),
+	   "mp3_strerror() names the limits of captures");
+}
+
 static void test_time(void)
 {
 	struct mp3_sample sample = fake_sample(251);
@@ -657,6 +749,9 @@ int main(void)
 	test_consume();
 	test_classic();
 	test_records();
+	test_layout();
+	test_identity();
+	test_capture();
 	test_time();
 	test_writer_race();
 	test_consumer_race();

@@ -11,6 +11,7 @@
 #undef MP3_STATUS_PATH
 #define MP3_STATUS_PATH "/nonexistent"
 
+#include "../../tools/capture.c"
 #include "../../tools/name.c"
 #include "../../tools/source.c"
 #include "../../tools/table.c"

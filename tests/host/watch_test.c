@@ -19,6 +19,7 @@ static ssize_t write_part(int fd, const void *data, size_t size)
 	return write(fd, data, writes_parts ? (size + 1) / 2 : size);
 }
 
+#include "../../tools/capture.c"
 #include "../../tools/format.c"
 #include "../../tools/live.c"
 #include "../../tools/name.c"
@@ -27,6 +28,7 @@ static ssize_t write_part(int fd, const void *data, size_t size)
 #include "../../tools/output.c"
 #undef write
 #include "../../tools/proc.c"
+#include "../../tools/select.c"
 #include "../../tools/source.c"
 #include "../../tools/watch.c"
 #undef in_initial_pid_namespace
@@ -60,7 +62,13 @@ static bool is_word(struct layout *layout, const char *name, const char *word)
 {
 	struct entry entry = {
 		.time_ns = FAKE_BASE_NS,
-		.record = { 0, 1, 0, 2, 3, 4, 5, "" },
+		.record = {
+			.pid = 1,
+			.min_flt = 2,
+			.maj_flt = 3,
+			.cpu_ns = 4,
+			.rss_bytes = 5,
+		},
 	};
 	char line[OUTPUT_LINE];
 
@@ -75,8 +83,15 @@ static void test_record_lines(void)
 	struct layout layout = { .records = true, .base_ns = FAKE_BASE_NS };
 	struct entry entry = {
 		.time_ns = FAKE_BASE_NS + 61000345678ULL,
-		.record = { 0, 42, MP3_FIRST | MP3_LAST, 1, 2, 3, 4096,
-			    "a \"\\,\033[1m\n\xc3\xa4" },
+		.record = {
+			.pid = 42,
+			.flags = MP3_FIRST | MP3_LAST,
+			.min_flt = 1,
+			.maj_flt = 2,
+			.cpu_ns = 3,
+			.rss_bytes = 4096,
+			.comm = "a \"\\,\033[1m\n\xc3\xa4",
+		},
 	};
 	char line[OUTPUT_LINE];
 
@@ -112,6 +127,48 @@ static void test_record_lines(void)
 	   "the longest record fits into a line of output");
 	out.size = 0;
 	out.pending = 0;
+}
+
+static void test_identity_lines(void)
+{
+	struct layout layout = { .records = true, .base_ns = FAKE_BASE_NS };
+	struct entry entry = {
+		.time_ns = FAKE_BASE_NS + 61000345678ULL,
+		.record = {
+			.pid = 42,
+			.flags = MP3_IDENTITY,
+			.ppid = 7,
+			.uid = 1000,
+			.start_ns = FAKE_BASE_NS + 60000345678ULL,
+			.cgroup_id = 1234,
+			.comm = "a b",
+		},
+	};
+	char line[OUTPUT_LINE];
+
+	ok(prints(&layout, "text", &entry,
+		  "61.000345 42 I 7 1000 60.000345 1234 a\\x20b\n"),
+	   "a text identity record has eight words and the flag I");
+	ok(prints(&layout, "csv", &entry,
+		  "61.000345,42,\"I\",7,1000,60.000345,1234,\"a b\"\n"),
+	   "a csv identity record has as many columns as other records");
+	snprintf(line, sizeof(line), "%s%s",
+		 "{\"seconds\":61.000345,\"pid\":42,\"flags\":\"I\",\"ppid\":7,\"uid\":1000,",
+		 "\"start_seconds\":60.000345,\"cgroup_id\":1234,\"comm\":\"a b\"}\n");
+	ok(prints(&layout, "json", &entry, line),
+	   "a json identity record is an object with names of its own");
+	entry.record.start_ns = FAKE_BASE_NS - 500000000;
+	ok(prints(&layout, "text", &entry,
+		  "61.000345 42 I 7 1000 -0.500000 1234 a\\x20b\n"),
+	   "the start of a process before the module's load is negative");
+	layout.time = TIME_WALL;
+	layout.wall_ns = 1700000000 * NSEC_PER_SEC - FAKE_BASE_NS;
+	snprintf(line, sizeof(line), "%s%s%s",
+		 "{\"time\":\"2023-11-14T22:14:21.000345+00:00\",\"pid\":42,",
+		 "\"flags\":\"I\",\"ppid\":7,\"uid\":1000,\"start_time\":",
+		 "\"2023-11-14T22:13:19.500000+00:00\",\"cgroup_id\":1234,\"comm\":\"a b\"}\n");
+	ok(prints(&layout, "json", &entry, line),
+	   "--time wall prints the start of a process as date and time");
 }
 
 static void test_sample_lines(void)
@@ -183,6 +240,10 @@ static void test_usage(void)
 	   refuses("--since nan") && refuses("-p 0") && refuses("-p 1x") &&
 	   refuses("-p 4194304") && refuses("--what") && refuses("x"),
 	   "mp3ctl watch refuses a bad argument with one line and status 2");
+	ok(refuses("-f") && refuses("-a -p 1") && refuses("-a --samples") &&
+	   refuses("-f -p 1 --history") && refuses("-a -d /dev/mp3_procs") &&
+	   refuses("--identity --samples"),
+	   "mp3ctl watch refuses a contradictory selection with one line and status 2");
 	ok(refuses("--history --for 3") && refuses("--history --until-idle") &&
 	   refuses("--samples -p 1"),
 	   "mp3ctl watch refuses contradictory options with one line and status 2");
@@ -243,6 +304,45 @@ static void test_history(void)
 	fake_close(&ring);
 }
 
+/* Publishes a process' identity record and its first record. */
+static void publish_first(struct fake_ring *ring, __u32 pid)
+{
+	struct mp3_record record = {
+		.time_ns = FAKE_BASE_NS,
+		.pid = pid,
+		.flags = MP3_IDENTITY,
+		.ppid = 1,
+		.comm = "a",
+	};
+
+	fake_publish(ring, &record);
+	record.flags = MP3_FIRST;
+	record.min_flt = 2;
+	fake_publish(ring, &record);
+}
+
+static void test_identity(void)
+{
+	struct fake_ring ring;
+
+	fake_open(&ring, sizeof(struct mp3_record), 64);
+	publish_first(&ring, 4190001);
+	publish_first(&ring, 4190002);
+	ok(watch(&ring, "--history",
+		 "0.000000 4190001 F 2 0 0 0 a\n"
+		 "0.000000 4190002 F 2 0 0 0 a\n"
+		 "# 2 records read, 0 lost, hz 250\n", ""),
+	   "mp3ctl watch prints no identity records by default");
+	ok(watch(&ring, "--history --identity --format csv -p 4190002",
+		 "seconds,pid,flags,min_flt,maj_flt,cpu_ns,rss_bytes,comm\n"
+		 "seconds,pid,flags,ppid,uid,start_seconds,cgroup_id,comm\n"
+		 "0.000000,4190002,\"I\",1,0,-5.000000,0,\"a\"\n"
+		 "0.000000,4190002,\"F\",2,0,0,0,\"a\"\n",
+		 "mp3ctl watch: 2 records read, 0 lost, hz 250\n"),
+	   "mp3ctl watch --identity prints identity records, with a csv header of their own");
+	fake_close(&ring);
+}
+
 static void test_lost(void)
 {
 	struct fake_ring ring;
@@ -264,6 +364,12 @@ static void test_lost(void)
 	finish_run(&run);
 	ok(strstr(run.out, "\n# 31 records read, at most 38 lost, hz 250\n"),
 	   "mp3ctl watch --history -p reports what may be lost of all processes");
+	for (i = 0; i < 100; i++)
+		publish_first(&ring, 4190001);
+	start_watch(&ring, "--history", RLIM_INFINITY);
+	finish_run(&run);
+	ok(strstr(run.out, "\n# 31 records read, at most 238 lost, hz 250\n"),
+	   "mp3ctl watch --history reports what may be lost before an identity record");
 	ok(watch(&ring, "--since 0 --for 0 --format json", "",
 		 "mp3ctl watch: 0 records read, 0 lost, hz 250\n"),
 	   "a live mp3ctl watch does not report what was lost before its start");
@@ -346,11 +452,14 @@ static void test_until_idle(void)
 	   "mp3ctl watch --until-idle ends after a process that it never saw registered");
 
 	start_watch(&ring, "--until-idle --since 0", RLIM_INFINITY);
+	ring.header->ticks += 20;
 	waited = is_running_still();
-	ring.header->ticks++;
+	ring.header->processes = 1;
+	waited = waited && is_running_still();
+	ring.header->processes = 0;
 	finish_run(&run);
 	ok(waited && run.status == 0,
-	   "mp3ctl watch --until-idle ends after a process without any record");
+	   "mp3ctl watch --until-idle does not take the ticks of a capture for a process");
 	fake_close(&ring);
 }
 
@@ -389,9 +498,11 @@ int main(void)
 {
 	setenv("TZ", "UTC", true);
 	test_record_lines();
+	test_identity_lines();
 	test_sample_lines();
 	test_usage();
 	test_history();
+	test_identity();
 	test_lost();
 	test_full_disk();
 	test_parts();

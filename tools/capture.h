@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Opening a capture or a ring, or explaining in one line why that is impossible.
+ */
+#ifndef MP3_TOOLS_CAPTURE_H
+#define MP3_TOOLS_CAPTURE_H
+
+#include "../mp3_client.h"
+
+void capture_open_or_exit(struct mp3_reader *capture);
+__attribute__((noreturn))
+void reader_open_failed(const struct mp3_reader *reader, const char *path,
+			int error);
+
+#endif /* MP3_TOOLS_CAPTURE_H */

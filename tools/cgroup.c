@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <err.h>
+#include <ftw.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/vfs.h>
+
+#include "cgroup.h"
+#include "util.h"
+
+/**
+ * struct cgroup - a cgroup that was looked up
+ * @id:   inode number of its directory
+ * @name: its path below the root of the hierarchy, or "cgroup ID"
+ */
+struct cgroup {
+	__u64 id;
+	char *name;
+};
+
+static struct cgroup *cgroups;
+static size_t nr_cgroups;
+
+/* nftw(3) has no argument for the caller. */
+static const char *root;
+static __u64 wanted;
+static char *found;
+
+/* Returns where the hierarchy of cgroups v2 is mounted, or NULL. */
+static const char *find_root(void)
+{
+	static const char *const paths[] = {
+		"/sys/fs/cgroup", "/sys/fs/cgroup/unified",
+	};
+	struct statfs info;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(paths); i++)
+		if (!statfs(paths[i], &info) &&
+		    info.f_type == CGROUP2_SUPER_MAGIC)
+			return paths[i];
+	return NULL;
+}
+
+static int check_directory(const char *path, const struct stat *info, int type,
+			   struct FTW *ftw)
+{
+	(void)ftw;
+	if (type != FTW_D || info->st_ino != wanted)
+		return 0;
+	path += strlen(root);
+	found = strdup(path[0] ? path : "/");
+
+	return 1;
+}
+
+/* Returns the name of a cgroup. Exits if there is no memory. */
+static char *look_up(__u64 id)
+{
+	root = find_root();
+	wanted = id;
+	found = NULL;
+	if (root)
+		nftw(root, check_directory, 16, FTW_PHYS | FTW_MOUNT);
+	if (!found && asprintf(&found, "cgroup %llu",
+			       (unsigned long long)id) < 0)
+		err(1, "name of a cgroup");
+
+	return found;
+}
+
+/**
+ * cgroup_name() - look up the name of a cgroup, while it exists
+ * @id: its id, from an identity record
+ *
+ * The first call for an @id looks it up, later ones return the same name.
+ *
+ * Return: its path below the root of the hierarchy, or "cgroup ID" if it has
+ * been removed. Exits if there is no memory.
+ */
+const char *cgroup_name(__u64 id)
+{
+	size_t i;
+
+	for (i = 0; i < nr_cgroups; i++)
+		if (cgroups[i].id == id)
+			return cgroups[i].name;
+	cgroups = reallocarray(cgroups, nr_cgroups + 1, sizeof(*cgroups));
+	if (!cgroups)
+		err(1, "names of cgroups");
+	cgroups[nr_cgroups] = (struct cgroup){ .id = id, .name = look_up(id) };
+
+	return cgroups[nr_cgroups++].name;
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Names of cgroups v2.
+ */
+#ifndef MP3_TOOLS_CGROUP_H
+#define MP3_TOOLS_CGROUP_H
+
+#include <linux/types.h>
+
+const char *cgroup_name(__u64 id);
+
+#endif /* MP3_TOOLS_CGROUP_H */

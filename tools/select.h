@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The processes that watch, top and alert register in their capture.
+ */
+#ifndef MP3_TOOLS_SELECT_H
+#define MP3_TOOLS_SELECT_H
+
+#include "options.h"
+#include "source.h"
+
+/**
+ * struct selection - the processes of a capture
+ * @options: -p, -f and -a; without -p, all processes that the caller may profile
+ * @capture: the capture
+ * @scan_ns: when to look for new processes, CLOCK_MONOTONIC of the initial time
+ *	     namespace; MP3_NEVER: do not
+ */
+struct selection {
+	const struct ring_options *options;
+	const struct mp3_reader *capture;
+	__u64 scan_ns;
+};
+
+bool selection_start(struct selection *selection, struct source *source,
+		     const struct ring_options *options);
+void selection_scan(struct selection *selection, __u64 now_ns);
+
+#endif /* MP3_TOOLS_SELECT_H */
