@@ -11,7 +11,8 @@
 #	seconds pid flags min_flt maj_flt cpu_ns rss_bytes name
 #
 # with the name escaped to one word: \x20 is a blank, \x2c a comma, \x00 stands
-# for an empty name. The last line is "# samples hz HZ cpu KIND" or "# records".
+# for an empty name. Identity records, which "mp3ctl watch --identity" adds, have
+# the flag I and no counts: they are skipped. The last line is "# samples hz HZ cpu KIND" or "# records".
 # HZ is the number of ticks per second; KIND is "percent", or, if column 4 cannot
 # be a CPU percentage, "value" or "cumulative".
 #
@@ -30,6 +31,7 @@ BEGIN {
 	csv_kind["jiffies,min_flt,maj_flt,cpu_percent"] = "samples"
 	csv_kind["seconds,min_flt,maj_flt,cpu_percent"] = "samples"
 	csv_kind["seconds,pid,flags,min_flt,maj_flt,cpu_ns,rss_bytes,comm"] = "records"
+	identity_header = "seconds,pid,flags,ppid,uid,start_seconds,cgroup_id,comm"
 }
 
 function note(message) { print message > "/dev/stderr" }
@@ -193,6 +195,8 @@ function cpu_kind()
 	kind = csv_kind[$0]
 	next
 }
+
+/^[0-9.]+[ ,][0-9]+[ ,]"?I"?[ ,]/ || !rows && $0 == identity_header { next }
 
 !rows && /^time,[a-z]/ {
 	fail_line("it has dates; seconds are required (mp3ctl watch without --time wall)")
