@@ -145,7 +145,7 @@ MODULE_PARM_DESC(capture_records, "entries of a capture, 64..4194304 (default 16
  *		changes
  * @holders:	which holders it is registered in. Written under
  *		mp3_registry_lock, and mp3_sampler_mutex unless by the fork
- *		probe; mp3_emit_record() reads it with acquire
+ *		probe; mp3_emit_to() gets it as loaded with acquire
  * @first:	which of @holders have no record of it yet: written like
  *		@holders, and before it
  * @followers:	which of @holders follow it: its children inherit these
@@ -408,6 +408,8 @@ static __always_inline void *mp3_ring_begin(struct mp3_ring *ring,
 static __always_inline void mp3_ring_publish(struct mp3_ring *ring, void *slot,
 					     u64 word0)
 {
+	u64 head = ring->head + 1;
+
 	lockdep_assert_held(&mp3_sampler_mutex);
 	/*
 	 * A reader that uses no header finds the entry complete, and word 0 of
@@ -415,18 +417,26 @@ static __always_inline void mp3_ring_publish(struct mp3_ring *ring, void *slot,
 	 * mp3_reader_copy() (mp3_client.h).
 	 */
 	smp_store_release((u64 *)slot, word0);
-	WRITE_ONCE(ring->head, ring->head + 1);
+	WRITE_ONCE(ring->head, head);
 	/* Pairs with the acquire load in mp3_reader_head() (mp3_client.h). */
-	smp_store_release(&ring->header->head, ring->head);
+	smp_store_release(&ring->header->head, head);
 }
 
 /* Append a copy of a record. Caller holds mp3_sampler_mutex. */
-static void mp3_ring_append(struct mp3_ring *ring,
-			    const struct mp3_record *record)
+static __always_inline void mp3_ring_append(struct mp3_ring *ring,
+					    const struct mp3_record *record)
 {
 	u64 *slot = mp3_ring_begin(ring, sizeof(*record) / 8, 1);
+	const u64 *words = (const u64 *)record;
 
-	memcpy(slot + 1, (const u64 *)record + 1, sizeof(*record) - 8);
+	/* Neither memcpy() nor a loop: each would double the cost. */
+	slot[1] = words[1];
+	slot[2] = words[2];
+	slot[3] = words[3];
+	slot[4] = words[4];
+	slot[5] = words[5];
+	slot[6] = words[6];
+	slot[7] = words[7];
 	mp3_ring_publish(ring, slot, record->time_ns);
 }
 
@@ -554,7 +564,7 @@ static void mp3_hold(struct mp3_process *process, u64 holders)
 	if (holders && !process->holders)
 		WRITE_ONCE(mp3_nr_processes, mp3_nr_processes + 1);
 	WRITE_ONCE(process->first, process->first | holders);
-	/* Pairs with the acquire load in mp3_emit_record(): first is there. */
+	/* Pairs with the acquire loads before mp3_emit_to(): first is there. */
 	smp_store_release(&process->holders, process->holders | holders);
 }
 
@@ -941,12 +951,9 @@ static bool mp3_is_unchanged(struct mp3_process *process)
  */
 static void mp3_pin_leader(struct mp3_process *process)
 {
-	struct task_struct *leader;
+	struct task_struct *leader = pid_task(process->pid, PIDTYPE_TGID);
 
 	lockdep_assert_held(&mp3_sampler_mutex);
-	if (likely(thread_group_leader(process->task)))
-		return;
-	leader = pid_task(process->pid, PIDTYPE_TGID);
 	if (!leader || leader == process->task)
 		return;
 	get_task_struct(leader);
@@ -1081,7 +1088,7 @@ static noinline u64 mp3_emit_to(struct mp3_process *process, u64 holders,
 	struct mp3_record record = { .time_ns = time_ns }, identity;
 	struct mp3_counts classic, delta;
 	u64 first = READ_ONCE(process->first) & holders;
-	u64 flagged = first | last, denied;
+	u64 flagged = first | last, denied, rest;
 	size_t size;
 
 	lockdep_assert_held(&mp3_sampler_mutex);
@@ -1113,8 +1120,14 @@ static noinline u64 mp3_emit_to(struct mp3_process *process, u64 holders,
 	denied = mp3_deny(process, holders);
 	if (holders & MP3_CLASSIC_MASK)
 		mp3_add_to_sum(&classic);
-	for (holders &= ~denied; holders; holders &= holders - 1) {
-		unsigned int holder = __ffs64(holders);
+	/* Most holders get the same record, without a flag. */
+	holders &= ~denied;
+	for (rest = holders & ~(flagged | MP3_CLASSIC_MASK); rest;
+	     rest &= rest - 1)
+		mp3_ring_append(mp3_holder_rings[__ffs64(rest)], &record);
+	for (rest = holders & (flagged | MP3_CLASSIC_MASK); rest;
+	     rest &= rest - 1) {
+		unsigned int holder = __ffs64(rest);
 		u32 flags = 0;
 
 		if (first & BIT_ULL(holder))
@@ -1130,38 +1143,30 @@ static noinline u64 mp3_emit_to(struct mp3_process *process, u64 holders,
 }
 
 /*
- * Emit a record of what was collected and not reported yet to all holders, if
- * any count or flag changed, with MP3_LAST if the process has @exited. Returns
- * the holders to unregister it from. Caller holds mp3_sampler_mutex and is in
- * an RCU read-side section.
+ * Emit a record of what was collected and not reported yet of a process that
+ * only the classic registry holds, if any count changed, or if it has @exited.
+ * Not its first one. Caller holds mp3_sampler_mutex and is in an RCU read-side
+ * section.
  */
-static u64 mp3_emit_record(struct mp3_process *process, bool exited)
+static __always_inline void mp3_emit_record(struct mp3_process *process,
+					    bool exited)
 {
-	/* Pairs with the release store in mp3_hold(). */
-	u64 holders = smp_load_acquire(&process->holders);
+	struct mp3_counts delta = mp3_subtract(&process->counts,
+					       &process->reported);
 	struct mp3_record *record;
-	struct mp3_counts delta;
-	u64 last = exited ? holders : 0;
 
 	lockdep_assert_held(&mp3_sampler_mutex);
-	if (unlikely(holders != MP3_CLASSIC_MASK || READ_ONCE(process->first))) {
-		mp3_pin_leader(process);
-		return last | mp3_emit_to(process, holders, last, mp3_sample_ns,
-					  exited);
-	}
-
-	delta = mp3_subtract(&process->counts, &process->reported);
 	if (mp3_is_zero(&delta) && !exited)
-		return 0;
-	mp3_pin_leader(process);
+		return;
+
+	if (!thread_group_leader(process->task))
+		mp3_pin_leader(process);
 	record = mp3_ring_begin(mp3_record_ring, sizeof(*record) / 8, 1);
 	record->flags = exited ? MP3_LAST : 0;
 	mp3_fill_record(record, process, &delta, exited);
 	mp3_ring_publish(mp3_record_ring, record, mp3_sample_ns);
 	mp3_add_to_sum(&delta);
 	process->reported = process->counts;
-
-	return last;
 }
 
 /*
@@ -1174,7 +1179,8 @@ static void mp3_emit_unregistered(struct mp3_process *process)
 
 	lockdep_assert_held(&mp3_sampler_mutex);
 	rcu_read_lock();
-	mp3_pin_leader(process);
+	if (!thread_group_leader(process->task))
+		mp3_pin_leader(process);
 	mp3_fill_record(&record, process, &process->reported, false);
 	identity = record;
 	mp3_fill_identity(&identity, process);
@@ -1201,7 +1207,8 @@ static u64 mp3_collect_now(struct mp3_process *process, u64 except, u64 last)
 
 	lockdep_assert_held(&mp3_sampler_mutex);
 	rcu_read_lock();
-	mp3_pin_leader(process);
+	if (!thread_group_leader(process->task))
+		mp3_pin_leader(process);
 	mp3_read_counts(process->task, &process->counts);
 	gone = last | mp3_emit_to(process, captures & ~except, last,
 				  ktime_get_ns(), false);
@@ -1212,12 +1219,41 @@ static u64 mp3_collect_now(struct mp3_process *process, u64 except, u64 last)
 }
 
 /*
+ * Collect a process with any holders, with a first record due, or with a last
+ * classic one; unregister it where it has exited or is denied. Caller holds
+ * mp3_sampler_mutex and is in an RCU read-side section.
+ */
+static noinline void mp3_collect_shared(struct mp3_process *process)
+{
+	u64 holders, last;
+	bool exited;
+
+	lockdep_assert_held(&mp3_sampler_mutex);
+	if (process->unregistered) {
+		mp3_emit_unregistered(process);
+		if (mp3_unhold(process, 0))
+			return;
+	}
+	exited = mp3_read_counts(process->task, &process->counts);
+	/* Pairs with the release store in mp3_hold(). */
+	holders = smp_load_acquire(&process->holders);
+	last = exited ? holders : 0;
+	if (!thread_group_leader(process->task))
+		mp3_pin_leader(process);
+	last |= mp3_emit_to(process, holders, last, mp3_sample_ns, exited);
+	if (last)
+		mp3_unhold(process, last);
+}
+
+/*
  * Collect all processes: emit their records, and remove those that have exited
  * or been unregistered. Caller holds mp3_sampler_mutex.
  */
 static void mp3_collect_all(void)
 {
 	struct mp3_process *process, *next;
+	bool exited;
+	u64 first;
 
 	lockdep_assert_held(&mp3_sampler_mutex);
 	/*
@@ -1226,26 +1262,23 @@ static void mp3_collect_all(void)
 	 */
 	rcu_read_lock();
 	list_for_each_entry_safe(process, next, &mp3_processes, list) {
-		bool exited;
-		u64 gone;
-
 		if (need_resched()) {
 			rcu_read_unlock();
 			cond_resched();
 			rcu_read_lock();
 		}
 		/* Unless a first record is due, all collected is reported. */
-		if (!READ_ONCE(process->first) && mp3_is_unchanged(process))
+		first = READ_ONCE(process->first);
+		if (!first && mp3_is_unchanged(process))
 			continue;
-		if (unlikely(process->unregistered)) {
-			mp3_emit_unregistered(process);
-			if (mp3_unhold(process, 0))
-				continue;
+		if (first || READ_ONCE(process->holders) != MP3_CLASSIC_MASK) {
+			mp3_collect_shared(process);
+			continue;
 		}
 		exited = mp3_read_counts(process->task, &process->counts);
-		gone = mp3_emit_record(process, exited);
-		if (gone)
-			mp3_unhold(process, gone);
+		mp3_emit_record(process, exited);
+		if (exited)
+			mp3_unhold(process, MP3_CLASSIC_MASK);
 	}
 	rcu_read_unlock();
 }
