@@ -37,7 +37,7 @@ static void wait_tick(void)
 
 static double median_cost(unsigned int passes)
 {
-	double costs[MAX_PASSES];
+	static double costs[MAX_PASSES];
 	unsigned int i;
 
 	for (i = 0; i < SETTLING; i++)
