@@ -11,7 +11,8 @@
  *		mp3_on_fork() each process that one of them starts later
  *	every interval: mp3_tick() -> mp3_handle_deadline() -> mp3_sample_all()
  *		mp3_read_counts() reads the counters of each process,
- *		mp3_emit_record() publishes changes and adds them to mp3_sum,
+ *		mp3_emit_record() or, with captures, mp3_emit_to() publishes
+ *		what changed, and adds it to mp3_sum,
  *		mp3_emit_sample() publishes the sum
  *	mmap of a device -> mp3_mmap() -> mp3_vm_fault()
  *		maps a ring's own pages: reading them takes no system call

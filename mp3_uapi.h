@@ -201,7 +201,7 @@ struct mp3_sample {
  * When a field is added, also change:
  *
  * - MP3_ABI_VERSION
- * - mp3.c: the static_assert of the size, and mp3_emit_record()
+ * - mp3.c: the static_assert of the size, and mp3_fill_record()
  * - mp3_client.h
  * - tools/format.c: its table of fields
  * - man/mp3.4, man/mp3ctl.1 and docs/protocol.md
