@@ -35,8 +35,8 @@
  *		mp3_missed, mp3_cost_ns, mp3_sample_ns, mp3_sample_jiffies,
  *		mp3_sum, mp3_processes, mp3_last_follow_id, mp3_adopting_id,
  *		mp3_adopting_holder, mp3_captures, mp3_unprivileged,
- *		mp3_holder_rings; of each struct mp3_process: @task, @counts,
- *		@switches, @reported, @captured, and @list in mp3_processes; of each
+ *		mp3_holder_rings; of each struct mp3_process: @task, @switches,
+ *		@reported, @captured, and @list in mp3_processes; of each
  *		struct mp3_ring: @header, @slot, @head, @woken, and the
  *		contents of its pages; of each struct mp3_capture: @denied. No
  *		entry leaves mp3_table without it. The tick sleeps on no other
@@ -133,9 +133,8 @@ MODULE_PARM_DESC(capture_records, "entries of a capture, 64..4194304 (default 16
  * @task:	one of its threads, pinned: the leader as of the last record.
  *		Keeps the signal_struct after the process has been reaped
  *		(mp3_sampler_mutex)
- * @counts:	totals when they were last collected (mp3_sampler_mutex)
- * @switches:	mp3_read_switches() right before @counts were collected if
- *		@task was the only thread, else 0 (mp3_sampler_mutex)
+ * @switches:	mp3_read_switches() right before the totals were last collected
+ *		if @task was the only thread, else 0 (mp3_sampler_mutex)
  * @reported:	the part of the totals that is in classic records already, or
  *		precedes the classic registration; if @unregistered is set, what
  *		the last classic record will contain (mp3_sampler_mutex)
@@ -174,7 +173,6 @@ struct mp3_process {
 		struct rcu_head rcu;
 	};
 	struct task_struct *task;
-	struct mp3_counts counts;
 	u64 switches;
 	struct mp3_counts reported;
 	struct mp3_counts captured;
@@ -1015,7 +1013,8 @@ static __always_inline void mp3_fill_record(struct mp3_record *record,
 	/* The bytes after the name's NUL need not be zero. */
 	memcpy(record->comm, task->comm, sizeof(record->comm));
 	task_unlock(task);
-	if (!rss_bytes && !exited)
+	/* Rare: the leader has exited before other threads. */
+	if (unlikely(!rss_bytes) && !exited)
 		rss_bytes = mp3_rss_of_threads(task);
 	record->rss_bytes = rss_bytes;
 }
@@ -1078,12 +1077,13 @@ static void mp3_append_record(unsigned int holder, struct mp3_record *record,
 }
 
 /*
- * Emit a record of what was collected and not reported yet to each of @holders
+ * Emit a record of what is in @counts and not reported yet to each of @holders
  * that has something to report, with MP3_LAST to those in @last. Returns those
  * that are denied theirs. @exited: the process has released its memory. Caller
  * holds mp3_sampler_mutex and is in an RCU read-side section.
  */
-static noinline u64 mp3_emit_to(struct mp3_process *process, u64 holders,
+static noinline u64 mp3_emit_to(struct mp3_process *process,
+				const struct mp3_counts *counts, u64 holders,
 				u64 last, u64 time_ns, bool exited)
 {
 	struct mp3_record record = { .time_ns = time_ns }, identity;
@@ -1099,11 +1099,11 @@ static noinline u64 mp3_emit_to(struct mp3_process *process, u64 holders,
 		raw_spin_unlock(&mp3_registry_lock);
 	}
 
-	classic = mp3_subtract(&process->counts, &process->reported);
-	delta = mp3_subtract(&process->counts, &process->captured);
+	classic = mp3_subtract(counts, &process->reported);
+	delta = mp3_subtract(counts, &process->captured);
 	if (holders & MP3_CLASSIC_MASK)
-		process->reported = process->counts;
-	process->captured = process->counts;
+		process->reported = *counts;
+	process->captured = *counts;
 	if (mp3_is_zero(&classic) && !(flagged & MP3_CLASSIC_MASK))
 		holders &= ~MP3_CLASSIC_MASK;
 	if (mp3_is_zero(&delta))
@@ -1144,30 +1144,31 @@ static noinline u64 mp3_emit_to(struct mp3_process *process, u64 holders,
 }
 
 /*
- * Emit a record of what was collected and not reported yet of a process that
+ * Emit a record of what is in @counts and not reported yet of a process that
  * only the classic registry holds, if any count changed, or if it has @exited.
  * Not its first one. Caller holds mp3_sampler_mutex and is in an RCU read-side
  * section.
  */
 static __always_inline void mp3_emit_record(struct mp3_process *process,
+					    const struct mp3_counts *counts,
 					    bool exited)
 {
-	struct mp3_counts delta = mp3_subtract(&process->counts,
-					       &process->reported);
+	struct mp3_counts delta = mp3_subtract(counts, &process->reported);
 	struct mp3_record *record;
 
 	lockdep_assert_held(&mp3_sampler_mutex);
 	if (mp3_is_zero(&delta) && !exited)
 		return;
 
+	/* First, so that no register holds a count across the calls below. */
+	process->reported = *counts;
+	mp3_add_to_sum(&delta);
 	if (!thread_group_leader(process->task))
 		mp3_pin_leader(process);
 	record = mp3_ring_begin(mp3_record_ring, sizeof(*record) / 8, 1);
 	record->flags = exited ? MP3_LAST : 0;
 	mp3_fill_record(record, process, &delta, exited);
 	mp3_ring_publish(mp3_record_ring, record, mp3_sample_ns);
-	mp3_add_to_sum(&delta);
-	process->reported = process->counts;
 }
 
 /*
@@ -1202,6 +1203,7 @@ static void mp3_emit_unregistered(struct mp3_process *process)
  */
 static u64 mp3_collect_now(struct mp3_process *process, u64 except, u64 last)
 {
+	struct mp3_counts counts;
 	/* Pairs with the release store in mp3_hold(). */
 	u64 captures = smp_load_acquire(&process->holders) & ~MP3_CLASSIC_MASK;
 	u64 gone;
@@ -1210,8 +1212,8 @@ static u64 mp3_collect_now(struct mp3_process *process, u64 except, u64 last)
 	rcu_read_lock();
 	if (!thread_group_leader(process->task))
 		mp3_pin_leader(process);
-	mp3_read_counts(process->task, &process->counts);
-	gone = last | mp3_emit_to(process, captures & ~except, last,
+	mp3_read_counts(process->task, &counts);
+	gone = last | mp3_emit_to(process, &counts, captures & ~except, last,
 				  ktime_get_ns(), false);
 	rcu_read_unlock();
 	mp3_wake_all();
@@ -1226,6 +1228,7 @@ static u64 mp3_collect_now(struct mp3_process *process, u64 except, u64 last)
  */
 static noinline void mp3_collect_shared(struct mp3_process *process)
 {
+	struct mp3_counts counts;
 	u64 holders, last;
 	bool exited;
 
@@ -1235,13 +1238,14 @@ static noinline void mp3_collect_shared(struct mp3_process *process)
 		if (mp3_unhold(process, 0))
 			return;
 	}
-	exited = mp3_read_counts(process->task, &process->counts);
+	exited = mp3_read_counts(process->task, &counts);
 	/* Pairs with the release store in mp3_hold(). */
 	holders = smp_load_acquire(&process->holders);
 	last = exited ? holders : 0;
 	if (!thread_group_leader(process->task))
 		mp3_pin_leader(process);
-	last |= mp3_emit_to(process, holders, last, mp3_sample_ns, exited);
+	last |= mp3_emit_to(process, &counts, holders, last, mp3_sample_ns,
+			    exited);
 	if (last)
 		mp3_unhold(process, last);
 }
@@ -1253,6 +1257,7 @@ static noinline void mp3_collect_shared(struct mp3_process *process)
 static void mp3_collect_all(void)
 {
 	struct mp3_process *process, *next;
+	struct mp3_counts counts;
 	bool exited;
 	u64 first;
 
@@ -1276,8 +1281,8 @@ static void mp3_collect_all(void)
 			mp3_collect_shared(process);
 			continue;
 		}
-		exited = mp3_read_counts(process->task, &process->counts);
-		mp3_emit_record(process, exited);
+		exited = mp3_read_counts(process->task, &counts);
+		mp3_emit_record(process, &counts, exited);
 		if (exited)
 			mp3_unhold(process, MP3_CLASSIC_MASK);
 	}
@@ -1598,11 +1603,12 @@ static int mp3_register(const struct file *file, unsigned int holder,
 }
 
 /*
- * Unregister a process whose counts have been read from @holder. Its captures
- * have its record at once. The classic record waits for the next tick, so that
- * users cannot fill that ring at will. Caller holds mp3_sampler_mutex.
+ * Unregister a process, whose @counts have just been read, from @holder. Its
+ * captures have its record at once. The classic record waits for the next tick,
+ * so that users cannot fill that ring at will. Caller holds mp3_sampler_mutex.
  */
-static void mp3_leave(struct mp3_process *process, unsigned int holder)
+static void mp3_leave(struct mp3_process *process,
+		      const struct mp3_counts *counts, unsigned int holder)
 {
 	u64 mask = BIT_ULL(holder);
 	u8 flags = MP3_LAST;
@@ -1612,7 +1618,7 @@ static void mp3_leave(struct mp3_process *process, unsigned int holder)
 		mp3_unhold(process, mp3_collect_now(process, 0, mask));
 		return;
 	}
-	process->reported = mp3_subtract(&process->counts, &process->reported);
+	process->reported = mp3_subtract(counts, &process->reported);
 	/* Have the next tick meet it, and mp3_sample_last() before others. */
 	process->switches = 0;
 	list_move(&process->list, &mp3_processes);
@@ -1633,6 +1639,7 @@ static void mp3_leave(struct mp3_process *process, unsigned int holder)
 static int mp3_unregister(unsigned int holder, struct task_struct *task)
 {
 	struct mp3_process *process;
+	struct mp3_counts counts;
 	int err = -ESRCH;
 	bool live;
 
@@ -1643,11 +1650,11 @@ static int mp3_unregister(unsigned int holder, struct task_struct *task)
 	rcu_read_lock();
 	/* The next tick collects a process that has exited. */
 	live = process && READ_ONCE(process->holders) & BIT_ULL(holder) &&
-	       !mp3_read_counts(process->task, &process->counts);
+	       !mp3_read_counts(process->task, &counts);
 	rcu_read_unlock();
 	if (live) {
 		err = 0;
-		mp3_leave(process, holder);
+		mp3_leave(process, &counts, holder);
 		mp3_splice_pending();
 		if (!READ_ONCE(mp3_nr_processes))
 			cancel_delayed_work(&mp3_tick_work);
