@@ -1196,14 +1196,14 @@ static void mp3_emit_unregistered(struct mp3_process *process)
 }
 
 /*
- * Collect a process at once, outside a tick: emit a record to its captures
- * except those in @except, with MP3_LAST to those in @last. For all of them,
- * its counts so far are reported then. Returns the captures to unregister it
+ * Emit a record of a process outside a tick to its captures, except those in
+ * @except, with MP3_LAST to those in @last. For all of them, its @counts, which
+ * have just been read, are reported then. Returns the captures to unregister it
  * from. Caller holds mp3_sampler_mutex.
  */
-static u64 mp3_collect_now(struct mp3_process *process, u64 except, u64 last)
+static u64 mp3_emit_now(struct mp3_process *process,
+			const struct mp3_counts *counts, u64 except, u64 last)
 {
-	struct mp3_counts counts;
 	/* Pairs with the release store in mp3_hold(). */
 	u64 captures = smp_load_acquire(&process->holders) & ~MP3_CLASSIC_MASK;
 	u64 gone;
@@ -1212,13 +1212,27 @@ static u64 mp3_collect_now(struct mp3_process *process, u64 except, u64 last)
 	rcu_read_lock();
 	if (!thread_group_leader(process->task))
 		mp3_pin_leader(process);
-	mp3_read_counts(process->task, &counts);
-	gone = last | mp3_emit_to(process, &counts, captures & ~except, last,
+	gone = last | mp3_emit_to(process, counts, captures & ~except, last,
 				  ktime_get_ns(), false);
 	rcu_read_unlock();
 	mp3_wake_all();
 
 	return gone;
+}
+
+/*
+ * Collect a process outside a tick: as mp3_emit_now() with its present counts
+ * and without MP3_LAST. Caller holds mp3_sampler_mutex.
+ */
+static u64 mp3_collect_now(struct mp3_process *process, u64 except)
+{
+	struct mp3_counts counts;
+
+	rcu_read_lock();
+	mp3_read_counts(process->task, &counts);
+	rcu_read_unlock();
+
+	return mp3_emit_now(process, &counts, except, 0);
 }
 
 /*
@@ -1523,7 +1537,7 @@ static bool mp3_authorize(const struct file *file, unsigned int holder,
 	if (denied)
 		mp3_unhold(process, mask);
 	else
-		mp3_unhold(process, mp3_collect_now(process, mask, 0));
+		mp3_unhold(process, mp3_collect_now(process, mask));
 
 	return !denied;
 }
@@ -1615,7 +1629,7 @@ static void mp3_leave(struct mp3_process *process,
 
 	lockdep_assert_held(&mp3_sampler_mutex);
 	if (holder != MP3_CLASSIC) {
-		mp3_unhold(process, mp3_collect_now(process, 0, mask));
+		mp3_unhold(process, mp3_emit_now(process, counts, 0, mask));
 		return;
 	}
 	process->reported = mp3_subtract(counts, &process->reported);
