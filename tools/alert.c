@@ -180,19 +180,8 @@ static void parse_arguments(struct alert *alert, char **conditions,
 
 static void parse_options(struct alert *alert, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "all", no_argument, NULL, 'a' },
-		{ "device", required_argument, NULL, 'd' },
-		{ "follow", no_argument, NULL, 'f' },
-		{ "for", required_argument, NULL, OPT_FOR },
-		{ "help", no_argument, NULL, 'h' },
-		{ "pid", required_argument, NULL, 'p' },
-		{ "until-idle", no_argument, NULL, OPT_UNTIL_IDLE },
-		{ "version", no_argument, NULL, 'V' },
-		{}
-	};
 	char **command = NULL;
-	int i, option;
+	int i;
 
 	/* getopt(3) would not report where "--" was. */
 	for (i = 1; i < argc && !command; i++)
@@ -202,9 +191,7 @@ static void parse_options(struct alert *alert, int argc, char **argv)
 		command[-1] = NULL;
 		argc = i - 1;
 	}
-	while ((option = next_option(argc, argv, "ad:fhp:V", options,
-				     "p")) >= 0)
-		parse_ring_option(&alert->options, option, help);
+	parse_ring_options(&alert->options, argc, argv, help);
 	parse_arguments(alert, argv + optind, command);
 	validate_ring_options(&alert->options);
 }

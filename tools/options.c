@@ -68,6 +68,36 @@ void parse_ring_option(struct ring_options *options, int option,
 }
 
 /**
+ * parse_ring_options() - parse the options of a command without others
+ * @options: stored here
+ * @argc:    arguments of the command
+ * @argv:    its arguments
+ * @help:    what -h prints
+ *
+ * Sets optind to the first argument that is not an option. Exits if an option is
+ * wrong, or after -h and -V.
+ */
+void parse_ring_options(struct ring_options *options, int argc, char **argv,
+			const char *help)
+{
+	static const struct option known[] = {
+		{ "all", no_argument, NULL, 'a' },
+		{ "device", required_argument, NULL, 'd' },
+		{ "follow", no_argument, NULL, 'f' },
+		{ "for", required_argument, NULL, OPT_FOR },
+		{ "help", no_argument, NULL, 'h' },
+		{ "pid", required_argument, NULL, 'p' },
+		{ "until-idle", no_argument, NULL, OPT_UNTIL_IDLE },
+		{ "version", no_argument, NULL, 'V' },
+		{}
+	};
+	int option;
+
+	while ((option = next_option(argc, argv, "ad:fhp:V", known, "p")) >= 0)
+		parse_ring_option(options, option, help);
+}
+
+/**
  * validate_ring_options() - check options that depend on each other
  * @options: all of them have been parsed
  *

@@ -48,6 +48,8 @@ struct ring_options {
 __u64 parse_seconds(const char *what, const char *text);
 void parse_ring_option(struct ring_options *options, int option,
 		       const char *help);
+void parse_ring_options(struct ring_options *options, int argc, char **argv,
+			const char *help);
 void validate_ring_options(const struct ring_options *options);
 bool wants_pid(const struct ring_options *options, __u32 pid);
 

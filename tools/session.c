@@ -2,6 +2,7 @@
 #include <err.h>
 #include <sys/syscall.h>
 
+#include "capture.h"
 #include "cgroup.h"
 #include "proc.h"
 #include "session.h"
@@ -59,10 +60,7 @@ void session_option(struct session *session, int option, const char *help)
 /* Opens the file of the report and the capture. Exits if that is impossible. */
 void session_open(struct session *session)
 {
-	int error = mp3_capture_open(&session->capture);
-
-	if (error)
-		errx(1, "%s: %s", MP3_CAPTURE_PATH, mp3_strerror(error));
+	capture_open_or_exit(&session->capture);
 	if (session->output) {
 		session->report.file = fopen(session->output, "we");
 		if (!session->report.file)

@@ -93,22 +93,7 @@ static void follow(struct top *top, struct live *live, bool has_screen)
 
 static void parse_options(struct ring_options *parsed, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "all", no_argument, NULL, 'a' },
-		{ "device", required_argument, NULL, 'd' },
-		{ "follow", no_argument, NULL, 'f' },
-		{ "for", required_argument, NULL, OPT_FOR },
-		{ "help", no_argument, NULL, 'h' },
-		{ "pid", required_argument, NULL, 'p' },
-		{ "until-idle", no_argument, NULL, OPT_UNTIL_IDLE },
-		{ "version", no_argument, NULL, 'V' },
-		{}
-	};
-	int option;
-
-	while ((option = next_option(argc, argv, "ad:fhp:V", options,
-				     "p")) >= 0)
-		parse_ring_option(parsed, option, help);
+	parse_ring_options(parsed, argc, argv, help);
 	if (optind < argc)
 		errx(2, "unexpected argument '%s'", argv[optind]);
 	validate_ring_options(parsed);
