@@ -2053,35 +2053,56 @@ static bool mp3_below_denied(struct task_struct *task, unsigned int holder,
 }
 
 /*
- * Check the caller's permission for each process that the fork probe has
- * followed on behalf of F, and unregister those that are denied from @holder;
- * no tick has seen them there yet. Parents precede their children in the list.
- * Caller holds mp3_follow_mutex and mp3_sampler_mutex.
+ * Check the caller's permission for a process that the fork probe has followed
+ * on behalf of F, and unregister it from @holder if it is denied; no tick has
+ * seen it there yet. Caller holds mp3_follow_mutex and mp3_sampler_mutex.
+ * Returns false if the entry has been freed.
+ */
+static bool mp3_authorize_one(const struct file *file, unsigned int holder,
+			      struct mp3_process *process)
+{
+	lockdep_assert_held(&mp3_sampler_mutex);
+	if ((!mp3_may_adopt(file, process->task) ||
+	     mp3_below_denied(process->task, holder, process->follow_id)) &&
+	    mp3_unhold(process, BIT_ULL(holder)))
+		return false;
+	raw_spin_lock(&mp3_registry_lock);
+	WRITE_ONCE(process->authorized, true);
+	raw_spin_unlock(&mp3_registry_lock);
+
+	return true;
+}
+
+/*
+ * Authorize all processes that are not, or unregister them from @holder. Caller
+ * holds mp3_follow_mutex and mp3_sampler_mutex, and has reset mp3_adopting_id.
+ *
+ * One walk through the list suffices, however fast the processes fork. With
+ * mp3_adopting_id reset, the probe leaves a child unauthorized only if the
+ * process that forks it is. An unauthorized process is in the table before it
+ * runs, so the entries of those it forks follow its own. Therefore an entry
+ * stays authorized once it and all before it are; after the last one, no
+ * process is left that could fork an unauthorized child. The reserve bounds the
+ * walk: it is not refilled under mp3_follow_mutex.
  */
 static void mp3_authorize_pending(const struct file *file, unsigned int holder)
 {
-	struct mp3_process *process, *next;
-	bool again;
+	struct list_head *checked = &mp3_processes;
+	struct mp3_process *process;
 
+	lockdep_assert_held(&mp3_follow_mutex);
 	lockdep_assert_held(&mp3_sampler_mutex);
-	do {
-		again = false;
-		/* Those checked in the last pass may have forked since. */
-		mp3_splice_pending();
-		list_for_each_entry_safe(process, next, &mp3_processes, list) {
-			if (READ_ONCE(process->authorized))
-				continue;
-			again = true;
-			if ((!mp3_may_adopt(file, process->task) ||
-			     mp3_below_denied(process->task, holder,
-					      process->follow_id)) &&
-			    mp3_unhold(process, BIT_ULL(holder)))
-				continue;
-			raw_spin_lock(&mp3_registry_lock);
-			WRITE_ONCE(process->authorized, true);
-			raw_spin_unlock(&mp3_registry_lock);
-		}
-	} while (again);
+	for (;;) {
+		/* Those checked last may have forked since. */
+		if (list_is_last(checked, &mp3_processes))
+			mp3_splice_pending();
+		if (list_is_last(checked, &mp3_processes))
+			break;
+		process = list_entry(checked->next, struct mp3_process, list);
+		if (READ_ONCE(process->authorized) ||
+		    mp3_authorize_one(file, holder, process))
+			checked = &process->list;
+	}
 }
 
 /*
