@@ -1082,24 +1082,9 @@ static void test_lifetime(void)
 	worker_end(&w);
 }
 
-static int probe_calls(void)
+static void fork_once(void *worker)
 {
-	FILE *file = fopen("/sys/module/fail/parameters/calls", "re");
-	int calls;
-
-	if (!file || fscanf(file, "%d", &calls) != 1)
-		err(1, "cannot read the number of probe calls");
-	fclose(file);
-
-	return calls;
-}
-
-static bool fork_calls_probe(const struct worker *w)
-{
-	int before = probe_calls();
-
-	worker_request(w, 'f', 1);
-	return probe_calls() != before;
+	worker_request(worker, 'f', 1);
 }
 
 static void test_probe(void)
@@ -1109,18 +1094,12 @@ static void test_probe(void)
 	struct worker w = worker_start();
 	struct capture c = capture_open();
 	bool called;
-	int i;
 
 	capture_command_or_die(&c, 'F', w.pid);
-	if (!fail_load(w.pid, "mp3_on_fork", 0, 0)) {
-		no_kprobes("mp3_on_fork");
-		skip(name, "no kprobes");
-	} else {
-		called = fork_calls_probe(&w);
+	if (probe_count_calls(w.pid, name)) {
+		called = probe_is_called(fork_once, &w);
 		capture_close(&c);
-		for (i = 0; i < 600 && fork_calls_probe(&w); i++)
-			sleep_ms(100);
-		ok(called && i < 600, "%s", name);
+		ok(called && probe_is_detached(fork_once, &w), "%s", name);
 		fail_unload();
 	}
 	worker_end(&w);

@@ -213,36 +213,21 @@ static bool stands_still(void)
 	return ring.header->ticks == ticks;
 }
 
-static int probe_calls(void)
+/* The processes of the load fork by themselves. */
+static void fork_once(void *unused)
 {
-	FILE *file = fopen("/sys/module/fail/parameters/calls", "re");
-	int calls;
-
-	if (!file || fscanf(file, "%d", &calls) != 1)
-		err(1, "cannot read the number of probe calls");
-	fclose(file);
-
-	return calls;
+	(void)unused;
+	sleep_ms(200);
 }
 
 static void test_probe(pid_t pid)
 {
 	static const char name[] =
 		"the fork probe is detached soon after the last profiler was killed";
-	int i, before, calls = 1;
 
-	if (!fail_load(pid, "mp3_on_fork", 0, 0)) {
-		no_kprobes("mp3_on_fork");
-		skip(name, "no kprobes");
+	if (!probe_count_calls(pid, name))
 		return;
-	}
-	/* It is detached after a second or so; allow a minute. */
-	for (i = 0; i < 300 && calls; i++) {
-		before = probe_calls();
-		sleep_ms(200);
-		calls = probe_calls() - before;
-	}
-	ok(!calls, "%s", name);
+	ok(probe_is_detached(fork_once, NULL), "%s", name);
 	fail_unload();
 }
 

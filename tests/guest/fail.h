@@ -96,4 +96,57 @@ static inline bool fail_allocation(pid_t pid, int nth, int delay_ms)
 	       !no_kprobes(SMALL_KMALLOC);
 }
 
+/*
+ * Count the calls of the fork probe by a process, until fail_unload(). Without
+ * kprobes, skips @test and returns false.
+ */
+static inline bool probe_count_calls(pid_t pid, const char *test)
+{
+	if (fail_load(pid, "mp3_on_fork", 0, 0))
+		return true;
+	no_kprobes("mp3_on_fork");
+	skip(test, "no kprobes");
+	return false;
+}
+
+static inline int probe_calls(void)
+{
+	FILE *file = fopen("/sys/module/fail/parameters/calls", "re");
+	int calls;
+
+	if (!file || fscanf(file, "%d", &calls) != 1)
+		err(1, "cannot read the number of probe calls");
+	fclose(file);
+
+	return calls;
+}
+
+/*
+ * Return whether the fork probe was called while @fork_once(@arg) had the process
+ * of probe_count_calls() fork.
+ */
+static inline bool probe_is_called(void (*fork_once)(void *arg), void *arg)
+{
+	int before = probe_calls();
+
+	fork_once(arg);
+	return probe_calls() != before;
+}
+
+/*
+ * Wait until the fork probe is detached, a second or so after nothing is followed.
+ * Returns false after a minute.
+ */
+static inline bool probe_is_detached(void (*fork_once)(void *arg), void *arg)
+{
+	int i;
+
+	for (i = 0; i < 600; i++) {
+		if (!probe_is_called(fork_once, arg))
+			return true;
+		sleep_ms(100);
+	}
+	return false;
+}
+
 #endif /* MP3_FAIL_H */

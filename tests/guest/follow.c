@@ -557,28 +557,14 @@ static void test_unregister(void)
 	wait_idle(&ring);
 }
 
-/* How often the fork probe was called, counted by fail.ko. */
-static int probe_calls(void)
+/* Have the first actor fork. */
+static void fork_once(void *unused)
 {
-	FILE *file = fopen("/sys/module/fail/parameters/calls", "re");
-	int calls;
-
-	if (!file || fscanf(file, "%d", &calls) != 1)
-		err(1, "cannot read the number of probe calls");
-	fclose(file);
-
-	return calls;
-}
-
-/* Have an actor fork. Returns true if the fork probe was called. */
-static bool fork_calls_probe(void)
-{
-	int before = probe_calls();
 	pid_t pid = actor_request(0, 'f', 1);
 
+	(void)unused;
 	actor_request(1, 'x', 0);
 	actor_request(0, 'w', pid);
-	return probe_calls() != before;
 }
 
 static void test_probe(void)
@@ -586,22 +572,16 @@ static void test_probe(void)
 	static const char name[] =
 		"the fork probe is attached while a process is followed, and detached soon after";
 	pid_t pid = start_actors();
-	bool called, again;
-	int i;
+	bool called, detached, again;
 
 	command_or_die('F', pid);
-	if (!fail_load(pid, "mp3_on_fork", 0, 0)) {
-		no_kprobes("mp3_on_fork");
-		skip(name, "no kprobes");
-	} else {
-		called = fork_calls_probe();
+	if (probe_count_calls(pid, name)) {
+		called = probe_is_called(fork_once, NULL);
 		command_or_die('U', pid);
-		/* It is detached after a second or so; allow a minute. */
-		for (i = 0; i < 600 && fork_calls_probe(); i++)
-			sleep_ms(100);
+		detached = probe_is_detached(fork_once, NULL);
 		command_or_die('F', pid);
-		again = fork_calls_probe();
-		ok(called && i < 600 && again, "%s", name);
+		again = probe_is_called(fork_once, NULL);
+		ok(called && detached && again, "%s", name);
 		fail_unload();
 	}
 	end_actors(&pid, 1);
