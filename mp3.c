@@ -14,6 +14,9 @@
  *		mp3_emit_record() or, with captures, mp3_emit_to() publishes
  *		what changed, and adds it to mp3_sum,
  *		mp3_emit_sample() publishes the sum
+ *	write "L,<n>" -> mp3_write_commands() -> mp3_locate()
+ *		has mp3_on_minor_fault() and mp3_on_major_fault() called where
+ *		the kernel counts a fault; mp3_record_fault() publishes it
  *	mmap of a device -> mp3_mmap() -> mp3_vm_fault()
  *		maps a ring's own pages: reading them takes no system call
  *
@@ -26,6 +29,8 @@
  *
  * Locks, outermost first, and what they protect:
  *
+ *	mp3_locate_mutex
+ *		Serializes L, and the end of a capture that locates.
  *	mp3_follow_mutex
  *		mp3_probe_attached, mp3_exec_probe_attached, mp3_adopt_denied.
  *		Serializes F, the attaching and detaching of both probes, and
@@ -35,25 +40,29 @@
  *		mp3_missed, mp3_cost_ns, mp3_sample_ns, mp3_sample_jiffies,
  *		mp3_sum, mp3_processes, mp3_last_follow_id, mp3_adopting_id,
  *		mp3_adopting_holder, mp3_captures, mp3_unprivileged,
- *		mp3_holder_rings; of each struct mp3_process: @task, @switches,
- *		@reported, @captured, and @list in mp3_processes; of each
- *		struct mp3_ring: @header, @slot, @head, @woken, and the
- *		contents of its pages; of each struct mp3_capture: @denied. No
- *		entry leaves mp3_table without it. The tick sleeps on no other
- *		lock. Nests inside the kernel's lock for the parameters of this
- *		module.
+ *		mp3_locating, mp3_holder_rings, mp3_fault_rings; of each struct
+ *		mp3_process: @task, @switches, @reported, @captured, and @list
+ *		in mp3_processes; of each struct mp3_ring: @header, @slot,
+ *		@head, @woken, and the contents of its pages; of each struct
+ *		mp3_capture: @denied; of each struct mp3_fault_ring: @counted.
+ *		No entry leaves mp3_table without it. The tick sleeps on no
+ *		other lock. Nests inside the kernel's lock for the parameters
+ *		of this module.
  *	mp3_registry_lock (raw spinlock)
  *		mp3_table, mp3_pending, mp3_reserve, mp3_nr_reserve,
  *		mp3_nr_processes, mp3_nr_followed, mp3_nr_held, mp3_closing,
- *		mp3_dropped, the reset of mp3_adopting_id; of each struct mp3_process: @hash,
- *		@holders, @first, @followers, @secure, @follow_id,
- *		@unregistered, @authorized, and @list in mp3_pending and
- *		mp3_reserve. The probes take no other lock. Readers of
+ *		mp3_dropped, the reset of mp3_adopting_id; of each struct
+ *		mp3_process: @hash, @holders, @first, @followers, @secure,
+ *		@follow_id, @unregistered, @authorized, and @list in
+ *		mp3_pending and mp3_reserve. The probes take no other lock. Readers of
  *		mp3_table may use RCU instead. What both locks protect is
  *		written under both, and read under either.
  *	sig->stats_lock, task->alloc_lock (the kernel's, one per process, task)
  *		taken with or without mp3_sampler_mutex, never both at once,
  *		never inside mp3_registry_lock
+ *	locator->files_lock (raw spinlock)
+ *		the numbering of a capture's files. Taken by the handlers of
+ *		faults, with no other lock of this module
  *	ring->wait.lock
  *		the pollers of a ring; the wake-up takes it inside
  *		mp3_sampler_mutex
@@ -63,20 +72,26 @@
  * the signal_struct with the totals, and one to its struct pid; neither can be
  * reused before the last counts are read. An open file or a mapping pins the
  * module, and a capture lasts as long as its file; the pages of a ring outlive
- * both.
+ * both. The handlers of faults run in RCU read-side sections: a capture that has
+ * located waits for them before it ends.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/binfmts.h>
 #include <linux/cdev.h>
+#include <linux/cpuhotplug.h>
 #include <linux/cred.h>
 #include <linux/ctype.h>
+#include <linux/dcache.h>
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/hashtable.h>
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/math64.h>
 #include <linux/module.h>
+#include <linux/percpu.h>
+#include <linux/perf_event.h>
 #include <linux/pid_namespace.h>
 #include <linux/poll.h>
 #include <linux/proc_fs.h>
@@ -91,6 +106,7 @@
 
 #include "mp3_compat.h"
 #include "mp3_given.h"
+#include "mp3_located.h"
 #include "mp3_uapi.h"
 
 /* The ABI: before a change here, see the lists in mp3_uapi.h. */
@@ -98,6 +114,8 @@ static_assert(sizeof(struct mp3_sample) == 32);
 static_assert(sizeof(struct mp3_record) == 64);
 static_assert(sizeof_field(struct mp3_record, comm) == TASK_COMM_LEN);
 static_assert(sizeof(struct mp3_header) == 112);
+static_assert(sizeof(struct mp3_fault) == 128);
+static_assert(sizeof(struct mp3_file) == 256);
 static_assert(MP3_SAMPLES * sizeof(struct mp3_sample) <=
 	      MP3_DATA_PAGES * PAGE_SIZE);
 
@@ -115,6 +133,15 @@ static unsigned int mp3_capture_capacity = 16384;
 module_param_named(capture_records, mp3_capture_capacity, uint, 0444);
 MODULE_PARM_DESC(capture_records, "entries of a capture, 64..4194304 (default 16384)");
 #define MP3_MAX_CAPTURE_RECORDS	4194304
+
+static unsigned int mp3_fault_capacity = 65536;
+module_param_named(capture_faults, mp3_fault_capacity, uint, 0444);
+MODULE_PARM_DESC(capture_faults, "faults of a capture, 64..2097152 (default 65536)");
+#define MP3_MAX_CAPTURE_FAULTS	2097152
+
+static bool mp3_user_faults;
+module_param_named(user_faults, mp3_user_faults, bool, 0644);
+MODULE_PARM_DESC(user_faults, "let users without CAP_PERFMON locate faults (default N)");
 
 /*
  * The holders of a process receive its records: the classic registry, and each
@@ -151,8 +178,9 @@ MODULE_PARM_DESC(capture_records, "entries of a capture, 64..4194304 (default 16
  * @followers:	which of @holders follow it: its children inherit these
  *		(mp3_registry_lock; RCU readers use READ_ONCE())
  * @secure:	in which of @holders it, or the ancestor that it has inherited them
- *		from, has executed a program with privileges of its own: their
- *		openers need CAP_SYS_PTRACE over it (mp3_registry_lock)
+ *		from, has executed a program with privileges of its own, or was
+ *		denied a fault: their openers need CAP_SYS_PTRACE over it. Written
+ *		under mp3_registry_lock
  * @follow_id:	the number of the last F that has found it, or that of its
  *		parent; identifies the tree of the F in progress
  *		(mp3_registry_lock; RCU readers use READ_ONCE())
@@ -219,6 +247,9 @@ static u64 mp3_captures;	/* the holders that are captures */
 static u64 mp3_unprivileged;	/* those of them that lack CAP_PERFMON; the
 				 * exec probe uses READ_ONCE()
 				 */
+static u64 mp3_locating;	/* those of them that locate faults; handlers of
+				 * faults use READ_ONCE()
+				 */
 
 /*
  * The follow_id for which mp3_adopt() is scanning the processes, else 0, and
@@ -254,7 +285,8 @@ static DECLARE_DELAYED_WORK(mp3_detach_work, mp3_detach);
 
 /**
  * struct mp3_ring - entries in pages that user space maps
- * @data:	the entries, from vmalloc(); written, never read back
+ * @data:	the entries, from vmalloc(); written, never read back if user
+ *		space may write them
  * @header:	the header page, also from vmalloc(); mapped read-only.
  *		NULL before init and after exit (mp3_sampler_mutex)
  * @data_pages:	pages of @data
@@ -302,6 +334,39 @@ static struct mp3_ring *mp3_holder_rings[MP3_NR_HOLDERS] = {
 	[MP3_CLASSIC] = &mp3_rings[1],
 };
 
+/* Faults that a CPU has not written, see struct mp3_header */
+struct mp3_fault_counts {
+	u64 missed;
+	u64 dropped;
+};
+
+/**
+ * struct mp3_fault_ring - a ring that tasks write into from all CPUs at once
+ * @ring:	its pages; @slot, @head and @wait are not used
+ * @head:	faults that were given a slot
+ * @nr:		counts of each CPU
+ * @counted:	faults in the records of the capture (mp3_sampler_mutex)
+ */
+struct mp3_fault_ring {
+	struct mp3_ring ring;
+	atomic64_t head;
+	struct mp3_fault_counts __percpu *nr;
+	u64 counted;
+};
+
+/*
+ * The ring of faults of each holder that has located, and still can (written
+ * under mp3_sampler_mutex; handlers of faults use RCU)
+ */
+static struct mp3_fault_ring __rcu *mp3_fault_rings[MP3_NR_HOLDERS];
+
+/* Return the ring of faults of a holder, or NULL. */
+static struct mp3_fault_ring *mp3_fault_ring_of(unsigned int holder)
+{
+	return rcu_dereference_check(mp3_fault_rings[holder],
+				     lockdep_is_held(&mp3_sampler_mutex));
+}
+
 /*
  * Set the capacity of a ring. Returns 0, or -EINVAL if it is not in 64..@max.
  */
@@ -317,18 +382,19 @@ static int mp3_ring_set_capacity(struct mp3_ring *ring, u32 capacity, u32 max)
 }
 
 /*
- * Allocate the pages of a ring. @base_ns and @base_jiffies are the same moment
- * on two clocks. Returns 0, or -ENOMEM with none allocated.
+ * Allocate the pages of a ring, with all bytes of the data set to @fill.
+ * @base_ns and @base_jiffies are the same moment on two clocks. Returns 0, or
+ * -ENOMEM with none allocated.
  */
-static int mp3_ring_alloc(struct mp3_ring *ring, gfp_t gfp, u64 base_ns,
-			  u64 base_jiffies)
+static int mp3_ring_alloc(struct mp3_ring *ring, gfp_t gfp, u8 fill,
+			  u64 base_ns, u64 base_jiffies)
 {
 	struct mp3_header *header;
 
 	ring->data = __vmalloc(ring->data_pages * PAGE_SIZE, gfp);
 	if (!ring->data)
 		return -ENOMEM;
-	memset(ring->data, 0xff, ring->data_pages * PAGE_SIZE);
+	memset(ring->data, fill, ring->data_pages * PAGE_SIZE);
 
 	header = __vmalloc(PAGE_SIZE, gfp | __GFP_ZERO);
 	if (!header) {
@@ -440,6 +506,35 @@ static __always_inline void mp3_ring_append(struct mp3_ring *ring,
 }
 
 /*
+ * Publish a copy of @fault, whose @seq it sets, in a ring of faults. Any number of
+ * tasks may do so at the same time, with preemption disabled. A slot is busy if
+ * the writer of an earlier entry has not finished while the others have filled
+ * the whole ring: the fault is dropped then.
+ */
+static void mp3_fault_append(struct mp3_fault_ring *ring,
+			     struct mp3_fault *fault)
+{
+	u64 number = atomic64_inc_return_relaxed(&ring->head) - 1;
+	struct mp3_fault *slot = (struct mp3_fault *)ring->ring.data +
+				 number % ring->ring.capacity;
+	u64 seq = READ_ONCE(slot->seq);
+
+	/*
+	 * A reader that sees a word of the slot change also sees this. Pairs
+	 * with the acquire fence in mp3_faults_next() (mp3_client.h).
+	 */
+	if (seq > number ||
+	    cmpxchg(&slot->seq, seq, MP3_FAULT_BUSY) != seq) {
+		this_cpu_inc(ring->nr->dropped);
+		return;
+	}
+	fault->seq = MP3_FAULT_BUSY;
+	*slot = *fault;
+	/* Pairs with the acquire load in mp3_faults_next() (mp3_client.h). */
+	smp_store_release(&slot->seq, number + 1);
+}
+
+/*
  * Wake the pollers of a ring if entries were published since the last call.
  * Caller holds mp3_sampler_mutex.
  */
@@ -461,6 +556,34 @@ static void mp3_wake_all(void)
 	mp3_ring_wake(mp3_record_ring);
 	for (captures = mp3_captures; captures; captures &= captures - 1)
 		mp3_ring_wake(mp3_holder_rings[__ffs64(captures)]);
+}
+
+/*
+ * Copy the state of a ring of faults to its header, and to that of the records of
+ * its capture.
+ */
+static void mp3_update_fault_header(struct mp3_fault_ring *faults,
+				    struct mp3_header *records)
+{
+	struct mp3_header *header = faults->ring.header;
+	u64 head = atomic64_read(&faults->head);
+	u64 missed = 0, dropped = 0;
+	unsigned int cpu;
+
+	for_each_possible_cpu(cpu) {
+		missed += READ_ONCE(per_cpu_ptr(faults->nr, cpu)->missed);
+		dropped += READ_ONCE(per_cpu_ptr(faults->nr, cpu)->dropped);
+	}
+	WRITE_ONCE(header->interval_ns, mp3_interval_ns);
+	WRITE_ONCE(header->ticks, mp3_ticks);
+	WRITE_ONCE(header->missed, missed);
+	WRITE_ONCE(header->dropped, dropped);
+	WRITE_ONCE(header->counted, faults->counted);
+	WRITE_ONCE(header->located, head);
+	WRITE_ONCE(records->counted, faults->counted);
+	WRITE_ONCE(records->located, head);
+	/* Pairs with the acquire load in mp3_faults_next() (mp3_client.h). */
+	smp_store_release(&header->head, head);
 }
 
 /* Copy the sampler's state to the header of a ring of @holder. */
@@ -509,8 +632,8 @@ static void mp3_publish_processes(struct mp3_ring *ring, unsigned int holder)
 }
 
 /*
- * Copy the numbers of registered processes to all headers, after their heads.
- * Caller holds mp3_sampler_mutex.
+ * Copy the numbers of registered processes to all headers, after their heads;
+ * those of rings of faults are copied here, too. Caller holds mp3_sampler_mutex.
  */
 static void mp3_update_processes(void)
 {
@@ -521,8 +644,14 @@ static void mp3_update_processes(void)
 	mp3_publish_processes(mp3_record_ring, MP3_CLASSIC);
 	for (captures = mp3_captures; captures; captures &= captures - 1) {
 		unsigned int holder = __ffs64(captures);
+		struct mp3_ring *ring = mp3_holder_rings[holder];
+		struct mp3_fault_ring *faults = mp3_fault_ring_of(holder);
 
-		mp3_publish_processes(mp3_holder_rings[holder], holder);
+		if (faults) {
+			mp3_update_fault_header(faults, ring->header);
+			mp3_publish_processes(&faults->ring, holder);
+		}
+		mp3_publish_processes(ring, holder);
 	}
 }
 
@@ -660,6 +789,12 @@ static bool mp3_unhold(struct mp3_process *process, u64 holders)
 	WRITE_ONCE(process->holders, process->holders & ~holders);
 	WRITE_ONCE(process->first, process->first & ~holders);
 	WRITE_ONCE(process->followers, process->followers & ~holders);
+	/*
+	 * A handler of faults that finds this bit cleared finds that the
+	 * process has no such holder. Pairs with the barrier in
+	 * mp3_locate_fault().
+	 */
+	smp_wmb();
 	WRITE_ONCE(process->secure, process->secure & ~holders);
 	if (holders && !process->holders)
 		WRITE_ONCE(mp3_nr_processes, mp3_nr_processes - 1);
@@ -701,6 +836,22 @@ static bool mp3_capable(const struct file *file, struct user_namespace *ns,
 }
 
 /*
+ * Return whether @cred, without any capability, suffice to inspect a dumpable
+ * process with the credentials @tcred.
+ */
+static bool mp3_is_owner(const struct cred *cred, const struct cred *tcred)
+{
+	return uid_eq(cred->uid, tcred->uid) &&
+	       uid_eq(cred->uid, tcred->euid) &&
+	       uid_eq(cred->uid, tcred->suid) &&
+	       gid_eq(cred->gid, tcred->gid) &&
+	       gid_eq(cred->gid, tcred->egid) &&
+	       gid_eq(cred->gid, tcred->sgid) &&
+	       cred->user_ns == tcred->user_ns &&
+	       cap_issubset(tcred->cap_permitted, cred->cap_permitted);
+}
+
+/*
  * Apply the rule of ptrace_may_access(@task, PTRACE_MODE_READ_REALCREDS), which
  * is not exported, without the security modules' hooks; or CAP_PERFMON instead.
  * @cred are the credentials of the opener of @file or, if that is NULL, of the
@@ -712,19 +863,12 @@ static int mp3_ptrace_may_read(const struct cred *cred, const struct file *file,
 {
 	const struct cred *tcred;
 	struct user_namespace *ns;
-	bool owner, allowed, dumpable;
+	bool allowed, dumpable;
 	int err = 0;
 
 	rcu_read_lock();
 	tcred = __task_cred(task);
-	owner = uid_eq(cred->uid, tcred->uid) &&
-		uid_eq(cred->uid, tcred->euid) &&
-		uid_eq(cred->uid, tcred->suid) &&
-		gid_eq(cred->gid, tcred->gid) &&
-		gid_eq(cred->gid, tcred->egid) &&
-		gid_eq(cred->gid, tcred->sgid);
-	allowed = (owner && cred->user_ns == tcred->user_ns &&
-		   cap_issubset(tcred->cap_permitted, cred->cap_permitted)) ||
+	allowed = mp3_is_owner(cred, tcred) ||
 		  mp3_capable(file, tcred->user_ns, CAP_SYS_PTRACE);
 	rcu_read_unlock();
 	if (!allowed)
@@ -755,6 +899,8 @@ static int mp3_ptrace_may_read(const struct cred *cred, const struct file *file,
  * @holder:	its number as a holder, 1..63
  * @privileged:	the opener has CAP_PERFMON
  * @denied:	see struct mp3_header (mp3_sampler_mutex)
+ * @locator:	its faults, or NULL before the first L. Written under
+ *		mp3_locate_mutex; mp3_region() uses acquire
  */
 struct mp3_capture {
 	struct mp3_ring ring;
@@ -763,6 +909,7 @@ struct mp3_capture {
 	unsigned int holder;
 	bool privileged;
 	u64 denied;
+	struct mp3_locator *locator;
 };
 
 static struct mp3_capture *mp3_capture_of(unsigned int holder)
@@ -817,6 +964,23 @@ static u64 mp3_deny(const struct mp3_process *process, u64 holders)
 	}
 
 	return denied;
+}
+
+/*
+ * Return whether a capture whose opener lacks CAP_PERFMON may have a fault of the
+ * calling task, which belongs to @process. The rule of mp3_may_deliver(), without
+ * what sleeps: capabilities over other users' processes do not count. Caller is
+ * in an RCU read-side section.
+ */
+static bool mp3_may_locate(const struct mp3_capture *capture,
+			   const struct mp3_process *process)
+{
+	const struct cred *opener = capture->file->f_cred;
+	const struct cred *cred = __task_cred(current);
+
+	if (process->pid == capture->opener && cred == opener)
+		return true;
+	return mp3_is_owner(opener, cred) && mp3_current_is_dumpable();
 }
 
 /*
@@ -1121,8 +1285,11 @@ static noinline u64 mp3_emit_to(struct mp3_process *process,
 	denied = mp3_deny(process, holders);
 	if (holders & MP3_CLASSIC_MASK)
 		mp3_add_to_sum(&classic);
-	/* Most holders get the same record, without a flag. */
 	holders &= ~denied;
+	for (rest = holders & mp3_locating; rest; rest &= rest - 1)
+		mp3_fault_ring_of(__ffs64(rest))->counted += delta.min_flt +
+							     delta.maj_flt;
+	/* Most holders get the same record, without a flag. */
 	for (rest = holders & ~(flagged | MP3_CLASSIC_MASK); rest;
 	     rest &= rest - 1)
 		mp3_ring_append(mp3_holder_rings[__ffs64(rest)], &record);
@@ -1737,6 +1904,7 @@ static void mp3_stop_sampling(void)
 
 static struct tracepoint *mp3_fork_tracepoint;
 static struct tracepoint *mp3_exec_tracepoint;
+static struct tracepoint *mp3_exception_tracepoints[2];	/* user, kernel */
 
 /*
  * Fill the reserve. All users share it, so no memory cgroup is charged: at the
@@ -2309,6 +2477,797 @@ static void mp3_find_tracepoint(struct tracepoint *tracepoint, void *data)
 		mp3_fork_tracepoint = tracepoint;
 	if (!strcmp(tracepoint->name, "sched_process_exec"))
 		mp3_exec_tracepoint = tracepoint;
+	if (!strcmp(tracepoint->name, "page_fault_user"))
+		mp3_exception_tracepoints[0] = tracepoint;
+	if (!strcmp(tracepoint->name, "page_fault_kernel"))
+		mp3_exception_tracepoints[1] = tracepoint;
+}
+
+/* ---- Locating ---- */
+
+/*
+ * A fault is counted at its end, and there its location is recorded, by the
+ * handlers of two events of perf on each CPU. Its start is found by tracepoints
+ * or, on architectures without them, by a third event. Events and probes exist
+ * while a capture locates, and for a second after it. A work item creates and
+ * releases them: perf checks the permission of the calling task, and neither is
+ * possible in a callback for a CPU that comes online.
+ */
+#define MP3_NR_EVENTS		(MP3_HAS_EXCEPTIONS ? 2 : 3)
+#define MP3_FILE_BITS		11	/* log2 of the keys: twice MP3_FILES */
+static_assert(MP3_FILES * 2 == 1 << MP3_FILE_BITS);
+
+/**
+ * struct mp3_file_key - a file that has a number
+ * @id:		the file
+ * @number:	its number, stored last; 0 if the key is unused
+ */
+struct mp3_file_key {
+	struct mp3_file_id id;
+	u32 number;
+};
+
+/**
+ * struct mp3_locator - what locates the faults of a capture
+ * @faults:	ring of faults
+ * @capture:	the capture
+ * @mask:	of each thread, locate faults whose number has none of these bits:
+ *		n - 1. Written under mp3_locate_mutex; handlers use READ_ONCE()
+ * @callers:	how many callers to record; the same
+ * @active:	whether it counts in mp3_nr_locating (mp3_locate_mutex)
+ * @files_lock:	protects the addition to @keys and @open
+ * @nr_files:	files that have a number
+ * @nr_resolved: those of them that are in @files (@files_work)
+ * @files:	the table of files, mapped by user space
+ * @files_work:	resolves the paths of new files
+ * @keys:	hash table with linear probing; nothing is removed
+ * @refs:	by number minus one: the file, until its path has been resolved
+ * @path:	buffer of @files_work
+ */
+struct mp3_locator {
+	struct mp3_fault_ring faults;
+	struct mp3_capture *capture;
+	u32 mask;
+	u32 callers;
+	bool active;
+	raw_spinlock_t files_lock;
+	u32 nr_files;
+	u32 nr_resolved;
+	struct mp3_file *files;
+	struct work_struct files_work;
+	struct mp3_file_key keys[1 << MP3_FILE_BITS];
+	struct mp3_file_ref refs[MP3_FILES];
+	char path[PATH_MAX];
+};
+
+/* The events of one CPU; NULL if they do not exist */
+struct mp3_cpu_events {
+	struct perf_event *events[MP3_NR_EVENTS];
+};
+
+/* Serializes L, and the end of a capture that locates. */
+static DEFINE_MUTEX(mp3_locate_mutex);
+
+/* Captures that locate (mp3_locate_mutex; the work uses READ_ONCE()) */
+static unsigned int mp3_nr_locating;
+
+/* Only the work item uses these. */
+static DEFINE_PER_CPU(struct mp3_cpu_events, mp3_events);
+static bool mp3_exception_probes_attached;
+
+/* CPUs that have come online since their events were created */
+static struct cpumask mp3_stale_cpus;
+/* Faults that have begun; allocated while events exist */
+static struct mp3_start *mp3_starts;
+/* Result of the last run of the work item */
+static int mp3_events_err;
+
+static enum cpuhp_state mp3_cpuhp_state;
+
+static void mp3_update_events(struct work_struct *work);
+static DECLARE_DELAYED_WORK(mp3_events_work, mp3_update_events);
+
+/* Work function: resolve the paths of files that have got a number. */
+static void mp3_resolve_files(struct work_struct *work)
+{
+	struct mp3_locator *locator = container_of(work, struct mp3_locator,
+						   files_work);
+	/* Pairs with the release store in mp3_add_file(). */
+	u32 nr_files = smp_load_acquire(&locator->nr_files);
+
+	for (; locator->nr_resolved < nr_files; locator->nr_resolved++) {
+		struct mp3_file_ref *ref = &locator->refs[locator->nr_resolved];
+		struct mp3_file *entry = &locator->files[locator->nr_resolved];
+		const struct inode *inode = d_inode(mp3_file_path(ref)->dentry);
+		const char *path = d_path(mp3_file_path(ref), locator->path,
+					  sizeof(locator->path));
+		size_t size = IS_ERR(path) ? 0 : strlen(path);
+
+		if (size >= sizeof(entry->path)) {
+			path += size - (sizeof(entry->path) - 1);
+			size = sizeof(entry->path) - 1;
+			entry->flags = MP3_FILE_TRUNCATED;
+		}
+		if (size)
+			memcpy(entry->path, path, size);
+		entry->device = new_encode_dev(inode->i_sb->s_dev);
+		entry->inode = inode->i_ino;
+		entry->generation = inode->i_generation;
+		/* Pairs with the acquire in mp3_faults_file() (mp3_client.h). */
+		smp_store_release(&entry->number, locator->nr_resolved + 1);
+		mp3_put_file(ref);
+		cond_resched();
+	}
+}
+
+/*
+ * Return the key of a file, or the unused one where it belongs. There is always
+ * one: the table has twice as many keys as files.
+ */
+static struct mp3_file_key *mp3_find_key(struct mp3_locator *locator,
+					 const struct mp3_mapping *mapping)
+{
+	/* By the address: a file system may choose its inode numbers. */
+	u32 i = hash_ptr(mapping->id.inode, MP3_FILE_BITS);
+
+	for (;; i = (i + 1) % ARRAY_SIZE(locator->keys)) {
+		struct mp3_file_key *key = &locator->keys[i];
+
+		/* Pairs with the release store in mp3_add_file(). */
+		if (!smp_load_acquire(&key->number) ||
+		    mp3_is_same_file(&key->id, &mapping->id))
+			return key;
+	}
+}
+
+/*
+ * Give the next number to the file of a mapping, and have its path resolved.
+ * Returns its number, or MP3_UNKNOWN_FILE if the table is full or the file is
+ * being closed.
+ */
+static noinline u32 mp3_add_file(struct mp3_locator *locator,
+				 const struct mp3_mapping *mapping,
+				 enum mp3_hold hold)
+{
+	struct mp3_file_key *key;
+	bool added = false;
+	u32 number;
+
+	if (READ_ONCE(locator->nr_files) == MP3_FILES)
+		return MP3_UNKNOWN_FILE;
+
+	raw_spin_lock(&locator->files_lock);
+	/* Another task may have added it. */
+	key = mp3_find_key(locator, mapping);
+	number = key->number;
+	if (!number && locator->nr_files < MP3_FILES)
+		added = mp3_get_file(&locator->refs[locator->nr_files],
+				     mapping, hold);
+	if (added) {
+		number = locator->nr_files + 1;
+		key->id = mapping->id;
+		/* Pairs with the acquire load in mp3_find_key(). */
+		smp_store_release(&key->number, number);
+		/* Pairs with the acquire load in mp3_resolve_files(). */
+		smp_store_release(&locator->nr_files, number);
+	}
+	raw_spin_unlock(&locator->files_lock);
+	if (added)
+		queue_work(system_highpri_wq, &locator->files_work);
+
+	return number ?: MP3_UNKNOWN_FILE;
+}
+
+/* Return the number of the file of a mapping, or a special value of it. */
+static u32 mp3_number_file(struct mp3_locator *locator,
+			   const struct mp3_mapping *mapping,
+			   enum mp3_hold hold)
+{
+	u32 number;
+
+	if (!mapping->file)
+		return MP3_NO_FILE;
+	number = mp3_find_key(locator, mapping)->number;
+
+	return number ?: mp3_add_file(locator, mapping, hold);
+}
+
+/**
+ * struct mp3_location - a mapping with the number of its file
+ * @mapping: valid if @found
+ * @file:    number of the file, or a special value of it
+ * @found:   whether there is a mapping
+ * @no_room: whether a file had no number because the table is full
+ */
+struct mp3_location {
+	struct mp3_mapping mapping;
+	u32 file;
+	bool found;
+	bool no_room;
+};
+
+/*
+ * Set @location to that of @address in the memory of the calling task, unless it
+ * is so already: most frames are in the mapping of their callers. @hold is not
+ * MP3_HOLD_NONE.
+ */
+static void mp3_locate_address(struct mp3_locator *locator, u64 address,
+			       enum mp3_hold hold,
+			       struct mp3_location *location)
+{
+	if (location->found && address >= location->mapping.start &&
+	    address < location->mapping.end)
+		return;
+	location->found = mp3_read_mapping(current->mm, address, hold,
+					   &location->mapping);
+	if (!location->found)
+		return;
+	location->file = mp3_number_file(locator, &location->mapping, hold);
+	if (location->file == MP3_UNKNOWN_FILE)
+		location->no_room |= READ_ONCE(locator->nr_files) == MP3_FILES;
+}
+
+/*
+ * Return the element of struct mp3_fault's @frames for @address: the file and the
+ * offset in it, as far as they are known.
+ */
+static u64 mp3_locate_frame(struct mp3_locator *locator, u64 address,
+			    enum mp3_hold hold, struct mp3_location *location)
+{
+	u64 offset;
+
+	mp3_locate_address(locator, address, hold, location);
+	offset = address - location->mapping.start + location->mapping.offset;
+	if (!location->found || location->file == MP3_NO_FILE ||
+	    location->file == MP3_UNKNOWN_FILE ||
+	    offset != MP3_FRAME_OFFSET(offset))
+		return MP3_FRAME_OFFSET(address);
+
+	return (u64)location->file << 48 | offset;
+}
+
+/*
+ * Fill in the mapping of @fault, and replace the @nr addresses in its frames.
+ * Caller is in an RCU read-side section.
+ */
+static void mp3_fill_location(struct mp3_locator *locator,
+			      struct mp3_fault *fault, unsigned int nr)
+{
+	struct mp3_location location = { .found = false };
+	struct mm_struct *mm = current->mm;
+	enum mp3_hold hold = mp3_hold_mappings(mm);
+	unsigned int i;
+
+	fault->file = MP3_UNKNOWN_FILE;
+	if (hold != MP3_HOLD_NONE)
+		mp3_locate_address(locator, fault->address, hold, &location);
+	if (location.found) {
+		fault->file = location.file;
+		fault->offset = fault->address - location.mapping.start +
+				location.mapping.offset;
+		fault->flags |= location.mapping.flags;
+	}
+	for (i = 0; i < nr; i++)
+		fault->frames[i] = hold == MP3_HOLD_NONE ?
+			MP3_FRAME_OFFSET(fault->frames[i]) :
+			mp3_locate_frame(locator, fault->frames[i], hold,
+					 &location);
+	mp3_release_mappings(mm, hold);
+	if (location.no_room)
+		this_cpu_inc(locator->faults.nr->dropped);
+}
+
+/*
+ * Record a fault of the calling task, of which the caller has filled in the
+ * times, the address and the flags. @regs are its user-mode registers, or NULL.
+ * Caller is in an RCU read-side section, with preemption disabled.
+ */
+static void mp3_record_fault(struct mp3_locator *locator,
+			     const struct mp3_fault *common,
+			     struct pt_regs *regs)
+{
+	struct mp3_fault fault = *common;
+	unsigned int nr = 0;
+
+	fault.pid = current->tgid;
+	fault.tid = current->pid;
+	if (regs)
+		nr = mp3_read_frames(regs, fault.frames,
+				     READ_ONCE(locator->callers) + 1);
+	fault.flags |= nr << 28;
+	mp3_fill_location(locator, &fault, nr);
+	mp3_fault_append(&locator->faults, &fault);
+}
+
+/*
+ * Note that a capture was denied a fault of a process, so that no later one is
+ * recorded, even if the capture would be allowed to have it. The next record is
+ * denied, too, and the process is unregistered.
+ */
+static noinline void mp3_deny_faults(struct mp3_process *process,
+				     const struct mp3_capture *capture)
+{
+	raw_spin_lock(&mp3_registry_lock);
+	WRITE_ONCE(process->secure, process->secure |
+		   (process->holders & BIT_ULL(capture->holder)));
+	raw_spin_unlock(&mp3_registry_lock);
+}
+
+/*
+ * The calling task, of @process, has taken a fault at @address: record it for
+ * each capture out of @holders that locates it. Caller is in an RCU read-side
+ * section, with preemption disabled.
+ */
+static noinline void mp3_locate_fault(struct mp3_process *process,
+				      u64 holders, struct pt_regs *regs,
+				      u64 address, u32 flags)
+{
+	/* Of this thread, with this one: no counter is shared or written. */
+	u32 number = current->min_flt + current->maj_flt + current->pid;
+	struct mp3_fault fault = { .address = address, .flags = flags };
+	u64 start_ns, secure;
+
+	start_ns = mp3_end_fault(mp3_starts, address, &fault.flags);
+	fault.time_ns = ktime_get_mono_fast_ns();
+	fault.stall_ns = start_ns ? fault.time_ns - start_ns : MP3_NO_STALL;
+	if (user_mode(regs))
+		fault.flags |= MP3_FAULT_USER;
+	regs = mp3_user_regs(regs);
+
+	secure = READ_ONCE(process->secure);
+	/* Pairs with the barrier in mp3_unhold(). */
+	smp_rmb();
+	holders &= READ_ONCE(process->holders) & ~secure;
+	for (; holders; holders &= holders - 1) {
+		struct mp3_fault_ring *ring;
+		struct mp3_locator *locator;
+
+		ring = rcu_dereference(mp3_fault_rings[__ffs64(holders)]);
+		if (!ring)
+			continue;
+		locator = container_of(ring, struct mp3_locator, faults);
+		if (!locator->capture->privileged &&
+		    !mp3_may_locate(locator->capture, process)) {
+			mp3_deny_faults(process, locator->capture);
+			continue;
+		}
+		if (number & READ_ONCE(locator->mask) &&
+		    !(flags & MP3_FAULT_MAJOR))
+			this_cpu_inc(ring->nr->missed);
+		else
+			mp3_record_fault(locator, &fault, regs);
+	}
+}
+
+/*
+ * Return the process of the calling task, and set @holders to the captures that
+ * locate its faults, if there are any; else return NULL. Caller is in an RCU
+ * read-side section.
+ */
+static __always_inline struct mp3_process *mp3_find_located(u64 *holders)
+{
+	struct mp3_process *process = mp3_find(current->signal);
+
+	if (!process)
+		return NULL;
+	*holders = READ_ONCE(process->holders) & READ_ONCE(mp3_locating);
+
+	return *holders ? process : NULL;
+}
+
+/* Handle a fault of the calling task that the kernel has just counted. */
+static __always_inline void mp3_on_fault(struct perf_sample_data *data,
+					 struct pt_regs *regs, u32 flags)
+{
+	struct mp3_process *process;
+	u64 holders;
+
+	rcu_read_lock();
+	process = mp3_find_located(&holders);
+	if (process)
+		mp3_locate_fault(process, holders, regs,
+				 mp3_event_address(data), flags);
+	rcu_read_unlock();
+}
+
+static void mp3_on_minor_fault(struct perf_event *event,
+			       struct perf_sample_data *data,
+			       struct pt_regs *regs)
+{
+	mp3_on_fault(data, regs, 0);
+}
+
+static void mp3_on_major_fault(struct perf_event *event,
+			       struct perf_sample_data *data,
+			       struct pt_regs *regs)
+{
+	mp3_on_fault(data, regs, MP3_FAULT_MAJOR);
+}
+
+/* Handle a fault that the calling task begins. */
+static __always_inline void mp3_on_start(u64 address, u32 flags)
+{
+	u64 holders;
+
+	rcu_read_lock();
+	if (mp3_find_located(&holders))
+		mp3_start_fault(mp3_starts, address, flags);
+	rcu_read_unlock();
+}
+
+/* On architectures without tracepoints for it */
+static void mp3_on_start_event(struct perf_event *event,
+			       struct perf_sample_data *data,
+			       struct pt_regs *regs)
+{
+	u64 address = mp3_event_address(data);
+
+	mp3_on_start(address, mp3_syndrome_flags(address));
+}
+
+/* The probe of x86's tracepoints page_fault_user and page_fault_kernel */
+static void mp3_on_exception(void *data, unsigned long address,
+			     struct pt_regs *regs, unsigned long error_code)
+{
+	/* Not of the kernel itself, nor where it tolerates a failure. */
+	if (!user_mode(regs) &&
+	    (address >= TASK_SIZE || pagefault_disabled()))
+		return;
+	mp3_on_start(address, mp3_exception_flags(error_code));
+}
+
+/* Release the events of a CPU, as far as they exist. */
+static void mp3_release_events(unsigned int cpu)
+{
+	struct perf_event **events = per_cpu(mp3_events, cpu).events;
+	unsigned int i;
+
+	for (i = 0; i < MP3_NR_EVENTS; i++) {
+		if (events[i])
+			perf_event_release_kernel(events[i]);
+		events[i] = NULL;
+	}
+}
+
+/*
+ * Create the events of a CPU. Returns 0, also if the CPU is offline, or a
+ * negative errno with none created.
+ */
+static int mp3_create_events(unsigned int cpu)
+{
+	static const struct {
+		u64 config;
+		perf_overflow_handler_t handler;
+	} kinds[] = {
+		{ PERF_COUNT_SW_PAGE_FAULTS_MIN, mp3_on_minor_fault },
+		{ PERF_COUNT_SW_PAGE_FAULTS_MAJ, mp3_on_major_fault },
+		{ PERF_COUNT_SW_PAGE_FAULTS, mp3_on_start_event },
+	};
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_SOFTWARE,
+		.size = sizeof(attr),
+		.sample_period = 1,
+		.pinned = 1,
+	};
+	struct perf_event **events = per_cpu(mp3_events, cpu).events;
+	unsigned int i;
+
+	for (i = 0; i < MP3_NR_EVENTS; i++) {
+		struct perf_event *event;
+
+		attr.config = kinds[i].config;
+		event = perf_event_create_kernel_counter(&attr, cpu, NULL,
+							 kinds[i].handler,
+							 NULL);
+		if (IS_ERR(event)) {
+			mp3_release_events(cpu);
+			/* It has just gone offline. */
+			return PTR_ERR(event) == -ENODEV ? 0 : PTR_ERR(event);
+		}
+		events[i] = event;
+	}
+
+	return 0;
+}
+
+/* Attach the probe to x86's tracepoints. Returns 0 or a negative errno. */
+static int mp3_attach_exception_probes(void)
+{
+	unsigned int i;
+	int err = 0;
+
+	if (!MP3_HAS_EXCEPTIONS || mp3_exception_probes_attached)
+		return 0;
+	for (i = 0; i < ARRAY_SIZE(mp3_exception_tracepoints); i++)
+		if (!mp3_exception_tracepoints[i])
+			return -EOPNOTSUPP;
+	for (i = 0; i < ARRAY_SIZE(mp3_exception_tracepoints) && !err; i++)
+		err = tracepoint_probe_register(mp3_exception_tracepoints[i],
+						mp3_on_exception, NULL);
+	/* Only the second one can have failed with the first attached. */
+	if (err && i == ARRAY_SIZE(mp3_exception_tracepoints))
+		tracepoint_probe_unregister(mp3_exception_tracepoints[0],
+					    mp3_on_exception, NULL);
+	mp3_exception_probes_attached = !err;
+
+	return err;
+}
+
+static void mp3_detach_exception_probes(void)
+{
+	unsigned int i;
+
+	if (!mp3_exception_probes_attached)
+		return;
+	for (i = 0; i < ARRAY_SIZE(mp3_exception_tracepoints); i++)
+		tracepoint_probe_unregister(mp3_exception_tracepoints[i],
+					    mp3_on_exception, NULL);
+	mp3_exception_probes_attached = false;
+}
+
+/* Detach all that handles faults, and wait until no handler runs. */
+static void mp3_stop_events(void)
+{
+	unsigned int cpu;
+
+	mp3_detach_exception_probes();
+	for_each_possible_cpu(cpu)
+		mp3_release_events(cpu);
+	/* A handler may run on after the release of its event: waits for RCU. */
+	tracepoint_synchronize_unregister();
+	vfree(mp3_starts);
+	mp3_starts = NULL;
+}
+
+/*
+ * Attach what handles faults, on all CPUs that are online, as far as it is not
+ * attached. Returns 0 or a negative errno.
+ */
+static int mp3_start_events(void)
+{
+	unsigned int cpu;
+	int err;
+
+	if (!mp3_starts)
+		mp3_starts = vzalloc(MP3_START_SIZE);
+	if (!mp3_starts)
+		return -ENOMEM;
+	err = mp3_attach_exception_probes();
+	for_each_online_cpu(cpu) {
+		/* The events that a CPU had before it went offline are dead. */
+		if (cpumask_test_and_clear_cpu(cpu, &mp3_stale_cpus))
+			mp3_release_events(cpu);
+		if (!err && !per_cpu(mp3_events, cpu).events[0])
+			err = mp3_create_events(cpu);
+	}
+
+	return err;
+}
+
+/* Work function: bring the events into line with mp3_nr_locating. */
+static void mp3_update_events(struct work_struct *work)
+{
+	int err = 0;
+
+	if (READ_ONCE(mp3_nr_locating))
+		err = mp3_start_events();
+	else if (mp3_starts)
+		mp3_stop_events();
+	WRITE_ONCE(mp3_events_err, err);
+	/* Of a CPU that came online, say, there may be events later. */
+	if (err)
+		mod_delayed_work(system_wq, &mp3_events_work, HZ);
+}
+
+/* Callback for a CPU that comes online */
+static int mp3_cpu_online(unsigned int cpu)
+{
+	cpumask_set_cpu(cpu, &mp3_stale_cpus);
+	mod_delayed_work(system_wq, &mp3_events_work, 0);
+
+	return 0;
+}
+
+/*
+ * Report, to each capture that has a process of @capture, what precedes: faults
+ * count from here on, or up to here.
+ */
+static void mp3_collect_capture(const struct mp3_capture *capture)
+{
+	struct mp3_process *process, *next;
+	u64 mask = BIT_ULL(capture->holder);
+
+	lockdep_assert_held(&mp3_sampler_mutex);
+	mp3_splice_pending();
+	list_for_each_entry_safe(process, next, &mp3_processes, list) {
+		if (READ_ONCE(process->holders) & mask)
+			mp3_unhold(process, mp3_collect_now(process, 0));
+		cond_resched();
+	}
+}
+
+/* Have all faults of the capture's processes handled. Returns 0 or an errno. */
+static int mp3_start_locating(struct mp3_locator *locator)
+{
+	struct mp3_capture *capture = locator->capture;
+	int err;
+
+	lockdep_assert_held(&mp3_locate_mutex);
+	WRITE_ONCE(mp3_nr_locating, mp3_nr_locating + 1);
+	mod_delayed_work(system_wq, &mp3_events_work, 0);
+	flush_delayed_work(&mp3_events_work);
+	err = READ_ONCE(mp3_events_err);
+	if (err) {
+		/* The work runs again, and releases what it has created. */
+		WRITE_ONCE(mp3_nr_locating, mp3_nr_locating - 1);
+		return err;
+	}
+	locator->active = true;
+
+	mutex_lock(&mp3_sampler_mutex);
+	mp3_collect_capture(capture);
+	WRITE_ONCE(mp3_locating, mp3_locating | BIT_ULL(capture->holder));
+	mp3_update_processes();
+	mp3_wake_all();
+	mutex_unlock(&mp3_sampler_mutex);
+
+	return 0;
+}
+
+/*
+ * Stop what mp3_start_locating() has started, if it has. With @report, the faults
+ * up to here are counted.
+ */
+static void mp3_stop_locating(struct mp3_locator *locator, bool report)
+{
+	struct mp3_capture *capture = locator->capture;
+
+	lockdep_assert_held(&mp3_locate_mutex);
+	if (!locator->active)
+		return;
+	locator->active = false;
+	mutex_lock(&mp3_sampler_mutex);
+	if (report)
+		mp3_collect_capture(capture);
+	WRITE_ONCE(mp3_locating, mp3_locating & ~BIT_ULL(capture->holder));
+	mp3_update_processes();
+	mp3_wake_all();
+	mutex_unlock(&mp3_sampler_mutex);
+	WRITE_ONCE(mp3_nr_locating, mp3_nr_locating - 1);
+	/* Delay, as in mp3_unhold(). */
+	if (!mp3_nr_locating)
+		mod_delayed_work(system_wq, &mp3_events_work, HZ);
+}
+
+/* Free a locator that no handler can find. */
+static void mp3_locator_free(struct mp3_locator *locator)
+{
+	u32 i;
+
+	cancel_work_sync(&locator->files_work);
+	for (i = locator->nr_resolved; i < locator->nr_files; i++)
+		mp3_put_file(&locator->refs[i]);
+	vfree(locator->files);
+	if (locator->faults.ring.header)
+		mp3_ring_free(&locator->faults.ring);
+	free_percpu(locator->faults.nr);
+	vfree(locator);
+}
+
+/*
+ * Create the locator of a capture, charged to the memory cgroup of the calling
+ * task. Returns it, or NULL if there is not enough memory.
+ */
+static struct mp3_locator *mp3_locator_alloc(struct mp3_capture *capture)
+{
+	const struct mp3_header *records = capture->ring.header;
+	gfp_t gfp = MP3_GFP_CHARGED | __GFP_NORETRY | __GFP_NOWARN;
+	struct mp3_locator *locator;
+	struct mp3_ring *ring;
+
+	locator = __vmalloc(sizeof(*locator), gfp | __GFP_ZERO);
+	if (!locator)
+		return NULL;
+	locator->capture = capture;
+	raw_spin_lock_init(&locator->files_lock);
+	INIT_WORK(&locator->files_work, mp3_resolve_files);
+	ring = &locator->faults.ring;
+	ring->entry_size = sizeof(struct mp3_fault);
+	mp3_ring_set_capacity(ring, mp3_fault_capacity,
+			      MP3_MAX_CAPTURE_FAULTS);
+	locator->faults.nr = alloc_percpu_gfp(struct mp3_fault_counts,
+					      GFP_KERNEL_ACCOUNT |
+					      __GFP_NOWARN);
+	locator->files = __vmalloc(MP3_FILES * sizeof(*locator->files),
+				   gfp | __GFP_ZERO);
+	if (!locator->faults.nr || !locator->files ||
+	    mp3_ring_alloc(ring, gfp, 0, records->base_ns,
+			   records->base_jiffies)) {
+		mp3_locator_free(locator);
+		return NULL;
+	}
+
+	return locator;
+}
+
+/* Let handlers, the sampler and mp3_region() find the locator of a capture. */
+static void mp3_install_locator(struct mp3_capture *capture,
+				struct mp3_locator *locator)
+{
+	lockdep_assert_held(&mp3_locate_mutex);
+	mutex_lock(&mp3_sampler_mutex);
+	rcu_assign_pointer(mp3_fault_rings[capture->holder], &locator->faults);
+	mp3_update_processes();
+	mutex_unlock(&mp3_sampler_mutex);
+	/* Pairs with the acquire load in mp3_region(). */
+	smp_store_release(&capture->locator, locator);
+}
+
+/*
+ * Execute L: locate the faults of the processes in @capture, one minor fault in
+ * @n, with so many @callers, or stop if @n is 0. Returns 0, -EPERM, -ENOMEM, or
+ * an error of creating the events.
+ */
+static int mp3_locate(struct mp3_capture *capture, unsigned int n,
+		      unsigned int callers)
+{
+	struct mp3_locator *locator, *new = NULL;
+	int err = 0;
+
+	if (n && !READ_ONCE(mp3_user_faults) &&
+	    !(mp3_capable(NULL, &init_user_ns, CAP_PERFMON) &&
+	      mp3_capable(capture->file, &init_user_ns, CAP_PERFMON)))
+		return -EPERM;
+
+	/* Outside the mutex: at the limit of a memory cgroup, this may take long. */
+	if (n && !READ_ONCE(capture->locator)) {
+		new = mp3_locator_alloc(capture);
+		if (!new)
+			return -ENOMEM;
+	}
+
+	mutex_lock(&mp3_locate_mutex);
+	if (new && !capture->locator) {
+		mp3_install_locator(capture, new);
+		new = NULL;
+	}
+	locator = capture->locator;
+	if (n) {
+		WRITE_ONCE(locator->mask, n - 1);
+		WRITE_ONCE(locator->callers, callers);
+		if (!locator->active)
+			err = mp3_start_locating(locator);
+	} else if (locator) {
+		mp3_stop_locating(locator, true);
+	}
+	mutex_unlock(&mp3_locate_mutex);
+	/* Another L for the same capture has been faster. */
+	if (new)
+		mp3_locator_free(new);
+
+	return err;
+}
+
+/*
+ * Stop locating for a capture that is being freed, and whose processes are to be
+ * unregistered next.
+ */
+static void mp3_end_locating(struct mp3_capture *capture)
+{
+	mutex_lock(&mp3_locate_mutex);
+	mp3_stop_locating(capture->locator, false);
+	mutex_unlock(&mp3_locate_mutex);
+	mutex_lock(&mp3_sampler_mutex);
+	RCU_INIT_POINTER(mp3_fault_rings[capture->holder], NULL);
+	mutex_unlock(&mp3_sampler_mutex);
+}
+
+/* Release the events for good: no capture exists any longer. */
+static void mp3_stop_handling_faults(void)
+{
+	cpuhp_remove_state_nocalls(mp3_cpuhp_state);
+	cancel_delayed_work_sync(&mp3_events_work);
+	mp3_stop_events();
 }
 
 /* ---- Captures ---- */
@@ -2354,8 +3313,21 @@ static void mp3_capture_free(struct mp3_capture *capture)
 {
 	u64 mask = BIT_ULL(capture->holder);
 
+	if (capture->locator)
+		mp3_end_locating(capture);
 	mutex_lock(&mp3_sampler_mutex);
 	mp3_unregister_all(capture->holder);
+	mutex_unlock(&mp3_sampler_mutex);
+	if (capture->locator) {
+		/*
+		 * Wait for the handlers that have found the locator, or a
+		 * process with this holder, before the number is free.
+		 */
+		synchronize_rcu();
+		mp3_locator_free(capture->locator);
+	}
+
+	mutex_lock(&mp3_sampler_mutex);
 	mp3_holder_rings[capture->holder] = NULL;
 	mp3_captures &= ~mask;
 	WRITE_ONCE(mp3_unprivileged, mp3_unprivileged & ~mask);
@@ -2402,7 +3374,7 @@ static struct mp3_capture *mp3_capture_alloc(const struct file *file)
 
 	err = mp3_ring_alloc(&capture->ring,
 			     MP3_GFP_CHARGED | __GFP_NORETRY | __GFP_NOWARN,
-			     classic->base_ns, classic->base_jiffies);
+			     0xff, classic->base_ns, classic->base_jiffies);
 	mutex_lock(&mp3_sampler_mutex);
 	if (err) {
 		mp3_holder_rings[holder] = NULL;
@@ -2434,22 +3406,49 @@ static struct mp3_capture *mp3_capture_alloc(const struct file *file)
 /* ---- Commands and the status file ---- */
 
 /*
- * Execute the command in @line for @holder: a letter, one comma or blanks, and
- * a pid, with no newline. Returns 0 or an error as listed in mp3_uapi.h.
+ * Execute L for @capture, with the numbers in @args. Returns 0, -EINVAL if they
+ * are malformed or out of range, or an error of mp3_locate().
  */
-static int mp3_command(const struct file *file, unsigned int holder,
-		       const char *line)
+static int mp3_locate_command(struct mp3_capture *capture, char *args)
 {
+	char *second = args + strcspn(args, ", \t");
+	unsigned int n, callers = 0;
+
+	if (*second) {
+		*second++ = '\0';
+		second += strspn(second, " \t");
+		if (!isdigit(*second) || kstrtouint(second, 10, &callers))
+			return -EINVAL;
+	}
+	if (!isdigit(*args) || kstrtouint(args, 10, &n) || n > 65536 ||
+	    (n && !is_power_of_2(n)) || callers >= MP3_FRAMES)
+		return -EINVAL;
+
+	return mp3_locate(capture, n, callers);
+}
+
+/*
+ * Execute the command in @line for @capture or, if that is NULL, for the classic
+ * registry: a letter, one comma or blanks, and a pid, with no newline; or L with
+ * its numbers. Returns 0 or an error as listed in mp3_uapi.h.
+ */
+static int mp3_command(const struct file *file, struct mp3_capture *capture,
+		       char *line)
+{
+	unsigned int holder = capture ? capture->holder : MP3_CLASSIC;
 	struct task_struct *task;
-	const char *digits;
 	struct pid *pid;
+	char *digits;
 	int nr, err;
 
-	if (!line[0] || !strchr("RFU", line[0]))
+	if (!line[0] || !strchr(capture ? "RFUL" : "RFU", line[0]))
 		return -EINVAL;
 	digits = line[1] == ',' ? line + 2 : line + 1 + strspn(line + 1, " \t");
-	if (digits == line + 1 || !isdigit(*digits) ||
-	    kstrtoint(digits, 10, &nr) || nr == 0)
+	if (digits == line + 1)
+		return -EINVAL;
+	if (line[0] == 'L')
+		return mp3_locate_command(capture, digits);
+	if (!isdigit(*digits) || kstrtoint(digits, 10, &nr) || nr == 0)
 		return -EINVAL;
 
 	pid = find_get_pid(nr);
@@ -2472,12 +3471,14 @@ static int mp3_command(const struct file *file, unsigned int holder,
 }
 
 /*
- * Execute the commands that are written to @file, for @holder. Copy and execute
+ * Execute the commands that are written to @file, for @capture or, if that is
+ * NULL, for the classic registry. Copy and execute
  * one line at a time, so that no allocation has a length
  * chosen by the user. A newline or a NUL ends a line. Empty lines are ignored,
  * but a write that contains nothing else is malformed.
  */
-static ssize_t mp3_write_commands(const struct file *file, unsigned int holder,
+static ssize_t mp3_write_commands(const struct file *file,
+				  struct mp3_capture *capture,
 				  const char __user *buffer, size_t count)
 {
 	bool executed = false;
@@ -2510,7 +3511,7 @@ static ssize_t mp3_write_commands(const struct file *file, unsigned int holder,
 		if (len == sizeof(line) - 1)
 			err = -EINVAL;	/* too long */
 		else if (len)
-			err = mp3_command(file, holder, line);
+			err = mp3_command(file, capture, line);
 		if (err)
 			break;
 		executed = executed || len;
@@ -2525,7 +3526,7 @@ static ssize_t mp3_write_commands(const struct file *file, unsigned int holder,
 static ssize_t mp3_status_write(struct file *file, const char __user *buffer,
 				size_t count, loff_t *ppos)
 {
-	return mp3_write_commands(file, MP3_CLASSIC, buffer, count);
+	return mp3_write_commands(file, NULL, buffer, count);
 }
 
 /*
@@ -2641,7 +3642,7 @@ static ssize_t mp3_write(struct file *file, const char __user *buffer,
 
 	if (!reader->capture)
 		return -EINVAL;
-	return mp3_write_commands(file, reader->capture->holder, buffer, count);
+	return mp3_write_commands(file, reader->capture, buffer, count);
 }
 
 /*
@@ -2668,28 +3669,84 @@ static __poll_t mp3_poll(struct file *file, struct poll_table_struct *table)
 	return EPOLLIN | EPOLLRDNORM;
 }
 
-#define MP3_HEADER_PGOFF	(MP3_OFF_HEADER >> PAGE_SHIFT)
+/**
+ * struct mp3_region - a part of a device that can be mapped
+ * @address:	its pages, from vmalloc()
+ * @pgoff:	offset of the first page, for mmap(2)
+ * @nr_pages:	how many there are
+ * @writable:	whether user space may map it for writing
+ */
+struct mp3_region {
+	void *address;
+	unsigned long pgoff;
+	unsigned long nr_pages;
+	bool writable;
+};
 
-/* Map one page of a ring's data or header. */
+#define MP3_NR_REGIONS	5
+
+/*
+ * Return region @i, 0..MP3_NR_REGIONS - 1, of an open file; without pages if the
+ * file does not have it. Headers come first: one page at their offset is the
+ * header, even if the data extend that far.
+ */
+static struct mp3_region mp3_region(const struct mp3_ring_reader *reader,
+				    unsigned int i)
+{
+	struct mp3_ring *ring = reader->ring;
+	struct mp3_locator *locator = NULL;
+
+	if (reader->capture) {
+		/* Pairs with the release store in mp3_install_locator(). */
+		locator = smp_load_acquire(&reader->capture->locator);
+	}
+	if (i == 0)
+		return (struct mp3_region){
+			ring->header, MP3_OFF_HEADER >> PAGE_SHIFT, 1, false,
+		};
+	if (i == 1)
+		return (struct mp3_region){
+			ring->data, 0, ring->data_pages, ring->writable,
+		};
+	if (!locator)
+		return (struct mp3_region){ };
+	ring = &locator->faults.ring;
+	if (i == 2)
+		return (struct mp3_region){
+			ring->header, MP3_OFF_FAULTS_HEADER >> PAGE_SHIFT, 1,
+			false,
+		};
+	if (i == 3)
+		return (struct mp3_region){
+			ring->data, MP3_OFF_FAULTS >> PAGE_SHIFT,
+			ring->data_pages, false,
+		};
+	return (struct mp3_region){
+		locator->files, MP3_OFF_FILES >> PAGE_SHIFT,
+		MP3_FILES * sizeof(struct mp3_file) / PAGE_SIZE, false,
+	};
+}
+
+/* Map one page of a region. */
 static vm_fault_t mp3_vm_fault(struct vm_fault *vmf)
 {
-	struct mp3_ring_reader *reader = vmf->vma->vm_file->private_data;
-	struct mp3_ring *ring = reader->ring;
-	void *address;
+	const struct mp3_ring_reader *reader = vmf->vma->vm_file->private_data;
+	struct mp3_region region;
+	unsigned int i = 0;
 
+	do {
+		region = mp3_region(reader, i++);
+	} while (region.address != vmf->vma->vm_private_data &&
+		 i < MP3_NR_REGIONS);
 	/* mp3_mmap() has checked the bounds: check the single page again. */
-	if (vmf->vma->vm_private_data == ring->header) {
-		if (vmf->pgoff != MP3_HEADER_PGOFF)
-			return VM_FAULT_SIGBUS;
-		address = ring->header;
-	} else {
-		if (vmf->pgoff >= ring->data_pages)
-			return VM_FAULT_SIGBUS;
-		address = (char *)ring->data + (vmf->pgoff << PAGE_SHIFT);
-	}
+	if (region.address != vmf->vma->vm_private_data ||
+	    vmf->pgoff < region.pgoff ||
+	    vmf->pgoff - region.pgoff >= region.nr_pages)
+		return VM_FAULT_SIGBUS;
 
 	/* A reference of its own: a pinned page may outlive the mapping. */
-	vmf->page = vmalloc_to_page(address);
+	vmf->page = vmalloc_to_page((char *)region.address +
+				    ((vmf->pgoff - region.pgoff) << PAGE_SHIFT));
 	get_page(vmf->page);
 
 	return 0;
@@ -2700,23 +3757,27 @@ static const struct vm_operations_struct mp3_vm_ops = {
 };
 
 /*
- * Map a ring's data, from offset 0 on, or the header page at MP3_OFF_HEADER.
- * Returns 0, -EINVAL for a range outside either, or -EPERM for a protection
- * that it does not allow.
+ * Map a part of a region. Returns 0, -EINVAL for a range that is in no region, or
+ * -EPERM for a protection that the region does not allow.
  */
 static int mp3_mmap(struct file *file, struct vm_area_struct *vma)
 {
-	struct mp3_ring_reader *reader = file->private_data;
-	struct mp3_ring *ring = reader->ring;
-	unsigned long forbidden = VM_EXEC;
-	bool header;
+	const struct mp3_ring_reader *reader = file->private_data;
+	unsigned long forbidden = VM_EXEC, skipped;
+	struct mp3_region region;
+	unsigned int i;
 
-	/* One page there is the header, even if the data extend that far. */
-	header = vma->vm_pgoff == MP3_HEADER_PGOFF && vma_pages(vma) == 1;
-	if (!header && (vma->vm_pgoff >= ring->data_pages ||
-			vma_pages(vma) > ring->data_pages - vma->vm_pgoff))
+	for (i = 0; i < MP3_NR_REGIONS; i++) {
+		region = mp3_region(reader, i);
+		skipped = vma->vm_pgoff - region.pgoff;
+		if (vma->vm_pgoff >= region.pgoff &&
+		    skipped < region.nr_pages &&
+		    vma_pages(vma) <= region.nr_pages - skipped)
+			break;
+	}
+	if (i == MP3_NR_REGIONS)
 		return -EINVAL;
-	if (header || !ring->writable)
+	if (!region.writable)
 		forbidden |= VM_WRITE;
 	if (vma->vm_flags & forbidden)
 		return -EPERM;
@@ -2728,7 +3789,7 @@ static int mp3_mmap(struct file *file, struct vm_area_struct *vma)
 	 * Mark the region: after a partial munmap(), a mapping of the data may
 	 * be reduced to a single page at the offset of the header.
 	 */
-	vma->vm_private_data = header ? (void *)ring->header : ring->data;
+	vma->vm_private_data = region.address;
 	vma->vm_ops = &mp3_vm_ops;
 
 	return 0;
@@ -2797,7 +3858,9 @@ static int __init mp3_alloc_rings(void)
 	int err;
 
 	if (mp3_capture_capacity < 64 ||
-	    mp3_capture_capacity > MP3_MAX_CAPTURE_RECORDS)
+	    mp3_capture_capacity > MP3_MAX_CAPTURE_RECORDS ||
+	    mp3_fault_capacity < 64 ||
+	    mp3_fault_capacity > MP3_MAX_CAPTURE_FAULTS)
 		return -EINVAL;
 	err = mp3_ring_set_capacity(mp3_record_ring, mp3_record_capacity,
 				    1 << 24);
@@ -2808,8 +3871,8 @@ static int __init mp3_alloc_rings(void)
 	schedule_timeout_uninterruptible(1);
 	mp3_stamp();
 	for (i = 0; i < ARRAY_SIZE(mp3_rings) && !err; i++)
-		err = mp3_ring_alloc(&mp3_rings[i], GFP_KERNEL, mp3_sample_ns,
-				     mp3_sample_jiffies);
+		err = mp3_ring_alloc(&mp3_rings[i], GFP_KERNEL, 0xff,
+				     mp3_sample_ns, mp3_sample_jiffies);
 	if (err)
 		mp3_free_rings();
 
@@ -2877,9 +3940,15 @@ static int __init mp3_init(void)
 	if (!proc_create("status", 0666, mp3_proc_dir, &mp3_status_ops))
 		goto remove_proc;
 
+	err = cpuhp_setup_state_nocalls(CPUHP_AP_ONLINE_DYN, "mp3:online",
+					mp3_cpu_online, NULL);
+	if (err < 0)
+		goto remove_proc;
+	mp3_cpuhp_state = err;
+
 	err = mp3_create_devices();
 	if (err)
-		goto remove_proc;
+		goto remove_cpu_callback;
 
 	/* The last step that can fail: an open file cannot be revoked. */
 	cdev_init(&mp3_cdev, &mp3_fops);
@@ -2893,6 +3962,8 @@ static int __init mp3_init(void)
 
 destroy_devices:
 	mp3_destroy_devices();
+remove_cpu_callback:
+	mp3_stop_handling_faults();
 remove_proc:
 	proc_remove(mp3_proc_dir);
 	mp3_stop_following();
@@ -2915,6 +3986,7 @@ static void __exit mp3_exit(void)
 
 	cdev_del(&mp3_cdev);
 	mp3_destroy_devices();
+	mp3_stop_handling_faults();
 	proc_remove(mp3_proc_dir);
 	mp3_stop_following();
 	mp3_stop_sampling();

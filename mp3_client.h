@@ -475,6 +475,207 @@ static inline void mp3_capture_close(struct mp3_reader *capture)
 	mp3_reader_close(capture);
 }
 
+/**
+ * mp3_capture_locate() - locate the faults of the processes in a capture
+ * @capture: opened by mp3_capture_open()
+ * @n: locate one minor fault in @n, a power of two up to 65536, and all major
+ *     ones; 0 to stop
+ * @callers: addresses of callers to record with each, 0..8
+ *
+ * Return: 0, -EPERM without CAP_PERFMON unless the module's parameter
+ * user_faults is set, -EOPNOTSUPP if the kernel lacks the events, -EINVAL or
+ * -ENOMEM.
+ */
+static inline int mp3_capture_locate(const struct mp3_reader *capture,
+				     unsigned int n, unsigned int callers)
+{
+	char line[32];
+	int len = snprintf(line, sizeof(line), "L,%u,%u\n", n, callers);
+
+	return write(capture->fd, line, (size_t)len) < 0 ? -errno : 0;
+}
+
+/**
+ * struct mp3_faults - a reader of the faults of a capture
+ * @header: header page of the ring of faults, mapped
+ * @data: slots of the ring, mapped
+ * @files: table of files, mapped
+ * @size: bytes mapped at @data
+ * @next: number of the next fault to read
+ * @lost: faults that were overwritten before they were read, or not written
+ * @capacity: slots
+ * @awaited_ticks: ticks when fault @next was first found unfinished
+ * @awaits: whether that is so
+ */
+struct mp3_faults {
+	const struct mp3_header *header;
+	const struct mp3_fault *data;
+	const struct mp3_file *files;
+	size_t size;
+	__u64 next;
+	__u64 lost;
+	__u64 awaited_ticks;
+	__u32 capacity;
+	bool awaits;
+};
+
+/*
+ * Closes a reader of faults, not the capture. Does nothing if it is closed
+ * already or could not be opened.
+ */
+static inline void mp3_faults_close(struct mp3_faults *faults)
+{
+	if (faults->header)
+		munmap((void *)faults->header, (size_t)getpagesize());
+	if (faults->data)
+		munmap((void *)faults->data, faults->size);
+	if (faults->files)
+		munmap((void *)faults->files,
+		       MP3_FILES * sizeof(struct mp3_file));
+	memset(faults, 0, sizeof(*faults));
+}
+
+/**
+ * mp3_faults_open() - map the faults of a capture
+ * @faults: filled
+ * @capture: opened by mp3_capture_open(), and mp3_capture_locate() has succeeded
+ *
+ * Return: 0, -EINVAL if the capture has not located yet, -EPROTO if the ring has
+ * another ABI version, or an error of mmap(2).
+ */
+static inline int mp3_faults_open(struct mp3_faults *faults,
+				  const struct mp3_reader *capture)
+{
+	size_t page = (size_t)getpagesize();
+	void *map;
+	int err;
+
+	memset(faults, 0, sizeof(*faults));
+	map = mmap(NULL, page, PROT_READ, MAP_SHARED, capture->fd,
+		   MP3_OFF_FAULTS_HEADER);
+	if (map == MAP_FAILED)
+		return -errno;
+	faults->header = (const struct mp3_header *)map;
+	faults->capacity = faults->header->capacity;
+	if (faults->header->magic != MP3_MAGIC ||
+	    faults->header->version != MP3_ABI_VERSION ||
+	    faults->header->entry_size != sizeof(struct mp3_fault) ||
+	    !faults->capacity) {
+		mp3_faults_close(faults);
+		return -EPROTO;
+	}
+
+	faults->size = (faults->capacity * sizeof(struct mp3_fault) +
+			page - 1) / page * page;
+	map = mmap(NULL, faults->size, PROT_READ, MAP_SHARED, capture->fd,
+		   MP3_OFF_FAULTS);
+	if (map == MAP_FAILED)
+		goto fail;
+	faults->data = (const struct mp3_fault *)map;
+
+	map = mmap(NULL, MP3_FILES * sizeof(struct mp3_file), PROT_READ,
+		   MAP_SHARED, capture->fd, MP3_OFF_FILES);
+	if (map == MAP_FAILED)
+		goto fail;
+	faults->files = (const struct mp3_file *)map;
+
+	return 0;
+
+fail:
+	err = -errno;
+	mp3_faults_close(faults);
+	return err;
+}
+
+/*
+ * Returns whether a fault that is unfinished will stay so: its slot was busy, or
+ * its writer has been held up for longer than a reader waits.
+ */
+static inline bool mp3_faults_gave_up(struct mp3_faults *faults)
+{
+	__u64 ticks = __atomic_load_n(&faults->header->ticks, __ATOMIC_RELAXED);
+
+	if (!__atomic_load_n(&faults->header->processes, __ATOMIC_ACQUIRE))
+		return true;
+	if (!faults->awaits) {
+		faults->awaits = true;
+		faults->awaited_ticks = ticks;
+	}
+
+	return ticks - faults->awaited_ticks >= 2;
+}
+
+/**
+ * mp3_faults_next() - read the next fault
+ * @faults: opened by mp3_faults_open(); afterwards the fault's number is
+ *	    @faults->next - 1
+ * @fault: filled
+ *
+ * Return: 1, or 0 if there is none yet: mp3_reader_wait() for the capture also
+ * waits for faults.
+ */
+static inline int mp3_faults_next(struct mp3_faults *faults,
+				  struct mp3_fault *fault)
+{
+	/* Pairs with the release store of head in mp3_update_fault_header(). */
+	__u64 head = __atomic_load_n(&faults->header->head, __ATOMIC_ACQUIRE);
+	__u64 seq;
+
+	if (faults->next + faults->capacity < head) {
+		faults->lost += head - faults->capacity - faults->next;
+		faults->next = head - faults->capacity;
+		faults->awaits = false;
+	}
+	while (faults->next < head) {
+		const struct mp3_fault *slot =
+			&faults->data[faults->next % faults->capacity];
+
+		/* Pairs with the release store of seq in mp3_fault_append(). */
+		seq = __atomic_load_n(&slot->seq, __ATOMIC_ACQUIRE);
+		if (seq == faults->next + 1) {
+			memcpy(fault, slot, sizeof(*fault));
+			/* Pairs with the exchange of seq in mp3_fault_append(). */
+			__atomic_thread_fence(__ATOMIC_ACQUIRE);
+			seq = __atomic_load_n(&slot->seq, __ATOMIC_RELAXED);
+			if (seq == faults->next + 1) {
+				faults->next++;
+				faults->awaits = false;
+				return 1;
+			}
+		}
+		/* Unless it has been overwritten, it is being written. */
+		if ((seq <= faults->next || seq == MP3_FAULT_BUSY) &&
+		    !mp3_faults_gave_up(faults))
+			return 0;
+		faults->lost++;
+		faults->next++;
+		faults->awaits = false;
+	}
+
+	return 0;
+}
+
+/**
+ * mp3_faults_file() - find a file by its number
+ * @faults: opened by mp3_faults_open()
+ * @number: from a fault or a frame
+ *
+ * Return: the file, or NULL if it has no number, or its path is not known yet:
+ * that is so for some milliseconds after the first fault in it.
+ */
+static inline const struct mp3_file *
+mp3_faults_file(const struct mp3_faults *faults, __u32 number)
+{
+	const struct mp3_file *file;
+
+	if (number < 1 || number > MP3_FILES)
+		return NULL;
+	file = &faults->files[number - 1];
+	/* Pairs with the release store in mp3_resolve_files(), mp3.c. */
+	return __atomic_load_n(&file->number, __ATOMIC_ACQUIRE) == number ?
+		file : NULL;
+}
+
 /*
  * Copies the next entry that has not been consumed. Returns 1, or 0 if there is
  * none yet.

@@ -20,12 +20,19 @@
 #include <linux/cgroup.h>
 #include <linux/cred.h>
 #include <linux/device.h>
+#include <linux/fs.h>
 #include <linux/mm.h>
+#include <linux/path.h>
+#include <linux/perf_event.h>
+#include <linux/ptrace.h>
 #include <linux/sched/coredump.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
+#include <linux/uaccess.h>
 #include <linux/user_namespace.h>
+
+#include "mp3_uapi.h"
 
 /*
  * Flags for pages that are charged to a memory cgroup and mapped by user space.
@@ -161,5 +168,221 @@ static inline struct user_namespace *mp3_get_dumpable(struct task_struct *task,
 	return ns;
 }
 #endif
+
+/* ---- Locating faults ---- */
+
+/* Each fault holds mmap_lock when it is counted. */
+#define MP3_FAULT_HOLDS_LOCK	(LINUX_VERSION_CODE < KERNEL_VERSION(6, 0, 0))
+
+/*
+ * mp3_find_vma() - return the VMA that contains @address, or NULL
+ *
+ * Caller holds mmap_lock, or is in an RCU read-side section if mp3_vmas_use_rcu().
+ *
+ * mp3_vmas_use_rcu() - return whether the tree of VMAs can be read under RCU
+ */
+static inline struct vm_area_struct *mp3_find_vma(struct mm_struct *mm,
+						  unsigned long address)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
+	struct vm_area_struct *vma = find_vma(mm, address);
+
+	return vma && vma->vm_start <= address ? vma : NULL;
+#else
+	return mtree_load(&mm->mm_mt, address);
+#endif
+}
+
+static inline bool mp3_vmas_use_rcu(struct mm_struct *mm)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
+	return false;
+#else
+	return mt_in_rcu(&mm->mm_mt);
+#endif
+}
+
+/*
+ * Return @file with a reference, or NULL if it is being closed. It was open at
+ * some time in the RCU read-side section that the caller is in.
+ */
+static inline struct file *mp3_get_file_rcu(struct file *file)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
+	return get_file_rcu(file) ? file : NULL;
+#else
+	return get_file_active(&file);
+#endif
+}
+
+/*
+ * struct mp3_file_ref keeps the path of a file.
+ *
+ * Not the file itself, where that is possible: that would keep it open for
+ * writing, for example, so that nothing could execute it. But with PREEMPT_RT,
+ * taking the path can sleep.
+ *
+ * mp3_ref_file() - set @ref to @file, which the caller keeps open during the call.
+ * Does not sleep
+ *
+ * mp3_file_path() - return the path, as in /proc/<pid>/maps
+ *
+ * mp3_put_file() - drop @ref. May sleep
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
+#define mp3_user_path(file)	(&(file)->f_path)
+#else
+#define mp3_user_path(file)	file_user_path(file)
+#endif
+
+#ifdef CONFIG_PREEMPT_RT
+struct mp3_file_ref {
+	struct file *file;
+};
+
+static inline void mp3_ref_file(struct mp3_file_ref *ref, struct file *file)
+{
+	ref->file = get_file(file);
+}
+
+static inline const struct path *mp3_file_path(const struct mp3_file_ref *ref)
+{
+	return mp3_user_path(ref->file);
+}
+
+static inline void mp3_put_file(struct mp3_file_ref *ref)
+{
+	fput(ref->file);
+}
+#else
+struct mp3_file_ref {
+	struct path path;
+};
+
+static inline void mp3_ref_file(struct mp3_file_ref *ref, struct file *file)
+{
+	ref->path = *mp3_user_path(file);
+	path_get(&ref->path);
+}
+
+static inline const struct path *mp3_file_path(const struct mp3_file_ref *ref)
+{
+	return &ref->path;
+}
+
+static inline void mp3_put_file(struct mp3_file_ref *ref)
+{
+	path_put(&ref->path);
+}
+#endif
+
+/* Threads of a process that never run in user mode, and have no registers */
+#ifdef PF_USER_WORKER
+#define MP3_PF_WORKER	(PF_KTHREAD | PF_USER_WORKER | PF_IO_WORKER)
+#else
+#define MP3_PF_WORKER	(PF_KTHREAD | PF_IO_WORKER)
+#endif
+
+/* Return whether the calling task is in exec: its registers are older. */
+static inline bool mp3_is_in_exec(void)
+{
+	return current->in_execve;
+}
+
+/*
+ * mp3_frame_pointer() - return the frame pointer of a 64-bit task, else 0
+ *
+ * mp3_return_address() - return @address as it was before the processor signed it
+ */
+static inline unsigned long mp3_frame_pointer(const struct pt_regs *regs)
+{
+#if defined(CONFIG_X86)
+	return regs->cs == __USER_CS ? regs->bp : 0;
+#elif defined(CONFIG_ARM64)
+	return compat_user_mode(regs) ? 0 : regs->regs[29];
+#else
+	return 0;
+#endif
+}
+
+static inline u64 mp3_return_address(u64 address)
+{
+#ifdef CONFIG_ARM64
+	return address & GENMASK_ULL(47, 0);
+#else
+	return address;
+#endif
+}
+
+/*
+ * The start of a fault: x86 has tracepoints, with the processor's error code.
+ * Elsewhere it is an event, and arm64 still has the syndrome in a register.
+ *
+ * mp3_exception_flags() - return the MP3_FAULT_* of an error code of x86
+ *
+ * mp3_syndrome_flags() - return the MP3_FAULT_* of the exception that the calling
+ * task has taken at @address, or 0 if they are unknown
+ */
+#define MP3_HAS_EXCEPTIONS	IS_ENABLED(CONFIG_X86)
+
+#ifdef CONFIG_X86
+#include <asm/trap_pf.h>
+
+static inline u32 mp3_exception_flags(unsigned long error_code)
+{
+	return MP3_FAULT_ACCESS_KNOWN |
+	       (error_code & X86_PF_PROT ? MP3_FAULT_PRESENT : 0) |
+	       (error_code & X86_PF_WRITE ? MP3_FAULT_WRITE : 0) |
+	       (error_code & X86_PF_INSTR ? MP3_FAULT_EXEC : 0);
+}
+#else
+static inline u32 mp3_exception_flags(unsigned long error_code)
+{
+	return 0;
+}
+#endif
+
+#ifdef CONFIG_ARM64
+#include <asm/esr.h>
+#include <asm/sysreg.h>
+
+static inline u32 mp3_syndrome_flags(u64 address)
+{
+	u64 esr = read_sysreg(esr_el1);
+	u32 class = ESR_ELx_EC(esr), flags = MP3_FAULT_ACCESS_KNOWN;
+
+	/* A later exception has overwritten both registers. */
+	if ((untagged_addr(read_sysreg(far_el1)) ^ address) & PAGE_MASK)
+		return 0;
+	if (class == ESR_ELx_EC_IABT_LOW)
+		flags |= MP3_FAULT_EXEC;
+	else if (class != ESR_ELx_EC_DABT_LOW && class != ESR_ELx_EC_DABT_CUR)
+		return 0;
+	else if (esr & ESR_ELx_WNR && !(esr & ESR_ELx_CM))
+		flags |= MP3_FAULT_WRITE;
+	/* Permission and access-flag faults: the page is there. */
+	if ((esr & ESR_ELx_FSC_TYPE) == ESR_ELx_FSC_PERM ||
+	    (esr & ESR_ELx_FSC_TYPE) == ESR_ELx_FSC_ACCESS)
+		flags |= MP3_FAULT_PRESENT;
+
+	return flags;
+}
+#else
+static inline u32 mp3_syndrome_flags(u64 address)
+{
+	return 0;
+}
+#endif
+
+/* Return the address that an event of a page fault has, or 0. */
+static inline u64 mp3_event_address(const struct perf_sample_data *data)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
+	return data->addr;
+#else
+	/* Not set if it is 0. */
+	return data->sample_flags & PERF_SAMPLE_ADDR ? data->addr : 0;
+#endif
+}
 
 #endif /* MP3_COMPAT_H */

@@ -88,6 +88,44 @@
  * already, and with EBUSY if no capture is left: there are 63, and 16 of them
  * are reserved for CAP_PERFMON.
  *
+ * Faults: a capture that locates
+ *
+ * One more command is for captures alone:
+ *
+ *	L,<n>		locate the faults of the processes in the capture: of
+ *			each thread, one minor fault in n, and each major fault.
+ *			n is a power of two, 1..65536; 0 stops locating
+ *	L,<n>,<callers>	the same, with up to so many callers of the code that
+ *			caused the fault, 0..8 (default 0)
+ *
+ * From the first L on, these can be mapped, for reading only:
+ *
+ *	MP3_OFF_FAULTS		the ring of faults: struct mp3_fault, capture_faults
+ *				entries (a parameter of the module)
+ *	MP3_OFF_FAULTS_HEADER	its header, one page with struct mp3_header
+ *	MP3_OFF_FILES		the table of files: MP3_FILES times struct mp3_file
+ *
+ * Fault number i is in slot i % capacity, and its @seq is then i + 1. Threads on
+ * several CPUs write at the same time. A reader
+ *
+ *	1. loads @head of the header with acquire: faults below it have a slot;
+ *	2. loads @seq with acquire. If it is i + 1, the fault is complete; if it is
+ *	   larger, the fault has been overwritten (MP3_FAULT_BUSY: is being
+ *	   overwritten or written). Otherwise it is being written: try again
+ *	   later, and give up once @processes is 0 or @ticks has advanced by two;
+ *	3. copies the fault, and after an acquire fence loads @seq again: the copy
+ *	   is good if it has not changed.
+ *
+ * @head is updated at each tick, before @processes. poll(2) reports the records of
+ * that tick.
+ *
+ * L fails with EINVAL if it is malformed or written to the status file, with
+ * EPERM if the writer or the opener lacks CAP_PERFMON and the parameter
+ * user_faults is not set, with ENOMEM, and with EOPNOTSUPP if the kernel lacks
+ * the events. In a capture whose opener lacks CAP_PERFMON, the rule above is
+ * applied again at each fault; here CAP_SYS_PTRACE does not help. If it fails, no
+ * later fault of the process is recorded, and its next record is denied.
+ *
  * poll(2) reports a device readable if an entry was published since the last
  * poll of the same open file that reported it, or since its open. epoll_ctl(2)
  * also polls the file, and discards the result: check @head after it.
@@ -111,7 +149,12 @@
 #define MP3_MAJOR	423		/* default of the parameter major */
 #define MP3_DATA_PAGES	128		/* pages of /dev/mp3's data */
 #define MP3_SAMPLES	12000		/* capacity of /dev/mp3, in entries */
-#define MP3_OFF_HEADER	0x10000000	/* mmap offset of the header page */
+
+/* Offsets for mmap(2); the data of a ring of records or samples are at 0 */
+#define MP3_OFF_HEADER		0x10000000	/* the header page */
+#define MP3_OFF_FAULTS		0x20000000	/* a capture's ring of faults */
+#define MP3_OFF_FAULTS_HEADER	0x30000000	/* its header page */
+#define MP3_OFF_FILES		0x38000000	/* the table of files */
 
 /* @flags of struct mp3_record */
 #define MP3_FIRST	1u		/* first record since registration */
@@ -253,10 +296,27 @@ __extension__ struct mp3_record {
  *		  final until the next registration
  * @denied:	  processes unregistered from the capture because its opener
  *		  lost the permission to profile them
- * @counted:	  0
- * @located:	  0
+ * @counted:	  faults in the records of the capture while it located faults
+ * @located:	  of these, faults that were given a slot in its ring of faults
  *
- * The module updates @head to @dropped, @processes and @denied while the page
+ * In the header of a ring of faults, @head to @dropped have a different meaning
+ * in part:
+ *
+ * - @head: faults that were given a slot, @located
+ * - @missed: faults that were left out because n is not 1
+ * - @cost_ns: 0
+ * - @dropped: faults that were not written because the slot was busy, and faults
+ *   that lack a file because the table of files was full
+ *
+ * At n = 1, @counted - @located is the number of faults without an event: those
+ * that the kernel takes itself, without an access of the program, for mlock(2),
+ * MAP_POPULATE, direct I/O, or the arguments of exec. In general, it is
+ * @counted - @located - @missed. This is exact once @processes is 0, if @denied is
+ * 0 and each process was registered before it ran, or while it was stopped, and has
+ * exited, or was stopped when it was unregistered. The faults of a process that
+ * was denied can be located without being counted.
+ *
+ * The module updates @head to @dropped and @processes to @located while the page
  * is mapped, each by a single store. The other fields do not change.
  *
  * When a field is added, also change:
@@ -286,6 +346,101 @@ struct mp3_header {
 	__u64 denied;
 	__u64 counted;
 	__u64 located;
+};
+
+#define MP3_FRAMES	9		/* of a fault: the instruction, 8 callers */
+#define MP3_FILES	1024		/* entries of a table of files */
+
+/* Special values of struct mp3_fault */
+#define MP3_FAULT_BUSY	(~0ULL)		/* @seq: being written */
+#define MP3_NO_STALL	(~0ULL)		/* @stall_ns: unknown */
+#define MP3_NO_FILE	0u		/* @file: anonymous memory */
+#define MP3_UNKNOWN_FILE (~0u)		/* @file: unknown */
+
+/* @flags of struct mp3_fault */
+#define MP3_FAULT_MAJOR		0x001u	/* needed I/O */
+#define MP3_FAULT_WRITE		0x002u	/* a write; see ACCESS_KNOWN */
+#define MP3_FAULT_EXEC		0x004u	/* an instruction fetch; likewise */
+#define MP3_FAULT_USER		0x008u	/* by the program, not the kernel for it */
+#define MP3_FAULT_ACCESS_KNOWN	0x010u	/* WRITE, EXEC and PRESENT are valid */
+#define MP3_FAULT_PRESENT	0x020u	/* the page was there, with less access:
+					 * copy on write, dirty or access flag
+					 */
+#define MP3_FAULT_SHARED	0x040u	/* in a MAP_SHARED mapping */
+#define MP3_FAULT_HEAP		0x080u	/* between start_brk and brk */
+#define MP3_FAULT_STACK		0x100u	/* on the stack of the first thread */
+#define MP3_FAULT_FRAMES(flags)	((flags) >> 28)	/* valid elements of @frames */
+
+/* An element of @frames: the number of a file, and an offset in it */
+#define MP3_FRAME_FILE(frame)	((__u32)((frame) >> 48))
+#define MP3_FRAME_OFFSET(frame)	((frame) & 0xffffffffffffULL)
+
+/**
+ * struct mp3_fault - one page fault
+ * @seq:      number of the fault plus one; MP3_FAULT_BUSY while it is written;
+ *	      0 before the slot is first used
+ * @time_ns:  when it was completed, on the clock of @time_ns of struct
+ *	      mp3_record. Source: ktime_get_mono_fast_ns()
+ * @pid:      process id (tgid) in the initial pid namespace
+ * @tid:      thread id in the initial pid namespace
+ * @address:  the address that was accessed
+ * @stall_ns: time from the exception to the completion, in nanoseconds, or
+ *	      MP3_NO_STALL. Includes the time of other tasks on the CPU
+ * @offset:   of @address in the file or, in anonymous memory, in the mapping; in
+ *	      bytes. 0 if @file is MP3_UNKNOWN_FILE and the mapping is unknown
+ * @file:     number of the mapped file, MP3_NO_FILE or MP3_UNKNOWN_FILE. A
+ *	      shared anonymous mapping has a file, "/dev/zero (deleted)"
+ * @flags:    MP3_FAULT_*, and the number of valid @frames in bits 28..31
+ * @frames:   @frames[0] is the user-mode instruction that caused the fault, or
+ *	      that called the kernel; the others are the return addresses of its
+ *	      callers, innermost first, found by frame pointers. Each is the number
+ *	      of a file in bits 48..63 and an offset in that file; or, with
+ *	      number 0, an address. No frame is valid if the fault has no
+ *	      instruction in user mode, as during exec
+ *
+ * When a field is added, also change:
+ *
+ * - MP3_ABI_VERSION
+ * - mp3.c: the static_assert of the size, and mp3_record_fault()
+ * - mp3_client.h
+ * - tools/: recordings and the output of mp3ctl where
+ * - man/mp3.4 and docs/protocol.md
+ */
+struct mp3_fault {
+	__u64 seq;
+	__u64 time_ns;
+	__u32 pid;
+	__u32 tid;
+	__u64 address;
+	__u64 stall_ns;
+	__u64 offset;
+	__u32 file;
+	__u32 flags;
+	__u64 frames[MP3_FRAMES];
+};
+
+/* @flags of struct mp3_file */
+#define MP3_FILE_TRUNCATED	1u	/* @path lacks its beginning */
+
+/**
+ * struct mp3_file - one file that faults or frames of a capture refer to
+ * @number:	number of the file, its index in the table plus one; 0 until the
+ *		other fields are valid: load it with acquire
+ * @flags:	MP3_FILE_TRUNCATED or 0
+ * @device:	of its file system: st_dev of stat(2), except on those that make up
+ *		devices, such as btrfs
+ * @inode:	inode number
+ * @generation:	distinguishes files that have had the same inode number
+ * @path:	absolute path, as in /proc/<pid>/maps, with " (deleted)" if it has
+ *		been unlinked; ends with a NUL, zeros follow it
+ */
+struct mp3_file {
+	__u32 number;
+	__u32 flags;
+	__u64 device;
+	__u64 inode;
+	__u64 generation;
+	char path[224];
 };
 
 #endif /* MP3_UAPI_H */

@@ -17,7 +17,7 @@ static const char *fail_module_path = "/mp3/fail.ko";
 
 /**
  * fail_call - Make one call of a kernel function fail, until fail_unload()
- * @pid:      process whose calls are counted
+ * @pid:      process whose calls are counted; 0: those of all, and of workers
  * @symbols:  name of the function, or the names that it has in different
  *            kernels, separated by blanks: the first that exists is used
  * @nth:      which of the calls fails, from 1 on; 0: none, they are only counted

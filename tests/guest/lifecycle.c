@@ -640,6 +640,8 @@ static void test_steps(void)
 		{ "creating /proc/mp3", "proc_mkdir", "", 0, 1, -ENOMEM },
 		{ "creating the status file", "proc_create",
 		  "", 0, 1, -ENOMEM },
+		{ "adding the callback for CPUs", "__cpuhp_setup_state",
+		  "", -EXFULL, 1, -EXFULL },
 		{ "creating " MP3_DEVICE_PATH, "device_create",
 		  "", -EXFULL, 1, -EXFULL },
 		{ "creating " MP3_PROCS_PATH, "device_create",
@@ -705,11 +707,34 @@ static int do_open_capture(int fd)
 }
 
 /*
- * Have a child perform an action while a call of one of the functions fails.
- * Returns the action's errno, or 0.
+ * Have a capture locate, which fails once, and check that it can do so afterwards.
+ * Returns the errno, or 0; or EPROTO if the second attempt fails.
  */
-static int perform_failing(const char *symbols, int nth, long retval,
-			   int (*action)(int fd))
+static int do_locate(int fd)
+{
+	int capture = open(MP3_CAPTURE_PATH, O_RDWR | O_CLOEXEC), ret = 0;
+	size_t page = getpagesize();
+
+	if (capture < 0)
+		return fd < 0 ? 0 : EPROTO;
+	if (write(capture, "L,1,8", 5) != 5)
+		ret = errno;
+	if (write(capture, "L,1,8", 5) != 5 ||
+	    mmap(NULL, page, PROT_READ, MAP_SHARED, capture,
+		 MP3_OFF_FAULTS) == MAP_FAILED)
+		ret = EPROTO;
+	/* The mapping keeps the capture until the process exits. */
+	close(capture);
+
+	return ret;
+}
+
+/*
+ * Have a child perform an action while a call of one of the functions fails; with
+ * @anywhere, a call by any process. Returns the action's errno, or 0.
+ */
+static int perform_failing_in(bool anywhere, const char *symbols, int nth,
+			      long retval, int (*action)(int fd))
 {
 	int fd, go[2], ret, status;
 	pid_t pid;
@@ -724,7 +749,7 @@ static int perform_failing(const char *symbols, int nth, long retval,
 			_exit(1);
 		_exit(action(fd));
 	}
-	ret = fail_call(pid, symbols, nth, retval, 0);
+	ret = fail_call(anywhere ? 0 : pid, symbols, nth, retval, 0);
 	if (ret)
 		errx(1, "%s: %s", symbols, strerror(-ret));
 	if (write(go[1], "", 1) != 1 || waitpid(pid, &status, 0) != pid)
@@ -735,6 +760,13 @@ static int perform_failing(const char *symbols, int nth, long retval,
 	close(fd);
 
 	return WEXITSTATUS(status);
+}
+
+/* Have a child perform an action while a call of its own fails. */
+static int perform_failing(const char *symbols, int nth, long retval,
+			   int (*action)(int fd))
+{
+	return perform_failing_in(false, symbols, nth, retval, action);
 }
 
 /* Have a child perform an action whose nth small allocation fails. */
@@ -794,6 +826,50 @@ static void test_no_memory(void)
 	ok(count_areas() == areas && open_all_captures() == NR_CAPTURES,
 	   "opening a capture without memory leaves none of it, and uses no number");
 	ok_eq(unload(), 0, "open without memory does not prevent unloading");
+}
+
+/*
+ * Each step of the first L fails once: the memory for the locator and the table of
+ * files, for the ring and its header (after two allocations for the capture
+ * itself), and what the worker creates.
+ */
+static void test_locate_failures(void)
+{
+	static const char *const vmalloc = "__vmalloc_noprof __vmalloc";
+	static const char *const event = "perf_event_create_kernel_counter";
+	bool good = true;
+	int areas, nth;
+
+	if (!have_kprobes()) {
+		skip("L without memory is ENOMEM, and leaves nothing",
+		     "no kprobes");
+		skip("L fails and leaves nothing if an event cannot be created",
+		     "no kprobes");
+		return;
+	}
+	areas = count_areas_of_load();
+	load_or_die("");
+	for (nth = 3; nth <= 6; nth++)
+		good &= perform_failing(vmalloc, nth, 0, do_locate) == ENOMEM;
+	sleep(2);
+	ok(good && count_areas() == areas,
+	   "L without memory is ENOMEM, and leaves nothing");
+
+	good = true;
+	for (nth = 1; nth <= 4; nth++) {
+		good &= perform_failing_in(true, event, nth, -EXFULL,
+					   do_locate) == EXFULL;
+		sleep(2);
+	}
+	/* Once the events have been released, so has the table of starts. */
+	ok(good && count_areas() == areas,
+	   "L fails and leaves nothing if an event cannot be created");
+#ifdef __x86_64__
+	good &= perform_failing_in(true, "tracepoint_probe_register", 2,
+				   -EXFULL, do_locate) == EXFULL;
+#endif
+	ok_eq(unload(), 0, "a failed L does not prevent unloading");
+	ok(good && nothing_left(), "a failed L leaves no probe behind");
 }
 
 /* ---- Unloading during forks ---- */
@@ -912,6 +988,7 @@ int main(int argc, char **argv)
 	test_references();
 	test_steps();
 	test_no_memory();
+	test_locate_failures();
 	test_rounds();
 	test_interval_writer();
 	test_unload_during_forks();

@@ -20,7 +20,7 @@ MODULE_PARM_DESC(symbol, "name of the function in /proc/kallsyms");
 
 static int pid;
 module_param(pid, int, 0444);
-MODULE_PARM_DESC(pid, "process id: only its calls are counted");
+MODULE_PARM_DESC(pid, "process id: only its calls are counted; 0: those of all");
 
 static int nth = 1;
 module_param(nth, int, 0444);
@@ -53,7 +53,8 @@ static notrace long fail_replacement(void)
  */
 static int fail_pre_handler(struct kprobe *probe, struct pt_regs *regs)
 {
-	if (current->tgid != pid || atomic_inc_return(&fail_calls) != nth)
+	if ((pid && current->tgid != pid) ||
+	    atomic_inc_return(&fail_calls) != nth)
 		return 0;
 	instruction_pointer_set(regs, (unsigned long)fail_replacement);
 	return 1;
