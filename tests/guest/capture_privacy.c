@@ -9,7 +9,8 @@
  *
  * 17 rounds of each change are 1,020 processes.
  *
- * "capture_privacy program ..." is what the followed processes run.
+ * "capture_privacy program ..." is what the followed processes run, and
+ * "capture_privacy opener ..." what the opener of a capture does.
  */
 #include <grp.h>
 #include <linux/capability.h>
@@ -23,6 +24,8 @@
 #define SETUID_PROGRAM	"/tmp/mp3-setuid"
 #define CAPABLE_PROGRAM	"/tmp/mp3-capable"
 #define PLAIN_PROGRAM	"/tmp/mp3-plain"
+#define STRANGER_PROGRAM "/tmp/mp3-stranger"	/* set-user-ID, of STRANGER */
+#define UNREADABLE_PROGRAM "/tmp/mp3-unreadable"
 #define REPORT_FD	200	/* where a program reports its moment */
 #define RELEASE_FD	201	/* at whose end it goes on */
 #define BATCH		10
@@ -641,11 +644,101 @@ static int capture_itself(void *arg)
 	return min_flt < 200 || !(last.flags & MP3_LAST) || c.header->denied;
 }
 
+/* What a capture has of its opener: the exit status of opener_main(). */
+enum own_records { OWN_COMPLETE, OWN_DENIED, OWN_WRONG };
+
+/*
+ * Fault, and look for that in the capture of this process after @since_ns: 100
+ * faults in two intervals, or nothing. Another process keeps the sampler at work.
+ */
+static enum own_records own_records(const struct capture *c, uint64_t since_ns)
+{
+	uint64_t i, records = 0, min_flt = 0;
+	struct mp3_record record;
+
+	touch(50);
+	wait_ticks(c);
+	touch(50);
+	wait_ticks(c);
+	for (i = 0; i < capture_head(c); i++) {
+		record = capture_at(c, i);
+		if (record.flags == MP3_IDENTITY || record.time_ns < since_ns)
+			continue;
+		records++;
+		min_flt += record.min_flt;
+	}
+	if (min_flt >= 100 && !c->header->denied && capture_processes(c) == 1)
+		return OWN_COMPLETE;
+	if (!records && c->header->denied == 1 && !capture_processes(c))
+		return OWN_DENIED;
+	return OWN_WRONG;
+}
+
+/*
+ * Runs a program. "exec FD": it was executed by the opener of the capture FD, in
+ * which it is registered. "open", "change": it opens a capture, registers itself,
+ * and in the second case becomes its user's again.
+ */
+static int opener_main(char **argv)
+{
+	uint64_t now = now_ns();
+	struct capture c;
+
+	if (!strcmp(argv[0], "exec")) {
+		c = capture_map(atoi(argv[1]));
+		return own_records(&c, now);
+	}
+	if (geteuid() != STRANGER)
+		return OWN_WRONG;
+	c = capture_open();
+	capture_command_or_die(&c, 'R', getpid());
+	if (!strcmp(argv[0], "open"))
+		return own_records(&c, now);
+	if (own_records(&c, now) != OWN_COMPLETE || seteuid(getuid()))
+		return OWN_WRONG;
+	return own_records(&c, now_ns());
+}
+
+/* Open a capture of this process, and execute a program. */
+static int capture_and_execute(void *path)
+{
+	int fd = open(CAPTURE_PATH, O_RDWR);
+	char number[12];
+
+	if (fd < 0 || command_by_fd(fd, 'R', getpid()))
+		return OWN_WRONG;
+	snprintf(number, sizeof(number), "%d", fd);
+	execl(path, path, "opener", "exec", number, NULL);
+	return OWN_WRONG;
+}
+
+/* Execute a set-user-ID program that opens a capture. */
+static int execute_opener(void *role)
+{
+	execl(STRANGER_PROGRAM, "opener", "opener", role, "", NULL);
+	return OWN_WRONG;
+}
+
 static void test_own(void)
 {
+	pid_t pid = sleeper();
+
 	set_interval("10");
+	command_or_die('R', pid);
 	ok(!run_as(USER, capture_itself, NULL),
 	   "an undumpable process has its own records in its capture");
+	ok_eq(run_as(USER, execute_opener, "open"), OWN_COMPLETE,
+	      "a set-user-ID program has its own records in its capture");
+	ok_eq(run_as(USER, execute_opener, "change"), OWN_DENIED,
+	      "a set-user-ID program that changes its credentials leaves its capture");
+	ok_eq(run_as(USER, capture_and_execute, PLAIN_PROGRAM), OWN_COMPLETE,
+	      "the opener of a capture keeps its records when it executes an ordinary program");
+	ok_eq(run_as(USER, capture_and_execute, STRANGER_PROGRAM), OWN_DENIED,
+	      "the opener of a capture leaves it by executing a set-user-ID program");
+	ok_eq(run_as(USER, capture_and_execute, UNREADABLE_PROGRAM), OWN_DENIED,
+	      "the opener of a capture leaves it by executing a program that it cannot read");
+	kill_and_reap(pid);
+	wait_idle(&ring);
 }
 
 int main(int argc, char **argv)
@@ -657,10 +750,17 @@ int main(int argc, char **argv)
 
 	if (argc > 2 && !strcmp(argv[1], "program"))
 		return program_main(argv + 2);
+	if (argc > 3 && !strcmp(argv[1], "opener"))
+		return opener_main(argv + 2);
 
 	ring = ring_open();
 	copy_program(SETUID_PROGRAM, 04755);
 	copy_program(PLAIN_PROGRAM, 0755);
+	copy_program(UNREADABLE_PROGRAM, 0711);
+	copy_program(STRANGER_PROGRAM, 0755);
+	if (chown(STRANGER_PROGRAM, STRANGER, 0) ||
+	    chmod(STRANGER_PROGRAM, 04755))
+		err(1, "%s", STRANGER_PROGRAM);
 	capable = copy_capable();
 	for (change = 0; change < ORDINARY; change++) {
 		if (change == FILE_CAPS && !capable)
@@ -678,6 +778,8 @@ int main(int argc, char **argv)
 	unlink(SETUID_PROGRAM);
 	unlink(PLAIN_PROGRAM);
 	unlink(CAPABLE_PROGRAM);
+	unlink(STRANGER_PROGRAM);
+	unlink(UNREADABLE_PROGRAM);
 
 	return done();
 }
