@@ -9,8 +9,9 @@
  *
  * 17 rounds of each change are 1,020 processes.
  *
- * "capture_privacy program ..." is what the followed processes run, and
- * "capture_privacy opener ..." what the opener of a capture does.
+ * "capture_privacy program ..." and "capture_privacy drop ..." are what followed
+ * processes run, and "capture_privacy opener ..." is what the opener of a capture
+ * runs.
  */
 #include <grp.h>
 #include <linux/capability.h>
@@ -383,6 +384,85 @@ static void test_change(enum change change, unsigned int rounds,
 	munmap(batch, sizeof(*batch));
 }
 
+/* ---- Privileges that are dropped before a tick ---- */
+
+/*
+ * "drop": run as a setuid root program, become the user's again, fork a child, and
+ * have both run another program: "wait".
+ */
+static int drop_main(const char *role)
+{
+	if (!strcmp(role, "wait")) {
+		report_moment();
+		work_until_released();
+		return 0;
+	}
+	if (geteuid() || setresgid(USER, USER, USER) ||
+	    setresuid(USER, USER, USER))
+		return 1;
+	fork_child();
+	execl(PLAIN_PROGRAM, "plain", "drop", "wait", NULL);
+	return 1;
+}
+
+/*
+ * Runs as the user, while there are no ticks: follow this process, and have a
+ * child run the program that drops its privileges. Then there are ticks. @fd is the
+ * file of the interval. Returns how many processes were denied, or 127 if there is
+ * a record of one.
+ */
+static int follow_dropper(void *fd)
+{
+	struct moment moments[2];
+	int report[2], release[2], i;
+	struct capture c = capture_open();
+	bool leaked = false;
+	pid_t pid;
+
+	if (pipe(report) || pipe(release))
+		err(1, "pipe");
+	capture_command_or_die(&c, 'F', getpid());
+	pid = fork_child();
+	if (!pid) {
+		close(release[1]);
+		if (dup2(report[1], REPORT_FD) < 0 ||
+		    dup2(release[0], RELEASE_FD) < 0)
+			_exit(1);
+		execl(SETUID_PROGRAM, "setuid", "drop", "drop", NULL);
+		_exit(1);
+	}
+	close(report[1]);
+	for (i = 0; i < 2; i++)
+		if (read(report[0], &moments[i], sizeof(moments[i])) !=
+		    sizeof(moments[i]))
+			errx(1, "the program that drops its privileges failed");
+	if (pwrite(*(int *)fd, "10", 2, 0) != 2)
+		err(1, INTERVAL_PATH);
+	wait_ticks(&c);
+	close(release[1]);
+	if (waitpid(pid, NULL, 0) != pid || !capture_has(&c, 1))
+		err(1, "the program that drops its privileges");
+	for (i = 0; i < 2; i++) {
+		struct history h = history_of(&c, moments[i].pid);
+
+		leaked |= h.records || h.identities;
+	}
+
+	return leaked ? 127 : c.header->denied;
+}
+
+static void test_dropped(void)
+{
+	int fd = open(INTERVAL_PATH, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		err(1, INTERVAL_PATH);
+	set_interval("10000");
+	ok_eq(run_as(USER, follow_dropper, &fd), 2,
+	      "no record of a process whose setuid program drops its privileges before a tick, or of its child");
+	close(fd);
+}
+
 /* An opener with a capability keeps what it follows. */
 static void test_capable_opener(void)
 {
@@ -750,6 +830,8 @@ int main(int argc, char **argv)
 
 	if (argc > 2 && !strcmp(argv[1], "program"))
 		return program_main(argv + 2);
+	if (argc > 2 && !strcmp(argv[1], "drop"))
+		return drop_main(argv[2]);
 	if (argc > 3 && !strcmp(argv[1], "opener"))
 		return opener_main(argv + 2);
 
@@ -769,6 +851,7 @@ int main(int argc, char **argv)
 		else
 			test_change(change, rounds, &seed);
 	}
+	test_dropped();
 	test_capable_opener();
 	test_descriptors();
 	test_status();
