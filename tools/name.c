@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <err.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "name.h"
 
-static void escape(char text[NAME_SIZE], const char comm[COMM_SIZE],
+/*
+ * Escapes at most @length bytes of @name, or those before its NUL. @text has room
+ * for four times as many, and a NUL.
+ */
+static void escape(char *text, const char *name, size_t length,
 		   const char *special)
 {
 	size_t i, size = 0;
 
-	for (i = 0; i < COMM_SIZE - 1 && comm[i]; i++) {
-		unsigned char byte = (unsigned char)comm[i];
+	for (i = 0; i < length && name[i]; i++) {
+		unsigned char byte = (unsigned char)name[i];
 
 		if (byte == '\\')
 			size += (size_t)sprintf(text + size, "\\\\");
@@ -31,7 +37,7 @@ static void escape(char text[NAME_SIZE], const char comm[COMM_SIZE],
  */
 void name_escape(char text[NAME_SIZE], const char comm[COMM_SIZE])
 {
-	escape(text, comm, "");
+	escape(text, comm, COMM_SIZE - 1, "");
 }
 
 /**
@@ -43,7 +49,28 @@ void name_escape(char text[NAME_SIZE], const char comm[COMM_SIZE])
  */
 void name_escape_word(char text[NAME_SIZE], const char comm[COMM_SIZE])
 {
-	escape(text, comm, " ,");
+	escape(text, comm, COMM_SIZE - 1, " ,");
 	if (!text[0])
 		strcpy(text, "\\x00");
+}
+
+/**
+ * text_escape() - make a text safe to display, such as the path of a file
+ * @name:    ends with a NUL
+ * @special: further bytes to escape
+ *
+ * As name_escape(), for any length. Exits if there is no memory.
+ *
+ * Return: the escaped text, to be freed.
+ */
+char *text_escape(const char *name, const char *special)
+{
+	size_t length = strlen(name);
+	char *text = malloc(4 * length + 1);
+
+	if (!text)
+		err(1, "name");
+	escape(text, name, length, special);
+
+	return text;
 }

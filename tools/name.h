@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Names of processes, made safe to print. A process chooses its own name, so it
- * may contain anything: escape sequences, blanks, nothing at all.
+ * Names of processes and files, made safe to print. A process chooses its own
+ * name, so it may contain anything: escape sequences, blanks, nothing at all.
  */
 #ifndef MP3_TOOLS_NAME_H
 #define MP3_TOOLS_NAME_H
@@ -15,5 +15,6 @@
 
 void name_escape(char text[NAME_SIZE], const char comm[COMM_SIZE]);
 void name_escape_word(char text[NAME_SIZE], const char comm[COMM_SIZE]);
+char *text_escape(const char *name, const char *special);
 
 #endif /* MP3_TOOLS_NAME_H */
