@@ -17,12 +17,16 @@ TOOLS := mp3ctl userapp monitor work
 # What the screen of mp3ctl top needs; empty: build without it.
 CURSES ?= $(shell $(CC) $(CPPFLAGS) -include curses.h -E -x c /dev/null \
 	>/dev/null 2>&1 && echo -DMP3_HAVE_CURSES -lncursesw)
+# What finds functions for mp3ctl where: elfutils; empty: build without it.
+LIBDW ?= $(shell echo "int main(void) { return 0; }" | $(CC) $(CPPFLAGS) \
+	$(LDFLAGS) -include elfutils/libdwfl.h -o /dev/null -x c - -ldw -lelf \
+	>/dev/null 2>&1 && echo -DMP3_HAVE_LIBDW -ldw -lelf -ldl)
 
 .PHONY: all
 all: tools module		## build the tools, and the module for this kernel
 
 .PHONY: tools
-tools: $(addprefix $(O)/,$(TOOLS))	## build only the tools: O=DIR CURSES=
+tools: $(addprefix $(O)/,$(TOOLS))	## build only the tools: O=DIR CURSES= LIBDW=
 
 # All headers, since compiling everything takes a second.
 $(O)/mp3ctl: $(wildcard tools/*.c)
@@ -33,7 +37,7 @@ $(addprefix $(O)/,$(TOOLS)): $(wildcard *.h tools/*.h)
 	@mkdir -p $(O)
 	$(CC) $(TOOL_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ \
 		$(filter %.c,$^) $(LDLIBS)
-$(O)/mp3ctl: LDLIBS += $(CURSES)
+$(O)/mp3ctl: LDLIBS += $(CURSES) $(LIBDW)
 
 # kbuild cannot build in a path that contains a blank.
 BLANK_PATH := $(filter-out 1,$(words $(CURDIR)))

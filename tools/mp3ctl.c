@@ -23,6 +23,7 @@ static const struct command {
 	{ "top", cmd_top, "show a live table of the registered processes" },
 	{ "watch", cmd_watch, "print records or samples as they are published" },
 	{ "alert", cmd_alert, "run a command when a fault rate persists" },
+	{ "where", cmd_where, "show where page faults come from, and what they cost" },
 };
 
 static void print_usage(FILE *stream)

@@ -11,5 +11,6 @@ int cmd_attach(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_top(int argc, char **argv);
 int cmd_watch(int argc, char **argv);
+int cmd_where(int argc, char **argv);
 
 #endif /* MP3CTL_H */

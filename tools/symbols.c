@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "symbols.h"
+
+#ifdef MP3_HAVE_LIBDW
+
+#include <dlfcn.h>
+#include <elfutils/libdwfl.h>
+#include <err.h>
+#include <fcntl.h>
+#include <gelf.h>
+#include <linux/magic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "name.h"
+
+#define DELETED " (deleted)"
+
+/**
+ * struct function - a function symbol
+ * @address: in the module
+ * @section: that it is in
+ * @name:    its name, owned by the module
+ */
+struct function {
+	GElf_Addr address;
+	GElf_Word section;
+	const char *name;
+};
+
+/**
+ * struct module - a file with code
+ * @opened:    an attempt was made to open it
+ * @dwfl:      session with this module only; NULL if there is none
+ * @module:    the module; NULL if the file cannot be read
+ * @elf:       its contents
+ * @bias:      added to addresses in @elf
+ * @functions: its function symbols by address; NULL until they are needed
+ * @nr_functions: how many
+ */
+struct module {
+	bool opened;
+	Dwfl *dwfl;
+	Dwfl_Module *module;
+	Elf *elf;
+	GElf_Addr bias;
+	struct function *functions;
+	size_t nr_functions;
+};
+
+static struct module modules[MP3_FILES];
+
+/*
+ * Returns whether an open file is the one that was profiled. These file systems
+ * report other devices to stat(2) than to the kernel.
+ */
+static bool is_same(int fd, const struct mp3_file *file)
+{
+	struct statfs fs;
+	struct stat info;
+
+	if (fstat(fd, &info) || info.st_ino != file->inode)
+		return false;
+	return info.st_dev == file->device ||
+	       (!fstatfs(fd, &fs) && (fs.f_type == BTRFS_SUPER_MAGIC ||
+				      fs.f_type == OVERLAYFS_SUPER_MAGIC));
+}
+
+/*
+ * Opens a file that was profiled. If that is impossible, prints why and returns
+ * -1.
+ */
+static int open_profiled(const struct mp3_file *file)
+{
+	size_t length = strlen(file->path), suffix = strlen(DELETED);
+	char *name = text_escape(file->path, "");
+	int fd = -1;
+
+	if (file->path[0] != '/' || file->flags & MP3_FILE_TRUNCATED)
+		warnx("%s: functions are unknown: the path is incomplete",
+		      name);
+	else if (length >= suffix &&
+		 !strcmp(file->path + length - suffix, DELETED))
+		warnx("%s: functions are unknown", name);
+	else if ((fd = open(file->path, O_RDONLY | O_CLOEXEC)) < 0)
+		warn("%s: functions are unknown", name);
+	else if (!is_same(fd, file)) {
+		warnx("%s: functions are unknown: the file has been replaced",
+		      name);
+		close(fd);
+		fd = -1;
+	}
+	free(name);
+
+	return fd;
+}
+
+static void open_module(struct module *module, const struct mp3_file *file)
+{
+	static const Dwfl_Callbacks callbacks = {
+		.find_elf = dwfl_build_id_find_elf,
+		.find_debuginfo = dwfl_standard_find_debuginfo,
+		.section_address = dwfl_offline_section_address,
+	};
+	int fd = open_profiled(file);
+
+	module->opened = true;
+	if (fd < 0)
+		return;
+	module->dwfl = dwfl_begin(&callbacks);
+	if (!module->dwfl) {
+		close(fd);
+		return;
+	}
+	/* On success, it owns the descriptor. */
+	module->module = dwfl_report_offline(module->dwfl, file->path,
+					     file->path, fd);
+	dwfl_report_end(module->dwfl, NULL, NULL);
+	if (!module->module)
+		close(fd);
+	else
+		module->elf = dwfl_module_getelf(module->module, &module->bias);
+}
+
+/* Converts an offset in the file to an address. Returns false if it has none. */
+static bool find_address(const struct module *module, __u64 offset,
+			 GElf_Addr *address)
+{
+	size_t nr, i;
+
+	if (!module->elf || elf_getphdrnum(module->elf, &nr))
+		return false;
+	for (i = 0; i < nr; i++) {
+		GElf_Phdr segment;
+
+		if (!gelf_getphdr(module->elf, (int)i, &segment) ||
+		    segment.p_type != PT_LOAD || offset < segment.p_offset ||
+		    offset - segment.p_offset >= segment.p_filesz)
+			continue;
+		*address = offset - segment.p_offset + segment.p_vaddr +
+			   module->bias;
+		return true;
+	}
+
+	return false;
+}
+
+static int compare_functions(const void *a, const void *b)
+{
+	const struct function *function = a, *other = b;
+
+	return (function->address > other->address) -
+	       (function->address < other->address);
+}
+
+/* Fills the functions of a module. */
+static void read_functions(struct module *module)
+{
+	int nr = dwfl_module_getsymtab(module->module), i;
+
+	module->functions = calloc(nr > 0 ? (size_t)nr : 1,
+				   sizeof(*module->functions));
+	if (!module->functions)
+		err(1, "symbols");
+	for (i = 0; i < nr; i++) {
+		GElf_Addr address;
+		GElf_Word section;
+		const char *name;
+		GElf_Sym sym;
+		int type;
+
+		name = dwfl_module_getsym_info(module->module, i, &sym,
+					       &address, &section, NULL, NULL);
+		type = GELF_ST_TYPE(sym.st_info);
+		if (name && name[0] && section != SHN_UNDEF &&
+		    (type == STT_FUNC || type == STT_GNU_IFUNC))
+			module->functions[module->nr_functions++] =
+				(struct function){ address, section, name };
+	}
+	qsort(module->functions, module->nr_functions,
+	      sizeof(*module->functions), compare_functions);
+}
+
+/*
+ * Returns the name of the last function that starts before an address, in the
+ * same section, or NULL.
+ */
+static const char *find_nearest(struct module *module, GElf_Addr address)
+{
+	size_t low = 0, high, middle;
+	GElf_Addr offset = address;
+	Elf_Scn *section;
+	GElf_Addr bias;
+
+	if (!module->functions)
+		read_functions(module);
+	section = dwfl_module_address_section(module->module, &offset, &bias);
+	for (high = module->nr_functions; low < high;) {
+		middle = low + (high - low) / 2;
+		if (module->functions[middle].address <= address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (!low || !section ||
+	    module->functions[low - 1].section != elf_ndxscn(section))
+		return NULL;
+
+	return module->functions[low - 1].name;
+}
+
+/*
+ * Returns the name of a C++ function, to be freed, or NULL if it is none. The
+ * runtime library of C++ is loaded if there is one.
+ */
+static char *demangle(const char *name)
+{
+	static char *(*function)(const char *name, char *buffer, size_t *size,
+				 int *status);
+	static bool searched;
+	void *library;
+
+	if (strncmp(name, "_Z", 2))
+		return NULL;
+	if (!searched) {
+		searched = true;
+		library = dlopen("libstdc++.so.6", RTLD_NOW);
+		if (library)
+			*(void **)&function = dlsym(library, "__cxa_demangle");
+	}
+
+	return function ? function(name, NULL, NULL, NULL) : NULL;
+}
+
+/* Returns the name of a function as it is displayed, or NULL if there is none. */
+static char *display_name(const char *name, bool exact)
+{
+	char *demangled, *text;
+
+	if (!name)
+		return NULL;
+	demangled = demangle(name);
+	if (asprintf(&text, "%s%s", exact ? "" : "~",
+		     demangled ? demangled : name) < 0)
+		err(1, "symbols");
+	free(demangled);
+
+	return text;
+}
+
+/* Returns whether functions can be found at all. */
+bool symbols_supported(void)
+{
+	return true;
+}
+
+/**
+ * symbols_find() - find the function and the line of a code address
+ * @file:   the file
+ * @offset: of the code in it
+ * @symbol: filled; with zeros if nothing is known
+ *
+ * If the file was deleted or replaced since it was profiled, prints a line the
+ * first time. Exits if there is no memory.
+ */
+void symbols_find(const struct mp3_file *file, __u64 offset,
+		  struct symbol *symbol)
+{
+	struct module *module = &modules[file->number - 1];
+	const char *name, *source;
+	GElf_Addr address;
+	GElf_Off start;
+	Dwfl_Line *line;
+	GElf_Sym sym;
+	int number = 0;
+
+	*symbol = (struct symbol){};
+	if (!module->opened)
+		open_module(module, file);
+	if (!module->module || !find_address(module, offset, &address))
+		return;
+
+	name = dwfl_module_addrinfo(module->module, address, &start, &sym,
+				    NULL, NULL, NULL);
+	symbol->function = name ? display_name(name, true) :
+			   display_name(find_nearest(module, address), false);
+	line = dwfl_module_getsrc(module->module, address);
+	source = line ? dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL) :
+			NULL;
+	if (!source || number <= 0)
+		return;
+	symbol->source = strdup(source);
+	if (!symbol->source)
+		err(1, "symbols");
+	symbol->line = (unsigned int)number;
+}
+
+#else
+
+bool symbols_supported(void)
+{
+	return false;
+}
+
+void symbols_find(const struct mp3_file *file, __u64 offset,
+		  struct symbol *symbol)
+{
+	(void)file;
+	(void)offset;
+	*symbol = (struct symbol){};
+}
+
+#endif /* MP3_HAVE_LIBDW */
