@@ -2,11 +2,10 @@
 /* mp3ctl attach: profiles running processes until they exit. */
 #include <dirent.h>
 #include <err.h>
-#include <sys/signalfd.h>
 
 #include "mp3ctl.h"
 #include "proc.h"
-#include "session.h"
+#include "targets.h"
 #include "util.h"
 
 static const char help[] =
@@ -18,36 +17,6 @@ static const char help[] =
 	"  -a, --all           profile all processes, until Ctrl-C\n"
 	"  -p, --pid PID       process to profile, or any thread of it; repeatable\n"
 	SESSION_HELP;
-
-/*
- * Returns a signalfd of the signals that end the profiling. Blocked signals can
- * be read from it even if a shell has made this process ignore them.
- */
-static int open_signals(void)
-{
-	sigset_t set;
-	int fd;
-
-	termination_signals(&set);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (fd < 0)
-		err(1, "signalfd");
-
-	return fd;
-}
-
-/* Registers a process. Exits if that is impossible. */
-static void attach_target(struct session *session, pid_t pid)
-{
-	int error;
-
-	session_add_target(session, pid);
-	error = session_register(session, pid);
-	/* It may be a descendant of another target. */
-	if (error && error != -EEXIST)
-		errx(1, "%d: %s", pid, mp3_strerror(error));
-}
 
 /*
  * Follows a process for -a. Returns whether it was not followed before. Exits if
@@ -67,8 +36,8 @@ static bool attach_any(struct session *session, pid_t pid)
 }
 
 /*
- * Follows all processes. Almost all descend from process 1; the others have been
- * started by the kernel. Exits if that is impossible.
+ * Follows all processes, and reports that. Almost all descend from process 1; the
+ * others have been started by the kernel. Exits if that is impossible.
  */
 static void attach_all(struct session *session)
 {
@@ -94,58 +63,8 @@ static void attach_all(struct session *session)
 		}
 	} while (again);
 	closedir(dir);
-}
-
-/* Waits until all targets have exited, nothing is left, or a signal arrives. */
-static void wait_for_targets(struct session *session)
-{
-	struct signalfd_siginfo info;
-	size_t i, running;
-
-	do {
-		if (session_wait(session) &&
-		    read(session->signals, &info, sizeof(info)) == sizeof(info))
-			return;
-		/* With -a, there are no targets. */
-		running = !session->nr_targets;
-		for (i = 0; i < session->nr_targets; i++)
-			running += !session->targets[i].exited;
-	} while (running && !session_is_empty(session));
-}
-
-/* Adds a process id to the list, unless the process is in it already. */
-static void add_pid(pid_t **pids, size_t *nr_pids, const char *text)
-{
-	pid_t pid = process_of(parse_pid(text));
-	size_t i;
-
-	for (i = 0; i < *nr_pids; i++)
-		if ((*pids)[i] == pid)
-			errx(2, "process %d is given more than once", pid);
-	*pids = reallocarray(*pids, *nr_pids + 1, sizeof(**pids));
-	if (!*pids)
-		err(1, "list of processes");
-	(*pids)[(*nr_pids)++] = pid;
-}
-
-/* Registers the processes, and reports that it has. Exits on failure. */
-static void attach(struct session *session, const pid_t *pids, size_t nr_pids)
-{
-	size_t i;
-
-	for (i = 0; i < nr_pids; i++)
-		attach_target(session, pids[i]);
-	if (!nr_pids)
-		attach_all(session);
 	session->report.start_ns = initial_monotonic_ns();
-	if (!nr_pids)
-		fprintf(stderr, "profiling all processes until Ctrl-C\n");
-	else if (nr_pids == 1)
-		fprintf(stderr, "profiling process %d until it exits (Ctrl-C to stop)\n",
-			pids[0]);
-	else
-		fprintf(stderr, "profiling %zu processes until they exit (Ctrl-C to stop)\n",
-			nr_pids);
+	fprintf(stderr, "profiling all processes until Ctrl-C\n");
 }
 
 int cmd_attach(int argc, char **argv)
@@ -174,7 +93,7 @@ int cmd_attach(int argc, char **argv)
 		if (option == 'a')
 			all = true;
 		else if (option == 'p')
-			add_pid(&pids, &nr_pids, optarg);
+			add_target_pid(&pids, &nr_pids, optarg);
 		else
 			session_option(&session, option, help);
 	}
@@ -186,9 +105,12 @@ int cmd_attach(int argc, char **argv)
 		errx(2, "-p or -a is required (see mp3ctl attach --help)");
 
 	session_open(&session);
-	session.signals = open_signals();
-	attach(&session, pids, nr_pids);
-	wait_for_targets(&session);
+	session.signals = open_termination_signals();
+	if (all)
+		attach_all(&session);
+	else
+		session_attach(&session, pids, nr_pids);
+	session_wait_for_targets(&session);
 	session.report.end_ns = initial_monotonic_ns();
 
 	return !session_finish(&session);

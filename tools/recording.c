@@ -44,6 +44,8 @@ static bool append(struct recording *recording, const struct iovec *parts,
 
 	if (recording->failed)
 		return false;
+	if (recording->fd < 0)
+		return true;
 	for (i = 0; i < nr_parts; i++)
 		size += parts[i].iov_len;
 	do {
@@ -95,7 +97,7 @@ bool recording_create(struct recording *recording, const char *path)
 
 /**
  * recording_write() - append a chunk
- * @recording: created by recording_create()
+ * @recording: created by recording_create(); if its fd is -1, nothing is written
  * @type:      RECORDING_*
  * @data:      contents of the chunk
  * @bytes:     size of the contents; if 0, nothing is written

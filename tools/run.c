@@ -76,15 +76,7 @@ int cmd_run(int argc, char **argv)
 
 	session_open(&session);
 	start_registered(&session, &command, argv + optind);
-	session.signals = command.signals;
-	while (!command.exited) {
-		session_wait(&session);
-		command_handle_signals(&command);
-	}
-
-	/* From here on, SIGCHLD of an orphan must not end a wait. */
-	session.signals = -1;
-	session.report.end_ns = command.end_ns;
+	session_run_command(&session, &command);
 	if (!command_failed(&command, MP3_CAPTURE_PATH) &&
 	    !session_finish(&session))
 		command.status += !command.status;

@@ -99,15 +99,22 @@ void session_add_target(struct session *session, pid_t pid)
 
 static void read_records(struct session *session)
 {
+	const struct session_observer *observer = session->observer;
 	struct mp3_record record;
 
+	if (observer)
+		observer->before(session);
 	while (mp3_reader_next_record(&session->capture, &record)) {
 		table_count(&session->table, &record);
+		if (observer)
+			observer->record(session, &record);
 		/* Look it up while it exists. */
 		if (record.flags & MP3_IDENTITY &&
 		    session->report.by == BY_CGROUP)
 			cgroup_name(record.cgroup_id);
 	}
+	if (observer)
+		observer->after(session);
 }
 
 /* Notes whether a target has exited, given the events of its pidfd. */
@@ -160,12 +167,26 @@ bool session_is_empty(const struct session *session)
 				__ATOMIC_ACQUIRE);
 }
 
+/* Waits until a command that was started has exited. */
+void session_run_command(struct session *session, struct command *command)
+{
+	session->signals = command->signals;
+	while (!command->exited) {
+		session_wait(session);
+		command_handle_signals(command);
+	}
+
+	/* From here on, SIGCHLD of an orphan must not end a wait. */
+	session->signals = -1;
+	session->report.end_ns = command->end_ns;
+}
+
 /*
  * Reads the records up to the last one of each process that has exited, and what
  * the others have done until now. The next tick publishes them; a tick may be in
  * progress, so wait for two. A signal ends the wait.
  */
-static void collect_records(struct session *session)
+void session_collect(struct session *session)
 {
 	const struct mp3_header *header = session->capture.header;
 	__u64 ticks = __atomic_load_n(&header->ticks, __ATOMIC_ACQUIRE);
@@ -222,7 +243,7 @@ bool session_finish(struct session *session)
 	unsigned int running;
 	int failed;
 
-	collect_records(session);
+	session_collect(session);
 	report->interval_ns = load(&session->capture.header->interval_ns);
 	running = __atomic_load_n(&session->capture.header->processes,
 				  __ATOMIC_RELAXED);

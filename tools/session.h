@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What mp3ctl run and attach share: their options, and a capture of processes
- * until they have exited. All that is registered ends with the capture, whatever
+ * What mp3ctl run, attach and where share: their options, and a capture of
+ * processes until they have exited. All that is registered ends with the capture, whatever
  * ends the tool.
  */
 #ifndef MP3_TOOLS_SESSION_H
 #define MP3_TOOLS_SESSION_H
 
 #include "../mp3_client.h"
+#include "command.h"
 #include "options.h"
 #include "report.h"
 #include "table.h"
 
-/* The options of both commands: their letters, and help */
+struct session;
+
+/* The options of run and attach: their letters, and help */
 #define SESSION_LETTERS "fhn:o:V"
 #define SESSION_HELP \
 	"      --by WHAT       sum up by name, user or cgroup, or show the tree\n" \
@@ -41,6 +44,19 @@ struct target {
 };
 
 /**
+ * struct session_observer - functions that are called whenever records are read
+ * @before: before the first one
+ * @record: with each record
+ * @after:  after the last one; also if there is none
+ */
+struct session_observer {
+	void (*before)(struct session *session);
+	void (*record)(struct session *session,
+		       const struct mp3_record *record);
+	void (*after)(struct session *session);
+};
+
+/**
  * struct session - a capture, and what its records contain
  * @no_follow:	--no-follow: the targets' descendants are not profiled
  * @output:	-o, or NULL
@@ -50,6 +66,7 @@ struct target {
  * @signals:	signalfd to poll, or -1
  * @capture:	the capture
  * @table:	built from its records
+ * @observer:	what else is done with the records, or NULL
  */
 struct session {
 	bool no_follow;
@@ -60,6 +77,7 @@ struct session {
 	int signals;
 	struct mp3_reader capture;
 	struct table table;
+	const struct session_observer *observer;
 };
 
 void session_init(struct session *session);
@@ -70,6 +88,8 @@ int session_register(struct session *session, pid_t pid);
 void session_add_target(struct session *session, pid_t pid);
 bool session_wait(struct session *session);
 bool session_is_empty(const struct session *session);
+void session_run_command(struct session *session, struct command *command);
+void session_collect(struct session *session);
 bool session_finish(struct session *session);
 
 #endif /* MP3_TOOLS_SESSION_H */

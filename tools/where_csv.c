@@ -13,23 +13,6 @@ static struct where_data recorded;
 /* Names of mappings, as they are printed; NULL if they are not known yet. */
 static char *mappings[NR_MAPPINGS];
 
-/**
- * struct frame_text - the name of a frame, as it is printed
- * @frame:     see struct mp3_fault
- * @is_caller: it is a return address
- * @text:      the name
- */
-struct frame_text {
-	__u64 frame;
-	__u64 is_caller;
-	char *text;
-};
-
-static struct set frames = {
-	.item_size = sizeof(struct frame_text),
-	.key_size = 2 * sizeof(__u64),
-};
-
 /* Prints what stands between quotes. */
 static void put_text(const char *text)
 {
@@ -55,19 +38,6 @@ static const char *mapping_text(unsigned int mapping)
 	return mappings[mapping];
 }
 
-static const char *frame_text(__u64 frame, bool is_caller)
-{
-	__u64 key[] = { frame, is_caller };
-	struct frame_text *item;
-	bool added;
-
-	item = set_get(&frames, key, &added);
-	if (added)
-		item->text = frame_name(&recorded, frame, is_caller);
-
-	return item->text;
-}
-
 /* Prints the code that caused a fault and its callers. */
 static void print_frames(const struct mp3_fault *fault)
 {
@@ -77,7 +47,7 @@ static void print_frames(const struct mp3_fault *fault)
 	for (i = 0; i < MP3_FAULT_FRAMES(fault->flags); i++) {
 		if (i)
 			putchar(';');
-		put_text(frame_text(fault->frames[i], i));
+		put_text(frame_text(&recorded, fault->frames[i], i));
 	}
 	puts("\"");
 }

@@ -18,6 +18,18 @@ struct newest {
 	__u32 index;
 };
 
+/**
+ * struct frame_text - the name of a frame
+ * @frame:     see struct mp3_fault
+ * @is_caller: it is a return address
+ * @text:      its name, owned
+ */
+struct frame_text {
+	__u64 frame;
+	__u64 is_caller;
+	char *text;
+};
+
 /* Initializes data without contents. */
 void data_init(struct where_data *data)
 {
@@ -28,6 +40,10 @@ void data_init(struct where_data *data)
 		},
 		.symbols = {
 			.item_size = sizeof(struct stored_symbol),
+			.key_size = 2 * sizeof(__u64),
+		},
+		.texts = {
+			.item_size = sizeof(struct frame_text),
 			.key_size = 2 * sizeof(__u64),
 		},
 	};
@@ -264,19 +280,8 @@ struct stored_symbol frame_symbol(struct where_data *data, __u64 frame,
 	return *stored;
 }
 
-/**
- * frame_name() - name a frame
- * @data:      as for frame_symbol()
- * @frame:     of struct mp3_fault
- * @is_caller: as for frame_symbol()
- *
- * Exits if there is no memory.
- *
- * Return: the function, or if it is unknown, the last part of the file's path and
- * the offset in the file, or the address if it is in no file. Printable, and
- * without a semicolon. To be freed.
- */
-char *frame_name(struct where_data *data, __u64 frame, bool is_caller)
+/* Returns the name of a frame, as frame_text() does, to be freed. */
+static char *frame_name(struct where_data *data, __u64 frame, bool is_caller)
 {
 	unsigned long long offset = MP3_FRAME_OFFSET(frame);
 	struct stored_symbol symbol;
@@ -302,4 +307,29 @@ char *frame_name(struct where_data *data, __u64 frame, bool is_caller)
 		err(1, "name");
 
 	return name;
+}
+
+/**
+ * frame_text() - name a frame
+ * @data:      as for frame_symbol()
+ * @frame:     of struct mp3_fault
+ * @is_caller: as for frame_symbol()
+ *
+ * Exits if there is no memory.
+ *
+ * Return: the function, or if it is unknown, the last part of the file's path and
+ * the offset in the file, or the address if it is in no file. Printable, and
+ * without a semicolon. Belongs to @data.
+ */
+const char *frame_text(struct where_data *data, __u64 frame, bool is_caller)
+{
+	__u64 key[] = { frame, is_caller };
+	struct frame_text *text;
+	bool added;
+
+	text = set_get(&data->texts, key, &added);
+	if (added)
+		text->text = frame_name(data, frame, is_caller);
+
+	return text->text;
 }

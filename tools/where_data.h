@@ -51,6 +51,7 @@ enum {
  * @capacity:	how many @processes has memory for
  * @newest:	struct newest: the newest process of each id
  * @symbols:	struct stored_symbol: those of the recording, and those found since
+ * @texts:	struct frame_text: those of frame_text()
  * @totals:	the newest
  */
 struct where_data {
@@ -68,6 +69,7 @@ struct where_data {
 	size_t capacity;
 	struct set newest;
 	struct set symbols;
+	struct set texts;
 	struct recording_totals totals;
 };
 
@@ -103,6 +105,6 @@ char *mapping_name(const struct where_data *data, unsigned int mapping);
 
 struct stored_symbol frame_symbol(struct where_data *data, __u64 frame,
 				  bool is_caller);
-char *frame_name(struct where_data *data, __u64 frame, bool is_caller);
+const char *frame_text(struct where_data *data, __u64 frame, bool is_caller);
 
 #endif /* MP3_TOOLS_WHERE_DATA_H */

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <err.h>
+#include <sys/signalfd.h>
+
+#include "proc.h"
+#include "targets.h"
+#include "util.h"
+
+/*
+ * Returns a signalfd of the signals that end the profiling. Blocked signals can
+ * be read from it even if a shell has made this process ignore them.
+ */
+int open_termination_signals(void)
+{
+	sigset_t set;
+	int fd;
+
+	termination_signals(&set);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (fd < 0)
+		err(1, "signalfd");
+
+	return fd;
+}
+
+/* Adds a process id to the list, unless the process is in it already. */
+void add_target_pid(pid_t **pids, size_t *nr_pids, const char *text)
+{
+	pid_t pid = process_of(parse_pid(text));
+	size_t i;
+
+	for (i = 0; i < *nr_pids; i++)
+		if ((*pids)[i] == pid)
+			errx(2, "process %d is given more than once", pid);
+	*pids = reallocarray(*pids, *nr_pids + 1, sizeof(**pids));
+	if (!*pids)
+		err(1, "list of processes");
+	(*pids)[(*nr_pids)++] = pid;
+}
+
+/* Registers a process. Exits if that is impossible. */
+static void attach_target(struct session *session, pid_t pid)
+{
+	int error;
+
+	session_add_target(session, pid);
+	error = session_register(session, pid);
+	/* It may be a descendant of another target. */
+	if (error && error != -EEXIST)
+		errx(1, "%d: %s", pid, mp3_strerror(error));
+}
+
+/* Registers processes, and reports that. Exits if that is impossible. */
+void session_attach(struct session *session, const pid_t *pids, size_t nr_pids)
+{
+	size_t i;
+
+	for (i = 0; i < nr_pids; i++)
+		attach_target(session, pids[i]);
+	session->report.start_ns = initial_monotonic_ns();
+	if (nr_pids == 1)
+		fprintf(stderr, "profiling process %d until it exits (Ctrl-C to stop)\n",
+			pids[0]);
+	else
+		fprintf(stderr, "profiling %zu processes until they exit (Ctrl-C to stop)\n",
+			nr_pids);
+}
+
+/* Waits until all targets have exited, nothing is left, or a signal arrives. */
+void session_wait_for_targets(struct session *session)
+{
+	struct signalfd_siginfo info;
+	size_t i, running;
+
+	do {
+		if (session_wait(session) &&
+		    read(session->signals, &info, sizeof(info)) == sizeof(info))
+			return;
+		/* With -a, there are no targets. */
+		running = !session->nr_targets;
+		for (i = 0; i < session->nr_targets; i++)
+			running += !session->targets[i].exited;
+	} while (running && !session_is_empty(session));
+}

@@ -1,0 +1,419 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <err.h>
+#include <stdarg.h>
+#include <sys/utsname.h>
+
+#include "capture.h"
+#include "util.h"
+#include "where_live.h"
+
+/* Time between two updates of the line on the terminal, or of the totals. */
+#define LINE_NS		(NSEC_PER_SEC / 4)
+#define TOTALS_NS	NSEC_PER_SEC
+
+/* How long to wait at the end for faults and for paths that are being written. */
+#define PATIENCE_NS	NSEC_PER_SEC
+
+static const struct session_observer observer;
+
+/*
+ * @options:	how to locate
+ * @faults:	the ring of faults, and the table of files
+ * @batch:	faults of this pass
+ * @nr_batch:	how many
+ * @records:	records of this pass, if they are recorded
+ * @nr_records:	how many
+ * @max_records: how many @records has memory for
+ * @last_file:	largest number of a file in faults and frames
+ * @data:	what is known of the capture
+ * @count:	the faults, summed up
+ * @recording:	the recording, if there is one
+ * @shows_line:	a line on the terminal is updated
+ * @line_ns:	when it was updated
+ * @totals_ns:	when totals were recorded
+ */
+static struct {
+	struct where_live options;
+	struct mp3_faults faults;
+	struct mp3_fault *batch;
+	size_t nr_batch;
+	struct mp3_record *records;
+	size_t nr_records;
+	size_t max_records;
+	__u32 last_file;
+	struct where_data data;
+	struct where_count count;
+	struct recording recording;
+	bool shows_line;
+	__u64 line_ns;
+	__u64 totals_ns;
+} live;
+
+/* ---- The start ---- */
+
+static void locate(const struct mp3_reader *capture)
+{
+	int error = mp3_capture_locate(capture, live.options.every,
+				       live.options.callers);
+
+	if (error == -EPERM)
+		errx(1, "locating faults requires CAP_PERFMON, or the module's parameter user_faults=1");
+	if (error == -EOPNOTSUPP)
+		errx(1, "this kernel cannot locate faults: it lacks perf events");
+	if (error)
+		errx(1, "%s: %s", MP3_CAPTURE_PATH, mp3_strerror(error));
+	error = mp3_faults_open(&live.faults, capture);
+	if (error)
+		errx(1, "%s: the ring of faults: %s", MP3_CAPTURE_PATH,
+		     mp3_strerror(error));
+	live.batch = reallocarray(NULL, live.faults.capacity,
+				  sizeof(*live.batch));
+	if (!live.batch)
+		err(1, "faults");
+}
+
+/* Appends a line of information to @text. Exits if there is no memory. */
+__attribute__((format(printf, 3, 4)))
+static void add_info(FILE *text, const char *key, const char *format, ...)
+{
+	char *value, *escaped;
+	va_list args;
+	int size;
+
+	va_start(args, format);
+	size = vasprintf(&value, format, args);
+	va_end(args);
+	if (size < 0)
+		err(1, "recording");
+	escaped = text_escape(value, "");
+	fprintf(text, "%s=%s\n", key, escaped);
+	free(escaped);
+	free(value);
+}
+
+/* Returns words, separated by blanks, to be freed. Exits if there is no memory. */
+static char *join(char **words)
+{
+	char *text = strdup(""), *longer;
+
+	for (; text && *words; words++) {
+		if (asprintf(&longer, "%s%s%s", text, text[0] ? " " : "",
+			     *words) < 0)
+			longer = NULL;
+		free(text);
+		text = longer;
+	}
+	if (!text)
+		err(1, "command");
+
+	return text;
+}
+
+/* Writes the first chunk of the recording. */
+static void record_info(const struct mp3_header *header, char **words,
+			__u64 start_ns)
+{
+	__u64 time_ns = clock_ns(CLOCK_REALTIME);
+	char *command = join(words), *info;
+	struct utsname system;
+	size_t size;
+	FILE *text;
+
+	text = open_memstream(&info, &size);
+	if (!text)
+		err(1, "recording");
+	uname(&system);
+	add_info(text, "version", MP3_VERSION);
+	add_info(text, "release", "%s", system.release);
+	add_info(text, "machine", "%s", system.machine);
+	add_info(text, "host", "%s", system.nodename);
+	add_info(text, "page_size", "%d", getpagesize());
+	add_info(text, "hz", "%u", header->hz);
+	add_info(text, "interval_ns", "%llu",
+		 (unsigned long long)header->interval_ns);
+	add_info(text, "command", "%s", command);
+	add_info(text, "start_ns", "%llu", (unsigned long long)start_ns);
+	add_info(text, "start_time", "%llu.%09llu",
+		 (unsigned long long)(time_ns / NSEC_PER_SEC),
+		 (unsigned long long)(time_ns % NSEC_PER_SEC));
+	add_info(text, "n", "%u", live.options.every);
+	add_info(text, "callers", "%u", live.options.callers);
+	if (fclose(text))
+		err(1, "recording");
+	recording_write(&live.recording, RECORDING_INFO, info, size);
+	free(info);
+	free(command);
+}
+
+/**
+ * where_open() - open a capture that locates faults, and create the recording
+ * @options: how to locate
+ * @session: initialized; the capture is opened
+ * @words:   the command or, in its place, what is profiled; ends with NULL
+ *
+ * What is registered in the session from now on is located. Exits with one line if
+ * that is impossible.
+ */
+void where_open(const struct where_live *options, struct session *session,
+		char **words)
+{
+	live.options = *options;
+	live.recording.fd = -1;
+	session_open(session);
+	session->observer = &observer;
+	session->report.start_ns = initial_monotonic_ns();
+	locate(&session->capture);
+	data_init(&live.data);
+	live.data.n = options->every;
+	live.data.local = true;
+	live.data.start_ns = session->report.start_ns;
+	count_init(&live.count, options->callers);
+	if (options->output) {
+		if (!recording_create(&live.recording, options->output))
+			exit(1);
+		record_info(session->capture.header, words,
+			    session->report.start_ns);
+	}
+	/* Not between the lines of a command on the same terminal */
+	live.shows_line = isatty(STDERR_FILENO) &&
+			  !(options->is_command && isatty(STDOUT_FILENO));
+}
+
+/* ---- Passes ---- */
+
+/* Reads the faults, before the kernel overwrites them. */
+static void read_faults(struct session *session)
+{
+	(void)session;
+	live.nr_batch = 0;
+	live.nr_records = 0;
+	while (live.nr_batch < live.faults.capacity &&
+	       mp3_faults_next(&live.faults, &live.batch[live.nr_batch]) > 0)
+		live.nr_batch++;
+}
+
+static void add_record(struct session *session, const struct mp3_record *record)
+{
+	(void)session;
+	data_record(&live.data, record);
+	if (live.recording.fd < 0)
+		return;
+	if (live.nr_records == live.max_records) {
+		live.max_records = live.max_records ? 2 * live.max_records : 64;
+		live.records = reallocarray(live.records, live.max_records,
+					    sizeof(*live.records));
+		if (!live.records)
+			err(1, "records");
+	}
+	live.records[live.nr_records++] = *record;
+}
+
+/* Reads the files that have been resolved since the last pass. */
+static void read_files(void)
+{
+	const struct mp3_file *file;
+	__u32 i = 0, first;
+
+	while (i < MP3_FILES && live.data.files[i].number)
+		i++;
+	/* They are resolved in the order of their numbers. */
+	for (first = i; (file = mp3_faults_file(&live.faults, i + 1)); i++)
+		data_file(&live.data, file);
+	recording_write(&live.recording, RECORDING_FILES,
+			&live.data.files[first],
+			(i - first) * sizeof(struct mp3_file));
+}
+
+/* Notes the files whose paths have to be known at the end. */
+static void note_files(const struct mp3_fault *fault)
+{
+	unsigned int i;
+
+	if (fault->file <= MP3_FILES && fault->file > live.last_file)
+		live.last_file = fault->file;
+	for (i = 0; i < MP3_FAULT_FRAMES(fault->flags); i++)
+		if (MP3_FRAME_FILE(fault->frames[i]) > live.last_file)
+			live.last_file = MP3_FRAME_FILE(fault->frames[i]);
+}
+
+static __u64 load(const __u64 *word)
+{
+	return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+static void update_totals(const struct session *session, __u64 end_ns)
+{
+	const struct mp3_header *records = session->capture.header;
+	const struct mp3_header *faults = live.faults.header;
+
+	live.data.totals = (struct recording_totals){
+		.end_ns = end_ns,
+		.counted = load(&faults->counted),
+		.located = load(&faults->located),
+		.sampled_out = load(&faults->missed),
+		.not_written = load(&faults->dropped),
+		.lost_faults = live.faults.lost,
+		.lost_records = session->capture.lost,
+		.dropped = load(&records->dropped),
+		.denied = load(&records->denied),
+		.running = __atomic_load_n(&records->processes,
+					   __ATOMIC_RELAXED),
+	};
+}
+
+static void record_totals(void)
+{
+	recording_write(&live.recording, RECORDING_TOTALS, &live.data.totals,
+			sizeof(live.data.totals));
+}
+
+static void update_line(const struct session *session, __u64 now_ns)
+{
+	const struct sums *sums = &live.count.total;
+	__u64 every = live.options.every;
+
+	fprintf(stderr, "\r%.1f s  %llu faults  %llu major  %.3f s stalled  %llu lost\033[K",
+		(double)(now_ns - session->report.start_ns) / 1e9,
+		(unsigned long long)(sums->minor * every + sums->major),
+		(unsigned long long)sums->major,
+		(double)(sums->minor_ns * every + sums->major_ns) / 1e9,
+		(unsigned long long)live.faults.lost);
+}
+
+/* Adds up and records what was read. */
+static void end_pass(struct session *session)
+{
+	__u64 now_ns = initial_monotonic_ns();
+	size_t i;
+
+	for (i = 0; i < live.nr_batch; i++) {
+		note_files(&live.batch[i]);
+		count_fault(&live.count, &live.data, &live.batch[i]);
+	}
+	read_files();
+	recording_write(&live.recording, RECORDING_RECORDS, live.records,
+			live.nr_records * sizeof(*live.records));
+	recording_write(&live.recording, RECORDING_FAULTS, live.batch,
+			live.nr_batch * sizeof(*live.batch));
+	if (now_ns - live.totals_ns >= TOTALS_NS) {
+		update_totals(session, now_ns);
+		record_totals();
+		live.totals_ns = now_ns;
+	}
+	if (live.shows_line && now_ns - live.line_ns >= LINE_NS) {
+		update_line(session, now_ns);
+		live.line_ns = now_ns;
+	}
+}
+
+static const struct session_observer observer = {
+	.before = read_faults,
+	.record = add_record,
+	.after = end_pass,
+};
+
+/* ---- The end ---- */
+
+/* Returns whether faults or paths are still being written. */
+static bool is_unfinished(void)
+{
+	return live.faults.next < load(&live.faults.header->head) ||
+	       (live.last_file && !live.data.files[live.last_file - 1].number);
+}
+
+/* Reads what the capture contains, and ends it. */
+static void collect(struct session *session)
+{
+	__u64 until_ns;
+
+	/* Counts what was not counted yet: nothing is counted from here on. */
+	mp3_capture_locate(&session->capture, 0, 0);
+	session_collect(session);
+	until_ns = initial_monotonic_ns() + PATIENCE_NS;
+	while (is_unfinished() && initial_monotonic_ns() < until_ns)
+		session_wait(session);
+	update_totals(session, session->report.end_ns);
+	live.data.totals.lost_faults += load(&live.faults.header->head) -
+					live.faults.next;
+	live.data.totals.flags = RECORDING_COMPLETE;
+	if (live.options.is_command)
+		live.data.totals.flags |= RECORDING_CLOSED;
+	mp3_faults_close(&live.faults);
+	mp3_capture_close(&session->capture);
+}
+
+/* Resolves all code addresses, and records the result. */
+static void record_symbols(void)
+{
+	size_t size, i, j;
+	char *symbols;
+	FILE *text;
+
+	for (i = 0; i < live.count.code.nr; i++) {
+		const struct code_sums *code = set_item(&live.count.code, i);
+
+		if (code->frame != CODE_KERNEL && code->frame != CODE_OTHER)
+			frame_text(&live.data, code->frame, false);
+	}
+	for (i = 0; i < live.count.stacks.nr; i++) {
+		const struct stack_sums *stack = set_item(&live.count.stacks, i);
+
+		for (j = 0; j < stack->nr; j++)
+			frame_text(&live.data, stack->frames[j], j);
+	}
+
+	text = open_memstream(&symbols, &size);
+	if (!text)
+		err(1, "symbols");
+	for (i = 0; i < live.data.symbols.nr; i++) {
+		const struct stored_symbol *symbol =
+			set_item(&live.data.symbols, i);
+
+		if (symbol->function || symbol->source)
+			fprintf(text, "%llu\t%llx\t%s\t%s\t%u\n",
+				(unsigned long long)symbol->file,
+				(unsigned long long)symbol->offset,
+				symbol->function ? symbol->function : "",
+				symbol->source ? symbol->source : "",
+				symbol->line);
+	}
+	if (fclose(text))
+		err(1, "symbols");
+	recording_write(&live.recording, RECORDING_SYMBOLS, symbols, size);
+	free(symbols);
+}
+
+static void clear_line(void)
+{
+	if (live.line_ns)
+		fputs("\r\033[K", stderr);
+	live.shows_line = false;
+}
+
+/**
+ * where_finish() - stop profiling, complete the recording and print the report
+ * @session: opened by where_open(); the end is in its report
+ * @report:  what to print
+ *
+ * Return: false if the recording is incomplete: one line was printed.
+ */
+bool where_finish(struct session *session, const struct where_report *report)
+{
+	collect(session);
+	clear_line();
+	if (live.options.output)
+		record_symbols();
+	record_totals();
+	where_report(report, &live.count, &live.data);
+
+	return !live.options.output || recording_close(&live.recording);
+}
+
+/* Ends profiling without a report: the command could not be started. */
+void where_cancel(struct session *session)
+{
+	clear_line();
+	mp3_faults_close(&live.faults);
+	mp3_capture_close(&session->capture);
+	recording_close(&live.recording);
+}
