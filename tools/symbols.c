@@ -185,10 +185,11 @@ static void read_functions(struct module *module)
 }
 
 /*
- * Returns the name of the last function that starts before an address, in the
- * same section, or NULL.
+ * Returns the last function that starts before an address, in the same section, or
+ * NULL.
  */
-static const char *find_nearest(struct module *module, GElf_Addr address)
+static const struct function *find_nearest(struct module *module,
+					   GElf_Addr address)
 {
 	size_t low = 0, high, middle;
 	GElf_Addr offset = address;
@@ -209,7 +210,29 @@ static const char *find_nearest(struct module *module, GElf_Addr address)
 	    module->functions[low - 1].section != elf_ndxscn(section))
 		return NULL;
 
-	return module->functions[low - 1].name;
+	return &module->functions[low - 1];
+}
+
+/*
+ * Finds where the function of an address starts, by the information for unwinding,
+ * which stripped files have, too. Returns false if it is unknown.
+ */
+static bool find_start(const struct module *module, GElf_Addr address,
+		       GElf_Addr *start)
+{
+	Dwarf_Frame *frame;
+	Dwarf_Addr end;
+	GElf_Addr bias;
+	Dwarf_CFI *cfi;
+
+	cfi = dwfl_module_eh_cfi(module->module, &bias);
+	if (!cfi || dwarf_cfi_addrframe(cfi, address - bias, &frame))
+		return false;
+	dwarf_frame_info(frame, start, &end, NULL);
+	free(frame);
+	*start += bias;
+
+	return *start <= address;
 }
 
 /*
@@ -235,20 +258,50 @@ static char *demangle(const char *name)
 	return function ? function(name, NULL, NULL, NULL) : NULL;
 }
 
-/* Returns the name of a function as it is displayed, or NULL if there is none. */
-static char *display_name(const char *name, bool exact)
+/* Returns the name of a function, demangled. To be freed. */
+static char *display_name(const char *name)
 {
-	char *demangled, *text;
+	char *demangled = demangle(name), *copied;
 
-	if (!name)
-		return NULL;
-	demangled = demangle(name);
-	if (asprintf(&text, "%s%s", exact ? "" : "~",
-		     demangled ? demangled : name) < 0)
+	if (demangled)
+		return demangled;
+	copied = strdup(name);
+	if (!copied)
 		err(1, "symbols");
-	free(demangled);
 
-	return text;
+	return copied;
+}
+
+/*
+ * Returns a name for a function without a symbol, to be freed; or NULL. @offset is
+ * that of @address in the file.
+ */
+static char *invent_name(struct module *module, const struct mp3_file *file,
+			 __u64 offset, GElf_Addr address)
+{
+	const struct function *nearest = find_nearest(module, address);
+	const char *slash = strrchr(file->path, '/');
+	bool has_start;
+	GElf_Addr start;
+	char *name = NULL;
+	int size = 0;
+
+	has_start = find_start(module, address, &start);
+	if (has_start && nearest && start < nearest->address)
+		has_start = false;
+	if (nearest && has_start && start > nearest->address)
+		size = asprintf(&name, "~%s+%#llx", nearest->name,
+				(unsigned long long)(start - nearest->address));
+	else if (nearest)
+		size = asprintf(&name, "~%s", nearest->name);
+	else if (has_start)
+		size = asprintf(&name, "%s+%#llx",
+				slash ? slash + 1 : file->path,
+				(unsigned long long)(offset - (address - start)));
+	if (size < 0)
+		err(1, "symbols");
+
+	return name;
 }
 
 /* Returns whether functions can be found at all. */
@@ -285,8 +338,8 @@ void symbols_find(const struct mp3_file *file, __u64 offset,
 
 	name = dwfl_module_addrinfo(module->module, address, &start, &sym,
 				    NULL, NULL, NULL);
-	symbol->function = name ? display_name(name, true) :
-			   display_name(find_nearest(module, address), false);
+	symbol->function = name ? display_name(name) :
+				  invent_name(module, file, offset, address);
 	line = dwfl_module_getsrc(module->module, address);
 	source = line ? dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL) :
 			NULL;

@@ -14,9 +14,10 @@
 
 /**
  * struct symbol - where a code address is
- * @function: the function, demangled; a "~" precedes the name of a dynamic symbol
- *	      that ends before the address: the function itself has no name. NULL if
- *	      unknown. To be freed
+ * @function: the function, demangled. If it has no symbol, "~SYMBOL+0xOFFSET": the
+ *	      dynamic symbol before it, and how far after that the function starts,
+ *	      if that is known; or "FILE+0xOFFSET" if there is no symbol: the offset
+ *	      of the function in the file. NULL if unknown. To be freed
  * @source:   the source file, or NULL. To be freed
  * @line:     line in it, or 0
  */

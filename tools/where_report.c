@@ -465,13 +465,16 @@ static void format_time(char text[16], __u64 ns)
 		 value >= 9.995 ? "%.1f %s" : "%.2f %s", value, units[unit]);
 }
 
+/* Prints a number and its bar, unless all of them are 0. */
 static void print_bar(__u64 value, __u64 max)
 {
-	int width = (int)((value * BAR_WIDTH + max - 1) / (max ? max : 1));
+	int width;
 
-	fprintf(report.file, " %10llu |%.*s%*s|",
-		(unsigned long long)value, width, "####################",
-		BAR_WIDTH - width, "");
+	if (!max)
+		return;
+	width = (int)((value * BAR_WIDTH + max - 1) / max);
+	fprintf(report.file, " %10llu |%.*s%*s|", (unsigned long long)value,
+		width, "####################", BAR_WIDTH - width, "");
 }
 
 static __u64 max_of(const __u64 values[64])
@@ -531,8 +534,12 @@ static void print_latencies(const struct where_count *count)
 		"p90", "p99", "max");
 	print_quantiles("minor", &count->minor);
 	print_quantiles("major", &count->major);
-	fprintf(report.file, "\n%-8s %10s %*s %10s\n", "at least", "minor",
-		BAR_WIDTH + 2, "", "major");
+	fprintf(report.file, "\n%-8s", "at least");
+	if (minor_max)
+		fprintf(report.file, " %10s %*s", "minor", BAR_WIDTH + 2, "");
+	if (major_max)
+		fprintf(report.file, " %10s", "major");
+	fputc('\n', report.file);
 	for (i = first; i <= last; i++) {
 		format_time(text, i ? 1ULL << i : 0);
 		fprintf(report.file, "%8s", text);
