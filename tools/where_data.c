@@ -165,6 +165,7 @@ void data_symbol(void *pointer, const struct recording_symbol *symbol)
 	struct stored_symbol *stored;
 	bool added;
 
+	data->has_symbols = true;
 	stored = set_get(&data->symbols, key, &added);
 	if (!added)
 		return;

@@ -51,6 +51,7 @@ enum {
  * @capacity:	how many @processes has memory for
  * @newest:	struct newest: the newest process of each id
  * @symbols:	struct stored_symbol: those of the recording, and those found since
+ * @has_symbols: a symbol was recorded
  * @texts:	struct frame_text: those of frame_text()
  * @totals:	the newest
  */
@@ -69,6 +70,7 @@ struct where_data {
 	size_t capacity;
 	struct set newest;
 	struct set symbols;
+	bool has_symbols;
 	struct set texts;
 	struct recording_totals totals;
 };

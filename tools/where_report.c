@@ -671,7 +671,12 @@ void where_report(const struct where_report *what,
 		print_latencies(count);
 	}
 	where_proof(report.file, &data->totals);
-	if (!symbols_supported() && !data->symbols.nr)
+	if (data->has_symbols)
+		return;
+	if (!symbols_supported())
 		fputs("functions are unknown: mp3ctl was built without elfutils\n",
+		      report.file);
+	else if (!data->local)
+		fputs("functions are unknown: recorded on another machine, and not complete\n",
 		      report.file);
 }
