@@ -157,7 +157,7 @@ struct reading {
 	void *data;
 };
 
-static bool broken(const struct reading *reading)
+static bool refuse(const struct reading *reading)
 {
 	warnx("%s: broken recording (before byte %lld)", reading->path,
 	      (long long)ftello(reading->file));
@@ -236,10 +236,10 @@ static bool read_text(struct reading *reading, __u64 bytes,
 	text[bytes] = '\0';
 	/* Without a NUL, and whole lines only */
 	if (strlen(text) != bytes || text[bytes - 1] != '\n')
-		good = broken(reading);
+		good = refuse(reading);
 	while (good && (line = strsep(&rest, "\n")) && rest)
 		if (!visit(reading, line))
-			good = broken(reading);
+			good = refuse(reading);
 	free(text);
 
 	return good;
@@ -289,7 +289,7 @@ static bool read_array(struct reading *reading, __u64 bytes, size_t size,
 	size_t length, i;
 
 	if (bytes % size)
-		return broken(reading);
+		return refuse(reading);
 	while (bytes) {
 		length = BLOCK / size * size;
 		if (length > bytes)
@@ -298,7 +298,7 @@ static bool read_array(struct reading *reading, __u64 bytes, size_t size,
 			return false;
 		for (i = 0; i < length; i += size)
 			if (!visit(reading, block + i))
-				return broken(reading);
+				return refuse(reading);
 		bytes -= length;
 	}
 
@@ -355,7 +355,7 @@ static bool read_chunks(struct reading *reading)
 			left -= sizeof(chunk);
 			if (!chunk.type || chunk.reserved || !chunk.bytes ||
 			    chunk.bytes > ~0ULL - ALIGNMENT)
-				return broken(reading);
+				return refuse(reading);
 			if (chunk.bytes + padding(chunk.bytes) <= left) {
 				at = reading->size - left + chunk.bytes +
 				     padding(chunk.bytes);
@@ -368,7 +368,7 @@ static bool read_chunks(struct reading *reading)
 			}
 		}
 		if (!reading->visitor->again)
-			warnx("%s: its end is missing: an incomplete chunk of %llu bytes is ignored",
+			warnx("%s: its end is missing: %llu bytes of a chunk are ignored",
 			      reading->path,
 			      (unsigned long long)(reading->size - at));
 		break;
@@ -389,7 +389,7 @@ static bool check_header(struct reading *reading)
 		warnx("%s: was recorded on a machine of another byte order",
 		      reading->path);
 	else if (header.order != RECORDING_ORDER || !header.version)
-		return broken(reading);
+		return refuse(reading);
 	else if (header.version > RECORDING_VERSION)
 		warnx("%s: has version %u, this program reads version %u",
 		      reading->path, header.version, RECORDING_VERSION);

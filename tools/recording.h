@@ -44,9 +44,10 @@
  *	callers		callers requested per fault
  *
  * A line of RECORDING_SYMBOLS has five fields, separated by tabs, escaped as
- * above, and a semicolon in the function is \x3b: the number of the file; the offset in it, hexadecimal; the function, empty
- * if it is unknown; the source file, empty if it is unknown; and the line, 0 if it
- * is unknown. A return address is looked up one byte before: at the call.
+ * above, and a semicolon in the function is \x3b: the number of the file; the
+ * offset in it, hexadecimal; the function, empty if it is unknown; the source
+ * file, empty if it is unknown; and the line, 0 if it is unknown. A return address
+ * is looked up one byte before: at the call.
  */
 #ifndef MP3_TOOLS_RECORDING_H
 #define MP3_TOOLS_RECORDING_H

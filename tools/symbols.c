@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 #include <elfutils/libdwfl.h>
 #include <err.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <gelf.h>
 #include <linux/magic.h>
@@ -69,33 +70,47 @@ static bool is_same(int fd, const struct mp3_file *file)
 				      fs.f_type == OVERLAYFS_SUPER_MAGIC));
 }
 
+/* Returns why a file cannot be opened, as its path shows it, or NULL. */
+static const char *why_lost(const struct mp3_file *file)
+{
+	size_t length = strlen(file->path), suffix = strlen(DELETED);
+
+	if (file->path[0] != '/' || file->flags & MP3_FILE_TRUNCATED)
+		return "its path is incomplete";
+	if (length >= suffix &&
+	    !strcmp(file->path + length - suffix, DELETED))
+		return "it was deleted";
+
+	return NULL;
+}
+
 /*
  * Opens a file that was profiled. If that is impossible, prints why and returns
  * -1.
  */
 static int open_profiled(const struct mp3_file *file)
 {
-	size_t length = strlen(file->path), suffix = strlen(DELETED);
-	char *name = text_escape(file->path, "");
+	const char *why = why_lost(file);
+	char *name;
 	int fd = -1;
 
-	if (file->path[0] != '/' || file->flags & MP3_FILE_TRUNCATED)
-		warnx("%s: functions are unknown: the path is incomplete",
-		      name);
-	else if (length >= suffix &&
-		 !strcmp(file->path + length - suffix, DELETED))
-		warnx("%s: functions are unknown", name);
-	else if ((fd = open(file->path, O_RDONLY | O_CLOEXEC)) < 0)
-		warn("%s: functions are unknown", name);
-	else if (!is_same(fd, file)) {
-		warnx("%s: functions are unknown: the file has been replaced",
-		      name);
-		close(fd);
-		fd = -1;
+	if (!why) {
+		fd = open(file->path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			why = strerror(errno);
+		else if (!is_same(fd, file))
+			why = "it has been replaced";
 	}
+	if (!why)
+		return fd;
+
+	if (fd >= 0)
+		close(fd);
+	name = text_escape(file->path, "");
+	warnx("%s: its functions are unknown: %s", name, why);
 	free(name);
 
-	return fd;
+	return -1;
 }
 
 static void open_module(struct module *module, const struct mp3_file *file)
@@ -160,10 +175,11 @@ static int compare_functions(const void *a, const void *b)
 static void read_functions(struct module *module)
 {
 	int nr = dwfl_module_getsymtab(module->module), i;
+	struct function *functions;
+	size_t nr_functions = 0;
 
-	module->functions = calloc(nr > 0 ? (size_t)nr : 1,
-				   sizeof(*module->functions));
-	if (!module->functions)
+	functions = calloc(nr > 0 ? (size_t)nr : 1, sizeof(*functions));
+	if (!functions)
 		err(1, "symbols");
 	for (i = 0; i < nr; i++) {
 		GElf_Addr address;
@@ -177,11 +193,13 @@ static void read_functions(struct module *module)
 		type = GELF_ST_TYPE(sym.st_info);
 		if (name && name[0] && section != SHN_UNDEF &&
 		    (type == STT_FUNC || type == STT_GNU_IFUNC))
-			module->functions[module->nr_functions++] =
-				(struct function){ address, section, name };
+			functions[nr_functions++] = (struct function){
+				address, section, name,
+			};
 	}
-	qsort(module->functions, module->nr_functions,
-	      sizeof(*module->functions), compare_functions);
+	qsort(functions, nr_functions, sizeof(*functions), compare_functions);
+	module->functions = functions;
+	module->nr_functions = nr_functions;
 }
 
 /*

@@ -11,7 +11,7 @@
 #include "where_kind.h"
 
 /* Different call paths, or instructions, that are kept apart */
-#define MAX_PLACES	(1u << 20)
+#define MAX_PLACES	(1024 * 1024)
 
 /* Key of faults without user-mode code, and of those beyond MAX_PLACES */
 #define CODE_KERNEL	(~0ULL)

@@ -96,7 +96,8 @@ bool where_csv(const char *path)
 	data_init(&recorded);
 	if (!recording_read(path, &names, &recorded))
 		return false;
-	puts("time_ns,pid,tid,comm,address,mapping,offset,kind,major,access,stall_ns,faults,frames");
+	fputs("time_ns,pid,tid,comm,address,mapping,offset,kind,major,", stdout);
+	puts("access,stall_ns,faults,frames");
 
 	return recording_read(path, &faults, NULL);
 }

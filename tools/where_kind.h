@@ -18,6 +18,7 @@
  * @KIND_CLEAN:	      made a clean page of a shared mapping writable
  * @KIND_HINT:	      made a page accessible again: a NUMA hint, or the access flag
  * @KIND_UNKNOWN:     minor, and the access is unknown
+ * @NR_KINDS:	      how many kinds there are
  */
 enum fault_kind {
 	KIND_FIRST_TOUCH,
@@ -37,6 +38,7 @@ enum fault_kind {
  * @ACCESS_WRITE:   write
  * @ACCESS_EXECUTE: fetch an instruction
  * @ACCESS_UNKNOWN: not known
+ * @NR_ACCESSES:    how many accesses there are
  */
 enum fault_access {
 	ACCESS_READ,

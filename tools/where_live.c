@@ -51,13 +51,13 @@ static struct {
 
 /* ---- The start ---- */
 
-static void locate(const struct mp3_reader *capture)
+static void start_locating(const struct mp3_reader *capture)
 {
 	int error = mp3_capture_locate(capture, live.options.every,
 				       live.options.callers);
 
 	if (error == -EPERM)
-		errx(1, "locating faults requires CAP_PERFMON, or the module's parameter user_faults=1");
+		errx(1, "locating requires CAP_PERFMON, or the module's user_faults=1");
 	if (error == -EOPNOTSUPP)
 		errx(1, "this kernel cannot locate faults: it lacks perf events");
 	if (error)
@@ -162,7 +162,7 @@ void where_open(const struct where_live *options, struct session *session,
 	session_open(session);
 	session->observer = &observer;
 	session->report.start_ns = initial_monotonic_ns();
-	locate(&session->capture);
+	start_locating(&session->capture);
 	data_init(&live.data);
 	live.data.n = options->every;
 	live.data.local = true;

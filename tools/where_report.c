@@ -563,7 +563,7 @@ static void print_summary(const struct where_count *count)
 		(unsigned long long)total->major,
 		(double)stalled_ns(total) / 1e9, seconds);
 	if (weight > 1)
-		fprintf(report.file, "minor faults and their times are estimates: one in %llu was located; major faults are exact\n",
+		fprintf(report.file, "minor faults are estimates: one in %llu was located\n",
 			(unsigned long long)weight);
 }
 
@@ -585,6 +585,14 @@ static void print_inexact(FILE *file, const struct recording_totals *totals)
 		fputs("not exact: faults were counted twice\n", file);
 }
 
+static void print_loss(FILE *file, const char *what, __u64 nr,
+		       const char *description)
+{
+	if (nr)
+		fprintf(file, "%s: %llu %s\n", what, (unsigned long long)nr,
+			description);
+}
+
 /**
  * where_proof() - print that all faults are accounted for, or what is missing
  * @file:   where to print
@@ -598,26 +606,23 @@ void where_proof(FILE *file, const struct recording_totals *totals)
 	long long taken = (long long)(totals->counted - totals->located -
 				      totals->sampled_out);
 
-	fprintf(file, "\ncounted %llu = located %llu + taken by the kernel %lld + sampled out %llu: ",
+	fprintf(file, "\ncounted %llu = located %llu + taken by the kernel %lld",
 		(unsigned long long)totals->counted,
-		(unsigned long long)totals->located, taken,
+		(unsigned long long)totals->located, taken);
+	fprintf(file, " + sampled out %llu: ",
 		(unsigned long long)totals->sampled_out);
 	if (exact && taken >= 0)
 		fputs("exact\n", file);
 	else
 		print_inexact(file, totals);
-	if (totals->lost_faults)
-		fprintf(file, "lost: %llu faults, located, but overwritten before they were read, or not written\n",
-			(unsigned long long)totals->lost_faults);
-	if (totals->not_written)
-		fprintf(file, "not written: %llu faults whose slot was busy, or without a number of their file\n",
-			(unsigned long long)totals->not_written);
-	if (totals->lost_records)
-		fprintf(file, "lost: %llu records, overwritten before they were read\n",
-			(unsigned long long)totals->lost_records);
-	if (totals->dropped)
-		fprintf(file, "dropped: %llu processes, not followed for lack of memory\n",
-			(unsigned long long)totals->dropped);
+	print_loss(file, "lost", totals->lost_faults,
+		   "faults, overwritten before they were read, or not written");
+	print_loss(file, "not written", totals->not_written,
+		   "faults whose slot was busy, or numbers of files");
+	print_loss(file, "lost", totals->lost_records,
+		   "records, overwritten before they were read");
+	print_loss(file, "dropped", totals->dropped,
+		   "processes, not followed for lack of memory");
 	if (totals->running)
 		fprintf(file, "still running (unregistered): %u\n",
 			totals->running);

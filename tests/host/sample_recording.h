@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "../../tools/recording.h"
+#include "../../tools/util.h"
 
 #define SAMPLE_START_NS	(100 * 1000000000ULL)
 #define SAMPLE_SHELL	4000
@@ -88,7 +89,7 @@ static const struct sample samples[] = {
 	  MP3_FAULT_STACK, 0x7ffd00000000, 16, false, 5000, { } },
 };
 
-#define SAMPLE_KINDS (sizeof(samples) / sizeof(samples[0]))
+#define SAMPLE_KINDS ARRAY_SIZE(samples)
 
 static inline __u64 sample_random(__u64 *state)
 {
@@ -181,7 +182,7 @@ static inline void sample_symbols(struct recording *recording)
 	size_t size = 0, i, j;
 
 	/* Instructions 4 bytes apart, and as return addresses */
-	for (i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
+	for (i = 0; i < ARRAY_SIZE(functions); i++)
 		for (j = 0; j < 4; j++)
 			size += (size_t)sprintf(text + size, "%u\t%llx\t%s\n",
 				MP3_FRAME_FILE(functions[i].frame),
