@@ -156,13 +156,28 @@ static int report_recording(struct options *options, const char *path)
 
 /* ---- Captures ---- */
 
+/**
+ * struct start - what the child needs to register itself
+ * @session: the capture
+ * @command: to be started
+ */
+struct start {
+	struct session *session;
+	struct command *command;
+};
+
 /*
  * In the child: registers itself. It then takes no fault at the same time, so that
  * each is either counted and located, or neither. Returns 0 or -errno.
  */
 static int register_self(void *data)
 {
-	return session_register(data, getpid());
+	const struct start *start = data;
+
+	/* A fault on it later would be one of the command. */
+	*(volatile bool *)&start->command->startup->prepared = false;
+
+	return session_register(start->session, getpid());
 }
 
 /* Runs a command and reports its faults. Returns the exit status. */
@@ -170,10 +185,11 @@ static int run_command(struct options *options, char **argv)
 {
 	struct session *session = &options->session;
 	struct command command;
+	struct start start = { session, &command };
 
 	options->live.is_command = true;
 	where_open(&options->live, session, argv);
-	command_start(&command, argv, register_self, session);
+	command_start(&command, argv, register_self, &start);
 	session_run_command(session, &command);
 	if (command_failed(&command, MP3_CAPTURE_PATH))
 		where_cancel(session);

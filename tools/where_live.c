@@ -161,8 +161,8 @@ void where_open(const struct where_live *options, struct session *session,
 	live.recording.fd = -1;
 	session_open(session);
 	session->observer = &observer;
-	session->report.start_ns = initial_monotonic_ns();
 	start_locating(&session->capture);
+	session->report.start_ns = initial_monotonic_ns();
 	data_init(&live.data);
 	live.data.n = options->every;
 	live.data.local = true;

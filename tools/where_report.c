@@ -536,7 +536,9 @@ static void print_latencies(const struct where_count *count)
 	print_quantiles("major", &count->major);
 	fprintf(report.file, "\n%-8s", "at least");
 	if (minor_max)
-		fprintf(report.file, " %10s %*s", "minor", BAR_WIDTH + 2, "");
+		fprintf(report.file, " %10s", "minor");
+	if (minor_max && major_max)
+		fprintf(report.file, " %*s", BAR_WIDTH + 2, "");
 	if (major_max)
 		fprintf(report.file, " %10s", "major");
 	fputc('\n', report.file);
