@@ -16,7 +16,6 @@
 #include <sys/mount.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
-#include <sys/utsname.h>
 
 #include "located.h"
 
@@ -47,7 +46,6 @@
 static struct ring ring;
 static char swap_device[64];
 static bool have_ext4;
-static int kernel_version;	/* major * 100 + minor */
 
 /* ---- Scenes ---- */
 
@@ -219,7 +217,7 @@ static void prepare_heap(struct scene *s)
 
 	/* Up to the end of a page: nothing else is to use it. */
 	heap += -(uintptr_t)heap % PAGE;
-	if (brk(heap + NR * PAGE) || !find_mapping(0, "[heap]", &m))
+	if (brk(heap + NR * PAGE) || !find_mapping((uintptr_t)heap, NULL, &m))
 		err(1, "brk");
 	set_area(s, heap, NR * PAGE);
 	expect_strided(s, 1, (uintptr_t)heap - m.start,
@@ -642,7 +640,7 @@ static void act_populate(struct scene *s)
 static void prepare_madvise(struct scene *s)
 {
 	prepare_rest(s);
-	if (kernel_version < 514)
+	if (kernel_version() < 514)
 		give_up(s, "no MADV_POPULATE_WRITE");
 }
 
@@ -1270,16 +1268,11 @@ static void mount_ext4(void)
 
 int main(int argc, char **argv)
 {
-	struct utsname name;
-	int major, minor;
 	size_t i;
 
 	if (argc > 1 && !strcmp(argv[1], "exec"))
 		return exec_main();
 
-	if (uname(&name) || sscanf(name.release, "%d.%d", &major, &minor) != 2)
-		errx(1, "uname");
-	kernel_version = 100 * major + minor;
 	ring = ring_open();
 	scene = shared_memory(sizeof(*scene));
 	frames = shared_memory(sizeof(*frames));

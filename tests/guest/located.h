@@ -9,8 +9,13 @@
 #ifndef MP3_LOCATED_H
 #define MP3_LOCATED_H
 
+#include <grp.h>
+#include <linux/capability.h>
+#include <sys/utsname.h>
+
 #include "capture.h"
 
+#define CAP(cap)	(1ull << (cap))
 #define FILES_SIZE	(MP3_FILES * sizeof(struct mp3_file))
 #define USER_FAULTS_PATH "/sys/module/mp3/parameters/user_faults"
 #define CAPTURE_FAULTS	65536	/* default of the parameter capture_faults */
@@ -395,6 +400,36 @@ static inline void subject_profile(const struct capture *c, pid_t pid)
 	if (!subject_continue(pid))
 		errx(1, "a subject has exited");
 	capture_command_or_die(c, 'U', pid);
+}
+
+/* Returns the version of the kernel: 601 for 6.1. */
+static inline int kernel_version(void)
+{
+	struct utsname name;
+	int major, minor;
+
+	if (uname(&name) || sscanf(name.release, "%d.%d", &major, &minor) != 2)
+		errx(1, "uname");
+	return 100 * major + minor;
+}
+
+/* ---- Users ---- */
+
+/* Become a user with these capabilities, permitted and effective, and dumpable. */
+static inline void become(uid_t uid, uint64_t caps)
+{
+	struct __user_cap_header_struct header = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct data[2] = {
+		{ .permitted = caps, .effective = caps },
+		{ .permitted = caps >> 32, .effective = caps >> 32 },
+	};
+
+	if (setgroups(0, NULL) || prctl(PR_SET_KEEPCAPS, 1) ||
+	    setresgid(uid, uid, uid) || setresuid(uid, uid, uid) ||
+	    syscall(SYS_capset, &header, data) || prctl(PR_SET_DUMPABLE, 1))
+		err(1, "cannot change credentials");
 }
 
 #endif /* MP3_LOCATED_H */
