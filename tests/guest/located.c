@@ -697,8 +697,9 @@ static const struct kind kinds[] = {
 	{ "thp", "writes to transparent huge pages", prepare_thp, act_thp, 0 },
 	{ "hugetlb", "writes to pages of hugetlbfs", prepare_hugetlb,
 	  access_all, 0 },
+	/* Linux counts them as major faults, but not with VMA locks (6.4). */
 	{ "userfaultfd", "writes to pages that userfaultfd delivers",
-	  prepare_userfaultfd, access_all, 0 },
+	  prepare_userfaultfd, access_all, MAJOR },
 	{ "copy-to-user", "writes by read(2)", prepare_copy_to_user,
 	  act_copy_to_user, 0 },
 	{ "copy-from-user", "reads by write(2)", prepare_copy_from_user,
@@ -839,6 +840,45 @@ static void check_scene(const struct kind *kind, const struct fault_ring *r,
 	   kind->what);
 	ok(instruction, "located: %s, each with its instruction", kind->what);
 	ok(plausible, "located: %s, each with a plausible stall", kind->what);
+}
+
+/* Of the pages that were swapped out, all are located whatever n is. */
+static void test_majors(void)
+{
+	static const char name[] =
+		"each major fault is located, even with one minor fault in 65536";
+	unsigned int nr = 0, minor = 0;
+	struct fault_ring r;
+	struct capture c;
+	uint64_t i;
+	pid_t pid;
+
+	memset(scene, 0, sizeof(*scene));
+	for (current_kind = kinds; current_kind->act != act_direct;
+	     current_kind++)
+		if (current_kind->prepare == prepare_swap)
+			break;
+	c = capture_open();
+	locate_or_die(c.fd, 65536, 0);
+	r = fault_ring_map(c.fd);
+	pid = subject_start(prepare_current, act_current, scene);
+	if (*scene->reason) {
+		skip(name, scene->reason);
+	} else {
+		subject_profile(&c, pid);
+		fault_ring_settle(&r);
+		for (i = 0; i < fault_head(&r); i++) {
+			struct mp3_fault f = fault_at(&r, i);
+
+			minor += !(f.flags & MAJOR);
+			nr += f.address == scene->faults[nr].address;
+		}
+		ok(counts_add_up(&c, &r, 0) && nr == NR && minor <= 1, "%s",
+		   name);
+	}
+	kill_and_reap(pid);
+	fault_ring_unmap(&r);
+	capture_close(&c);
 }
 
 static void test_kind(const struct kind *kind)
@@ -1058,6 +1098,8 @@ static void test_callers(unsigned int depth, unsigned int callers)
 	capture_close(&c);
 }
 
+#define LOOP	12	/* of the pointers below, the first that can be read */
+
 /* One page for each bad frame pointer, to which it is stored. */
 static void prepare_bad_frames(void *arg)
 {
@@ -1106,6 +1148,7 @@ static void test_bad_frames(void)
 	struct capture c = capture_open();
 	bool good, numbered = true;
 	unsigned int i, j, nr;
+	bool ends = true;
 	struct fault_ring r;
 	struct mp3_fault f;
 	pid_t pid;
@@ -1121,12 +1164,17 @@ static void test_bad_frames(void)
 			continue;
 		}
 		nr = MP3_FAULT_FRAMES(f.flags);
-		/* Only the last five have frames that can be read at all. */
+		/* The last ones have frames that can be read. */
 		good &= nr >= 1 && nr <= MP3_FRAMES &&
 			frame_is(&r, f.frames[0],
 				 code_offset(store_with_store));
-		if (i < 12)
+		if (i < LOOP)
 			good &= nr == 1;
+		/* The frame itself, and the next one above it */
+		if (i == LOOP)
+			ends &= nr == 2;
+		if (i == LOOP + 1)
+			ends &= nr == 3;
 		if (!good)
 			diag("frame pointer %#lx: %u frames",
 			     frames->pointers[i], nr);
@@ -1141,6 +1189,7 @@ static void test_bad_frames(void)
 		}
 	}
 	ok(good, "a bad frame pointer ends the frames, and brings in no page");
+	ok(ends, "frame pointers in a loop end the frames");
 	ok(numbered, "a return address that is none does not become the number of a file");
 	kill_and_reap(pid);
 	fault_ring_unmap(&r);
@@ -1149,44 +1198,57 @@ static void test_bad_frames(void)
 
 /* ---- Generations of an inode ---- */
 
+/* Create a file of one page in the only inode that is free, once it is. */
+static int create_in_inode(void)
+{
+	int i, fd = -1;
+
+	for (i = 0; i < 10000 && fd < 0; i++) {
+		fd = open(EXT4_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		if (fd < 0)
+			sleep_ms(1);
+	}
+	if (fd < 0 || ftruncate(fd, PAGE))
+		err(1, EXT4_FILE);
+
+	return fd;
+}
+
 /* Use up all inodes but one: ext4 then takes that again at once. */
 static void prepare_generations(void *arg)
 {
 	char path[64];
-	int i, fd;
+	int i, fd = 0;
 
-	for (i = 0; i < 10000; i++) {
+	(void)arg;
+	unlink(EXT4_FILE);
+	for (i = 0; i < 10000 && fd >= 0; i++) {
 		snprintf(path, sizeof(path), "/mnt/filler-%d", i);
 		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-		if (fd < 0)
-			break;
 		close(fd);
 	}
-	snprintf(path, sizeof(path), "/mnt/filler-%d", i - 1);
-	unlink(path);
-	unlink(EXT4_FILE);
-	create_file(arg, EXT4_FILE, 1);
-	close(((struct scene *)arg)->fd);
+	unlink("/mnt/filler-0");
+	close(create_in_inode());
 	unlink(EXT4_FILE);
 }
 
 static void act_generations(void *arg)
 {
 	struct scene *s = arg;
-	int i, generation;
+	int i, fd, generation;
 	char *area;
 
 	for (i = 0; i < 2; i++) {
-		create_file(s, EXT4_FILE, 1);
-		if (ioctl(s->fd, FS_IOC_GETVERSION, &generation))
+		fd = create_in_inode();
+		if (ioctl(fd, FS_IOC_GETVERSION, &generation))
 			err(1, "FS_IOC_GETVERSION");
-		area = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, s->fd, 0);
+		area = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
 		if (area == MAP_FAILED)
 			err(1, "mmap");
 		load_byte(area);
 		expect(s, (uintptr_t)area, generation, 0);
 		munmap(area, PAGE);
-		close(s->fd);
+		close(fd);
 		unlink(EXT4_FILE);
 	}
 }
@@ -1278,6 +1340,8 @@ int main(int argc, char **argv)
 	frames = shared_memory(sizeof(*frames));
 	set_interval("10");
 	find_swap();
+	if (argc < 2 || !strcmp(argv[1], "majors"))
+		test_majors();
 	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
 		if (!have_ext4 && !strncmp(kinds[i].name, "ext4", 4))
 			mount_ext4();

@@ -1119,6 +1119,66 @@ static void test_allocations(void)
 	capture_close(&c);
 }
 
+/* ---- Handlers ---- */
+
+static int handler_calls(void)
+{
+	FILE *file = fopen("/sys/module/fail/parameters/calls", "re");
+	int calls;
+
+	if (!file || fscanf(file, "%d", &calls) != 1)
+		err(1, "cannot read the number of calls");
+	fclose(file);
+
+	return calls;
+}
+
+/* Returns whether each fault of a process calls the handler. */
+static bool faults_call_handler(const struct worker *w)
+{
+	int before = handler_calls();
+
+	worker_request(w, 'm', 10);
+	return handler_calls() >= before + 10;
+}
+
+/* A bystander's faults cost something only while a capture locates. */
+static void test_handlers(void)
+{
+	static const char name[] =
+		"handlers of faults are attached while a capture locates, and detached after L,0 and after its end";
+	struct worker w = worker_start();
+	bool good = true, called;
+	struct capture c;
+	int i, tries;
+
+	if (!fail_load(w.pid, "mp3_on_minor_fault", 0, 0)) {
+		no_kprobes("mp3_on_minor_fault");
+		skip(name, "no kprobes");
+		worker_end(&w);
+		return;
+	}
+	for (i = 0; i < 2; i++) {
+		c = capture_open();
+		locate_or_die(c.fd, 64, 0);
+		called = faults_call_handler(&w);
+		if (i)
+			locate_or_die(c.fd, 0, 0);
+		else
+			capture_close(&c);
+		for (tries = 0; tries < 600 && faults_call_handler(&w); tries++)
+			sleep_ms(100);
+		if (!called || tries == 600)
+			diag("called %d, %d tries", called, tries);
+		good &= called && tries < 600;
+		if (i)
+			capture_close(&c);
+	}
+	ok(good, "%s", name);
+	fail_unload();
+	worker_end(&w);
+}
+
 /* ---- Unloading ---- */
 
 static void test_unload(void)
@@ -1176,6 +1236,7 @@ int main(void)
 	test_client();
 	test_memory();
 	test_allocations();
+	test_handlers();
 	test_unload();
 	test_lapped();
 	test_slow_reader();
