@@ -4,6 +4,10 @@
  * map, one fault in n, the table of files, loss, threads and children, and the
  * reader in mp3_client.h.
  *
+ * Usage: located_ring [NAME]
+ *
+ * NAME is that of one test in the table at the end.
+ *
  * vm: -m 2560
  */
 #include "../../mp3_client.h"
@@ -1207,8 +1211,50 @@ static void test_unload(void)
 	set_interval("10");
 }
 
-int main(void)
+static void test_both_replaced(void)
 {
+	test_replaced(false);
+	test_replaced(true);
+}
+
+static void test_both_files(void)
+{
+	create_files();
+	test_files(1100);
+	test_files(MAX_FILES);
+}
+
+static const struct {
+	const char *name;
+	void (*function)(void);
+} tests[] = {
+	{ "before", test_before },
+	{ "commands", test_commands },
+	{ "permissions", test_permissions },
+	{ "regions", test_regions },
+	{ "fresh", test_fresh },
+	{ "threads", test_threads },
+	{ "children", test_children },
+	{ "stop", test_stop },
+	{ "late", test_late },
+	{ "sampled", test_sampled },
+	{ "replaced", test_both_replaced },
+	{ "files", test_both_files },
+	{ "client", test_client },
+	{ "memory", test_memory },
+	{ "allocations", test_allocations },
+	{ "handlers", test_handlers },
+	{ "unload", test_unload },
+	/* From here on, the rings have 64 faults. */
+	{ "lapped", test_lapped },
+	{ "slow", test_slow_reader },
+};
+
+int main(int argc, char **argv)
+{
+	bool small = false;
+	size_t i;
+
 	ring = ring_open();
 	threads = shared_memory(NR_THREADS * sizeof(*threads));
 	children = shared_memory(NR_CHILDREN * sizeof(*children));
@@ -1217,29 +1263,14 @@ int main(void)
 	replaced = shared_memory(sizeof(*replaced));
 	filed = shared_memory(sizeof(*filed));
 	set_interval("10");
-	create_files();
-
-	test_before();
-	test_commands();
-	test_permissions();
-	test_regions();
-	test_fresh();
-	test_threads();
-	test_children();
-	test_stop();
-	test_late();
-	test_sampled();
-	test_replaced(false);
-	test_replaced(true);
-	test_files(1100);
-	test_files(MAX_FILES);
-	test_client();
-	test_memory();
-	test_allocations();
-	test_handlers();
-	test_unload();
-	test_lapped();
-	test_slow_reader();
+	for (i = 0; i < ARRAY_SIZE(tests); i++) {
+		if (argc > 1 && strcmp(argv[1], tests[i].name))
+			continue;
+		small |= tests[i].function == test_lapped;
+		if (tests[i].function == test_slow_reader && !small)
+			reload("capture_faults=64");
+		tests[i].function();
+	}
 	reload("");
 	ok(sampler_stops(&ring), "nothing is registered at the end");
 
