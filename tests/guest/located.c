@@ -1007,8 +1007,6 @@ static struct frames {
 	unsigned int nr;
 } *frames;
 
-extern char recurse_store[];
-
 /*
  * A function that has a frame, at each depth. At depth 0, it stores to @address;
  * the compiler must not copy the label there.
@@ -1022,7 +1020,7 @@ recurse(unsigned int depth, char *address)
 	if (depth)
 		recurse(depth - 1, address);
 	else
-		__asm__ volatile(".globl recurse_store\nrecurse_store:\n" STORE
+		__asm__ volatile("recurse_store: " STORE
 				 : : "r"(address) : "memory");
 	__asm__ volatile("");
 }

@@ -30,41 +30,67 @@ void store_byte(volatile char *address);
 void load_byte(const volatile char *address);
 void store_with(volatile char *address, uintptr_t frame_pointer);
 long call_kernel(long nr, long a, long b, long c, long d, long e, long f);
-extern char store_with_store[], call_kernel_return[];
+extern char store_with_store[], call_kernel_return[], recurse_store[];
 
-#define ASM_FUNCTION(name, ...)						\
-	__asm__(".text\n.balign 16\n.globl " name "\n.type " name		\
-		", %function\n" name ":\n" __VA_ARGS__ ".size " name ", . - "	\
-		name "\n")
 #ifdef __x86_64__
 #define SYSCALL_SIZE	2
 #define RETURN		"\xc3"
 #define STORE		"movb $0, (%0)"
-ASM_FUNCTION("store_byte", "movb $0, (%rdi)\nret\n");
-ASM_FUNCTION("load_byte", "movb (%rdi), %al\nret\n");
-ASM_FUNCTION("store_with",
-	     "mov %rbp, %rax\nmov %rsi, %rbp\n"
-	     ".globl store_with_store\nstore_with_store:\nmovb $0, (%rdi)\n"
-	     "mov %rax, %rbp\nret\n");
-ASM_FUNCTION("call_kernel",
-	     "mov %rdi, %rax\nmov %rsi, %rdi\nmov %rdx, %rsi\n"
-	     "mov %rcx, %rdx\nmov %r8, %r10\nmov %r9, %r8\n"
-	     "mov 8(%rsp), %r9\nsyscall\n"
-	     ".globl call_kernel_return\ncall_kernel_return:\nret\n");
+__asm__(".text\n"
+	"store_byte:\n"
+	"	movb $0, (%rdi)\n"
+	"	ret\n"
+	"load_byte:\n"
+	"	movb (%rdi), %al\n"
+	"	ret\n"
+	"store_with:\n"
+	"	mov %rbp, %rax\n"
+	"	mov %rsi, %rbp\n"
+	"store_with_store:\n"
+	"	movb $0, (%rdi)\n"
+	"	mov %rax, %rbp\n"
+	"	ret\n"
+	"call_kernel:\n"
+	"	mov %rdi, %rax\n"
+	"	mov %rsi, %rdi\n"
+	"	mov %rdx, %rsi\n"
+	"	mov %rcx, %rdx\n"
+	"	mov %r8, %r10\n"
+	"	mov %r9, %r8\n"
+	"	mov 8(%rsp), %r9\n"
+	"	syscall\n"
+	"call_kernel_return:\n"
+	"	ret\n");
 #else
 #define SYSCALL_SIZE	4
 #define RETURN		"\xc0\x03\x5f\xd6"
 #define STORE		"strb wzr, [%0]"
-ASM_FUNCTION("store_byte", "strb wzr, [x0]\nret\n");
-ASM_FUNCTION("load_byte", "ldrb w1, [x0]\nret\n");
-ASM_FUNCTION("store_with",
-	     "mov x9, x29\nmov x29, x1\n"
-	     ".globl store_with_store\nstore_with_store:\nstrb wzr, [x0]\n"
-	     "mov x29, x9\nret\n");
-ASM_FUNCTION("call_kernel",
-	     "mov x8, x0\nmov x0, x1\nmov x1, x2\nmov x2, x3\nmov x3, x4\n"
-	     "mov x4, x5\nmov x5, x6\nsvc #0\n"
-	     ".globl call_kernel_return\ncall_kernel_return:\nret\n");
+__asm__(".text\n"
+	".balign 4\n"
+	"store_byte:\n"
+	"	strb wzr, [x0]\n"
+	"	ret\n"
+	"load_byte:\n"
+	"	ldrb w1, [x0]\n"
+	"	ret\n"
+	"store_with:\n"
+	"	mov x9, x29\n"
+	"	mov x29, x1\n"
+	"store_with_store:\n"
+	"	strb wzr, [x0]\n"
+	"	mov x29, x9\n"
+	"	ret\n"
+	"call_kernel:\n"
+	"	mov x8, x0\n"
+	"	mov x0, x1\n"
+	"	mov x1, x2\n"
+	"	mov x2, x3\n"
+	"	mov x3, x4\n"
+	"	mov x4, x5\n"
+	"	mov x5, x6\n"
+	"	svc #0\n"
+	"call_kernel_return:\n"
+	"	ret\n");
 #endif
 
 /* ---- The ring of faults ---- */
@@ -222,10 +248,11 @@ static inline bool counts_add_up(const struct capture *c,
 	    h->head == h->located && c->header->counted == h->counted &&
 	    c->header->located == h->located)
 		return true;
-	diag("counted %lu, located %lu, missed %lu, dropped %lu, head %lu, want %lu without an event; the capture has %lu and %lu",
+	diag("counted %lu, located %lu, missed %lu, want %lu without an event",
 	     (unsigned long)h->counted, (unsigned long)h->located,
-	     (unsigned long)h->missed, (unsigned long)h->dropped,
-	     (unsigned long)h->head, (unsigned long)rest,
+	     (unsigned long)h->missed, (unsigned long)rest);
+	diag("dropped %lu, head %lu; the capture has counted %lu, located %lu",
+	     (unsigned long)h->dropped, (unsigned long)h->head,
 	     (unsigned long)c->header->counted,
 	     (unsigned long)c->header->located);
 	return false;

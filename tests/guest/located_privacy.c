@@ -114,7 +114,7 @@ run_program(enum change change, struct moment *moment)
 	const char *path = change == FILE_CAPS ? CAPABLE_PROGRAM :
 						 SETUID_PROGRAM;
 	char number[12];
-	const char *argv[] = { path, "program", number, NULL };
+	const char * const argv[] = { path, "program", number, NULL };
 	static char *const environment[] = { NULL };
 	int i;
 

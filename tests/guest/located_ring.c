@@ -1150,7 +1150,7 @@ static bool faults_call_handler(const struct worker *w)
 static void test_handlers(void)
 {
 	static const char name[] =
-		"handlers of faults are attached while a capture locates, and detached after L,0 and after its end";
+		"handlers of faults are attached while a capture locates, and not for long after";
 	struct worker w = worker_start();
 	bool good = true, called;
 	struct capture c;

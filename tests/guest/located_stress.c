@@ -270,7 +270,7 @@ static void test_storm(int seconds)
 	used = faults_of(control) - used;
 	capture_command_or_die(&c, 'U', control);
 	good = counts_add_up(&c, &r, 0) && r.header->counted == used;
-	if (!ok(good, "a process has all its faults located in one capture while others come and go"))
+	if (!ok(good, "one capture locates all faults of a process while others come and go"))
 		diag("%lu faults", (unsigned long)used);
 	kill_and_reap(control);
 	end_storm(group);
