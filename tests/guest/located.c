@@ -224,6 +224,18 @@ static void prepare_heap(struct scene *s)
 		       WRITE | MP3_FAULT_HEAP);
 }
 
+/* Next to the heap, if addresses are not random */
+static void prepare_bss(struct scene *s)
+{
+	static char bss[NR * 4096] __attribute__((aligned(4096)));
+	struct mapping m;
+
+	if (!find_mapping((uintptr_t)bss, NULL, &m))
+		errx(1, "no mapping of %p", bss);
+	set_area(s, bss, NR * PAGE);
+	expect_strided(s, 1, bss - (char *)m.start, WRITE);
+}
+
 /* The lowest pages of the stack's mapping, and then those below it. */
 static void prepare_stack(struct scene *s)
 {
@@ -669,11 +681,17 @@ static const struct kind kinds[] = {
 	{ "write", "writes to anonymous memory", prepare_write, access_all, 0 },
 	{ "zero-page", "writes to anonymous memory that was read before",
 	  prepare_zero_page, access_all, 0 },
+	/*
+	 * Linux 5.10 repeats a fault that makes the page of a file dirty, and
+	 * counts it as a major one.
+	 */
 	{ "shared", "writes to shared anonymous memory", prepare_shared,
-	  access_all, 0 },
+	  access_all, MAJOR },
 	{ "cow", "writes to anonymous memory after fork", prepare_copy_on_write,
 	  access_all, 0 },
 	{ "heap", "writes to the heap", prepare_heap, access_all, 0 },
+	{ "bss", "writes to variables that are 0 at first", prepare_bss,
+	  access_all, 0 },
 	{ "stack", "writes to the stack and below it", prepare_stack,
 	  access_all, 0 },
 	{ "segv", "a write that succeeds after SIGSEGV", prepare_segv,
@@ -689,7 +707,7 @@ static const struct kind kinds[] = {
 	{ "unlinked", "writes to a shared mapping of an unlinked file",
 	  prepare_unlinked, access_all, 0 },
 	{ "memfd", "writes to a shared mapping of a memfd", prepare_memfd,
-	  access_all, 0 },
+	  access_all, MAJOR },
 	{ "fetch", "instruction fetches from a file", prepare_fetch, act_fetch,
 	  0 },
 	{ "swap", "reads of memory that was swapped out", prepare_swap,
@@ -715,7 +733,6 @@ static const struct kind kinds[] = {
 	  act_direct, 0 },
 	{ "ext4-read", "reads of a file on ext4 from the disk",
 	  prepare_ext4_read, access_all, 0 },
-	/* Linux 5.10 counts the first write to such a page as a major fault. */
 	{ "ext4-write", "writes to a shared mapping of a file on ext4",
 	  prepare_ext4_shared, access_all, MAJOR },
 	{ "ext4-change", "writes to shared pages of a file on ext4 that were read before",
@@ -1020,7 +1037,7 @@ recurse(unsigned int depth, char *address)
 	if (depth)
 		recurse(depth - 1, address);
 	else
-		__asm__ volatile("recurse_store: " STORE
+		__asm__ volatile(".globl recurse_store\nrecurse_store: " STORE
 				 : : "r"(address) : "memory");
 	__asm__ volatile("");
 }

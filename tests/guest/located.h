@@ -32,6 +32,9 @@ void store_with(volatile char *address, uintptr_t frame_pointer);
 long call_kernel(long nr, long a, long b, long c, long d, long e, long f);
 extern char store_with_store[], call_kernel_return[], recurse_store[];
 
+/* Global: GNU ld for arm64 mixes local ones up in its GOT. */
+__asm__(".globl store_byte, load_byte, store_with, store_with_store\n"
+	".globl call_kernel, call_kernel_return\n");
 #ifdef __x86_64__
 #define SYSCALL_SIZE	2
 #define RETURN		"\xc3"
