@@ -340,6 +340,24 @@ static void prepare_unlinked(struct scene *s)
 	strcat(s->path, " (deleted)");
 }
 
+/* A path that is longer than the table of files can hold. */
+static void prepare_long(struct scene *s)
+{
+	char path[sizeof(s->path)], *end;
+
+	strcpy(path, "/tmp/");
+	memset(path + 5, 'd', 120);
+	path[125] = '\0';
+	if (mkdir(path, 0755) && errno != EEXIST)
+		err(1, "mkdir");
+	end = path + 125;
+	*end++ = '/';
+	memset(end, 'f', 120);
+	end[120] = '\0';
+	prepare_file(s, path, MAP_SHARED, PROT_READ | PROT_WRITE);
+	expect_strided(s, AROUND, 2 * PAGE, WRITE | SHARED);
+}
+
 static void prepare_memfd(struct scene *s)
 {
 	s->fd = memfd_create("located", MFD_CLOEXEC);
@@ -706,6 +724,8 @@ static const struct kind kinds[] = {
 	  prepare_tmpfs_shared, access_all, 0 },
 	{ "unlinked", "writes to a shared mapping of an unlinked file",
 	  prepare_unlinked, access_all, 0 },
+	{ "long", "writes to a file with a long path", prepare_long, access_all,
+	  0 },
 	{ "memfd", "writes to a shared mapping of a memfd", prepare_memfd,
 	  access_all, MAJOR },
 	{ "fetch", "instruction fetches from a file", prepare_fetch, act_fetch,
@@ -759,15 +779,23 @@ static void act_current(void *arg)
 static bool file_matches(const struct fault_ring *r, const struct scene *s,
 			 const struct mp3_fault *f)
 {
+	const size_t max = sizeof(((struct mp3_file *)0)->path) - 1;
+	size_t length = strlen(s->path);
 	const struct mp3_file *file;
+	const char *path = s->path;
+	uint32_t flags = 0;
 	struct stat status;
 
-	if (!*s->path)
+	if (!length)
 		return f->file == MP3_NO_FILE;
+	if (length > max) {
+		path += length - max;
+		flags = MP3_FILE_TRUNCATED;
+	}
 	file = file_at(r, f->file);
-	if (!file || strcmp(file->path, s->path) || file->flags) {
+	if (!file || strcmp(file->path, path) || file->flags != flags) {
 		diag("path \"%s\", want \"%s\"", file ? file->path : "",
-		     s->path);
+		     path);
 		return false;
 	}
 	if (stat(s->path, &status))
