@@ -1,0 +1,546 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <err.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "flame.h"
+#include "flame_script.h"
+#include "util.h"
+
+/* Sizes in the picture, in pixels. CHAR is the width of a character of a label. */
+#define WIDTH	1200
+#define MARGIN	12
+#define ROW	19
+#define HEAD	78
+#define FOOT	34
+#define CHAR	7.25
+/* Narrower boxes are left out: they cannot be seen, and zooming would not help. */
+#define NARROWEST 0.02
+
+/*
+ * The palette of Okabe and Ito, as in analysis/style.gp, and a tint of each color.
+ * Warm colors are for major faults.
+ */
+static const struct {
+	const char *name;
+	const char *color;
+	const char *tint;
+} kinds[FLAME_KINDS] = {
+	[FLAME_FIRST_TOUCH] = { "first touch of anonymous memory", "#56B4E9", "#CBE7F8" },
+	[FLAME_SWAP_IN] = { "swap-in", "#D55E00", "#F3CDB0" },
+	[FLAME_CACHED] = { "page cache", "#2FB58E", "#BCE7DA" },
+	[FLAME_DISK] = { "read from disk", "#F0A30A", "#FBE1AE" },
+	[FLAME_COPY] = { "copy on write", "#CC79A7", "#EFD5E3" },
+	[FLAME_CLEAN] = { "write to a clean shared page", "#E5DA3C", "#F7F3BC" },
+	[FLAME_HINT] = { "NUMA hint or access flag", "#B09C7D", "#E3DBCE" },
+	[FLAME_UNKNOWN] = { "unknown", "#A9A9A9", "#DDDDDD" },
+};
+
+/**
+ * struct node - a box: a stack, from the root to here
+ * @name:   its last element
+ * @kind:   of the faults of a leaf, the mapping; FLAME_KINDS of other nodes
+ * @count:  the faults of the leaves above it
+ * @kinds:  the same by kind
+ * @child:  its first child
+ * @next:   its next sibling
+ * @nr:     number of children
+ */
+struct node {
+	char *name;
+	enum flame_kind kind;
+	struct flame_count count;
+	struct flame_count kinds[FLAME_KINDS];
+	struct node *child;
+	struct node *next;
+	size_t nr;
+};
+
+/**
+ * struct flame - a tree of stacks
+ * @root:  has the name "all"
+ * @depth: length of the longest stack
+ */
+struct flame {
+	struct node root;
+	size_t depth;
+};
+
+static void *allocate(size_t nr, size_t size)
+{
+	void *memory = calloc(nr, size);
+
+	if (!memory)
+		err(1, "flame graph");
+
+	return memory;
+}
+
+/* Returns an empty tree. Exits if there is no memory, as the functions below do. */
+struct flame *flame_new(void)
+{
+	struct flame *flame = allocate(1, sizeof(*flame));
+
+	flame->root.kind = FLAME_KINDS;
+	flame->root.name = strdup("all");
+	if (!flame->root.name)
+		err(1, "flame graph");
+
+	return flame;
+}
+
+static void free_nodes(struct node *node)
+{
+	while (node) {
+		struct node *next = node->next;
+
+		free_nodes(node->child);
+		free(node->name);
+		free(node);
+		node = next;
+	}
+}
+
+void flame_free(struct flame *flame)
+{
+	free_nodes(flame->root.child);
+	free(flame->root.name);
+	free(flame);
+}
+
+/* Finds a child, or adds it. The child found last comes first. */
+static struct node *get_child(struct node *parent, const char *name,
+			      enum flame_kind kind)
+{
+	struct node **link = &parent->child, *node;
+
+	while (*link && ((*link)->kind != kind || strcmp((*link)->name, name)))
+		link = &(*link)->next;
+	node = *link;
+	if (node) {
+		*link = node->next;
+	} else {
+		node = allocate(1, sizeof(*node));
+		node->kind = kind;
+		node->name = strdup(name);
+		if (!node->name)
+			err(1, "flame graph");
+		parent->nr++;
+	}
+	node->next = parent->child;
+	parent->child = node;
+
+	return node;
+}
+
+static void add_count(struct flame_count *sum, const struct flame_count *count)
+{
+	sum->faults += count->faults;
+	sum->major += count->major;
+	sum->stall_ns += count->stall_ns;
+}
+
+/**
+ * flame_add() - add faults that have the same stack
+ * @flame: the tree
+ * @stack: names, outermost first: the process, functions, the mapping
+ * @depth: how many, at least one
+ * @kind:  kind of the faults
+ * @count: the faults
+ */
+void flame_add(struct flame *flame, const char *const *stack, size_t depth,
+	       enum flame_kind kind, const struct flame_count *count)
+{
+	struct node *node = &flame->root;
+	size_t i;
+
+	add_count(&node->count, count);
+	add_count(&node->kinds[kind], count);
+	for (i = 0; i < depth; i++) {
+		node = get_child(node, stack[i],
+				 i == depth - 1 ? kind : FLAME_KINDS);
+		add_count(&node->count, count);
+		add_count(&node->kinds[kind], count);
+	}
+	if (flame->depth < depth)
+		flame->depth = depth;
+}
+
+static __u64 value(const struct flame_count *count, enum flame_by by)
+{
+	return by == FLAME_BY_STALL ? count->stall_ns : count->faults;
+}
+
+/* Of two nodes, the one with more comes first; otherwise by name and kind. */
+static int compare(const void *a, const void *b, void *by)
+{
+	const struct node *x = *(const struct node *const *)a;
+	const struct node *y = *(const struct node *const *)b;
+	__u64 x_value = value(&x->count, *(enum flame_by *)by);
+	__u64 y_value = value(&y->count, *(enum flame_by *)by);
+	int order;
+
+	if (x_value != y_value)
+		return x_value < y_value ? 1 : -1;
+	order = strcmp(x->name, y->name);
+
+	return order ? order : (int)x->kind - (int)y->kind;
+}
+
+static void sort_children(struct node *parent, enum flame_by by)
+{
+	struct node **sorted = allocate(parent->nr + 1, sizeof(*sorted));
+	struct node *node;
+	size_t i, nr = 0;
+
+	for (node = parent->child; node; node = node->next)
+		sorted[nr++] = node;
+	qsort_r(sorted, nr, sizeof(*sorted), compare, &by);
+	/* The last element is NULL. */
+	for (i = 0; i < nr; i++)
+		sorted[i]->next = sorted[i + 1];
+	parent->child = sorted[0];
+	free(sorted);
+}
+
+/* Prints a name as one element of a collapsed stack. */
+static void print_element(FILE *file, const char *name)
+{
+	for (; *name; name++) {
+		unsigned char byte = (unsigned char)*name;
+
+		if (byte < ' ' || byte > '~' || byte == ';')
+			fprintf(file, "\\x%02x", byte);
+		else
+			putc(byte, file);
+	}
+}
+
+/* Prints the leaves above a node. @prefix is the stack, @end its last element. */
+static void print_leaves(struct node *parent, const struct node **path,
+			 size_t depth, enum flame_by by, FILE *file)
+{
+	const struct node *node, *other;
+	size_t i;
+
+	sort_children(parent, by);
+	for (node = parent->child; node; node = node->next) {
+		__u64 sum = value(&node->count, by);
+
+		path[depth] = node;
+		if (node->kind == FLAME_KINDS) {
+			print_leaves((struct node *)node, path, depth + 1, by, file);
+			continue;
+		}
+		/* One line for all kinds, where the first of them comes. */
+		for (other = parent->child; other != node; other = other->next)
+			if (other->kind != FLAME_KINDS &&
+			    !strcmp(other->name, node->name))
+				break;
+		if (other != node)
+			continue;
+		for (other = node->next; other; other = other->next)
+			if (other->kind != FLAME_KINDS &&
+			    !strcmp(other->name, node->name))
+				sum += value(&other->count, by);
+		if (!sum)
+			continue;
+		for (i = 0; i <= depth; i++) {
+			if (i)
+				putc(';', file);
+			if (i < depth)
+				print_element(file, path[i]->name);
+		}
+		if (node->name[0] != '[')
+			putc('[', file);
+		print_element(file, node->name);
+		fprintf(file, "%s %llu\n", node->name[0] != '[' ? "]" : "",
+			(unsigned long long)sum);
+	}
+}
+
+/**
+ * flame_print_collapsed() - print a line for each stack: its elements, separated
+ * by semicolons, a blank, and its faults or its stalled nanoseconds
+ * @flame: the tree
+ * @by:	   what to print
+ * @file:  where to print it
+ *
+ * The mapping is in brackets. A semicolon, and a byte that is not printable
+ * ASCII, become \xNN.
+ */
+void flame_print_collapsed(struct flame *flame, enum flame_by by, FILE *file)
+{
+	const struct node **path = allocate(flame->depth + 1, sizeof(*path));
+
+	print_leaves(&flame->root, path, 0, by, file);
+	free(path);
+}
+
+/* Prints at most @size bytes of a text for XML, printable ASCII only. */
+static void print_xml(FILE *file, const char *text, size_t size)
+{
+	for (; *text && size; text++, size--) {
+		unsigned char byte = (unsigned char)*text;
+
+		if (byte == '&')
+			fputs("&amp;", file);
+		else if (byte == '<')
+			fputs("&lt;", file);
+		else if (byte == '>')
+			fputs("&gt;", file);
+		else if (byte == '"')
+			fputs("&quot;", file);
+		else if (byte < ' ' || byte > '~')
+			fprintf(file, "\\x%02x", byte);
+		else
+			putc(byte, file);
+	}
+}
+
+/* Prints a number with commas between groups of three digits. */
+static void print_number(FILE *file, __u64 number)
+{
+	char digits[32];
+	int i, size = snprintf(digits, sizeof(digits), "%llu",
+			       (unsigned long long)number);
+
+	for (i = 0; i < size; i++) {
+		if (i && (size - i) % 3 == 0)
+			putc(',', file);
+		putc(digits[i], file);
+	}
+}
+
+static void print_seconds(FILE *file, __u64 ns)
+{
+	if (ns >= NSEC_PER_SEC)
+		fprintf(file, "%.2f s", (double)ns / 1e9);
+	else if (ns >= 1000000)
+		fprintf(file, "%.1f ms", (double)ns / 1e6);
+	else
+		fprintf(file, "%.1f us", (double)ns / 1e3);
+}
+
+static double percent(__u64 part, __u64 whole)
+{
+	return whole ? 100.0 * (double)part / (double)whole : 0;
+}
+
+static void print_counts(FILE *file, const struct flame_count *count,
+			 const struct flame_count *total)
+{
+	print_number(file, count->faults);
+	fprintf(file, " fault%s (%.1f %%), ", count->faults == 1 ? "" : "s",
+		percent(count->faults, total->faults));
+	print_number(file, count->major);
+	fputs(" major, ", file);
+	print_seconds(file, count->stall_ns);
+	fprintf(file, " stalled (%.1f %%)",
+		percent(count->stall_ns, total->stall_ns));
+}
+
+/* Returns the kind of most faults, or most of the stalled time, of a node. */
+static enum flame_kind main_kind(const struct node *node, enum flame_by by)
+{
+	enum flame_kind kind, most = FLAME_FIRST_TOUCH;
+
+	for (kind = 0; kind < FLAME_KINDS; kind++)
+		if (value(&node->kinds[kind], by) > value(&node->kinds[most], by))
+			most = kind;
+
+	return most;
+}
+
+/*
+ * Returns the part of a name that the label of a box shows: the last element of
+ * the path of a mapped file.
+ */
+static const char *label_of(const struct node *node)
+{
+	const char *slash = strrchr(node->name, '/');
+
+	return node->kind != FLAME_KINDS && node->name[0] == '/' && slash[1] ?
+		slash + 1 : node->name;
+}
+
+/* Prints a label, shortened to a width. */
+static void print_label(FILE *file, const char *label, double width)
+{
+	size_t size = strlen(label);
+	size_t fits = width > 8 ? (size_t)((width - 6) / CHAR) : 0;
+
+	if (size <= fits) {
+		print_xml(file, label, size);
+	} else if (fits > 2) {
+		print_xml(file, label, fits - 2);
+		fputs("..", file);
+	}
+}
+
+/**
+ * struct picture - what drawing needs everywhere
+ * @file:  where the picture goes
+ * @by:	   what the widths mean
+ * @total: faults of all boxes
+ * @depth: rows above the root
+ */
+struct picture {
+	FILE *file;
+	enum flame_by by;
+	struct flame_count total;
+	size_t depth;
+};
+
+static void print_box(const struct picture *picture, const struct node *node,
+		      size_t depth, __u64 start)
+{
+	double scale = (double)(WIDTH - 2 * MARGIN) /
+		       (double)value(&picture->total, picture->by);
+	double x = MARGIN + (double)start * scale;
+	double width = (double)value(&node->count, picture->by) * scale;
+	size_t y = HEAD + (picture->depth - depth) * ROW;
+	enum flame_kind kind = main_kind(node, picture->by);
+	FILE *file = picture->file;
+	const char *color = kinds[kind].tint, *label = label_of(node);
+
+	if (depth < 2)
+		color = depth ? "#E4E4E4" : "#EEEEEE";
+	else if (node->kind != FLAME_KINDS)
+		color = kinds[kind].color;
+
+	fprintf(file,
+		"<g class=\"box\" data-x=\"%llu\" data-w=\"%llu\" data-d=\"%zu\" data-label=\"",
+		(unsigned long long)start,
+		(unsigned long long)value(&node->count, picture->by), depth);
+	print_xml(file, label, strlen(label));
+	fputs("\"><title>", file);
+	print_xml(file, node->name, strlen(node->name));
+	if (node->kind != FLAME_KINDS)
+		fprintf(file, ", %s", kinds[node->kind].name);
+	fputs(": ", file);
+	print_counts(file, &node->count, &picture->total);
+	fprintf(file,
+		"</title><rect x=\"%.2f\" y=\"%zu\" width=\"%.2f\" height=\"%d\" fill=\"%s\"/>",
+		x, y, width, ROW - 1, color);
+	fprintf(file, "<text x=\"%.2f\" y=\"%zu\">", x + 3, y + 13);
+	print_label(file, label, width);
+	fputs("</text></g>\n", file);
+}
+
+/* Prints a node and those above it. */
+static void print_boxes(const struct picture *picture, struct node *node,
+			size_t depth, __u64 start)
+{
+	__u64 width = value(&node->count, picture->by);
+	struct node *child;
+
+	if ((double)width * (WIDTH - 2 * MARGIN) <
+	    NARROWEST * (double)value(&picture->total, picture->by) || !width)
+		return;
+
+	print_box(picture, node, depth, start);
+	sort_children(node, picture->by);
+	for (child = node->child; child; child = child->next) {
+		print_boxes(picture, child, depth + 1, start);
+		start += value(&child->count, picture->by);
+	}
+}
+
+/* Prints the kinds that occur, with their colors and their share. */
+static void print_legend(const struct picture *picture, const struct node *root)
+{
+	FILE *file = picture->file;
+	enum flame_kind kind;
+	double x = MARGIN;
+
+	for (kind = 0; kind < FLAME_KINDS; kind++) {
+		__u64 part = value(&root->kinds[kind], picture->by);
+		double share = percent(part, value(&picture->total, picture->by));
+
+		if (!part)
+			continue;
+		fprintf(file,
+			"<rect x=\"%.0f\" y=\"54\" width=\"12\" height=\"12\" fill=\"%s\"/>",
+			x, kinds[kind].color);
+		fprintf(file, "<text x=\"%.0f\" y=\"64\">%s %.*f %%</text>\n",
+			x + 17, kinds[kind].name, share < 1, share);
+		x += 17 + (double)(strlen(kinds[kind].name) + 7 + (share < 1)) * CHAR;
+	}
+}
+
+/* Prints what is above the boxes. */
+static void print_head(const struct picture *picture, const char *title,
+		       size_t height)
+{
+	FILE *file = picture->file;
+
+	fprintf(file, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+		"<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %zu\" width=\"%d\" height=\"%zu\" font-family=\"monospace\" font-size=\"12\">\n<title>",
+		WIDTH, height, WIDTH, height);
+	print_xml(file, title, strlen(title));
+	fprintf(file, "</title>\n<style>\n%s</style>\n"
+		"<rect width=\"100%%\" height=\"100%%\" fill=\"#FFFFFF\"/>\n"
+		"<text id=\"heading\" x=\"%d\" y=\"24\">", flame_style, MARGIN);
+	print_xml(file, title, strlen(title));
+	fprintf(file, "</text>\n<text id=\"about\" x=\"%d\" y=\"43\">", MARGIN);
+	print_counts(file, &picture->total, &picture->total);
+	fprintf(file,
+		". The width of a box is its share of %s; the top of each stack is the mapping.</text>\n",
+		picture->by == FLAME_BY_STALL ? "the stalled time" : "the faults");
+}
+
+/* Prints what is below the boxes, and the script. */
+static void print_foot(const struct picture *picture, size_t height)
+{
+	FILE *file = picture->file;
+
+	fprintf(file, "<text id=\"details\" x=\"%d\" y=\"%zu\"> </text>\n",
+		MARGIN, height - 12);
+	fprintf(file,
+		"<text id=\"found\" class=\"end\" x=\"%d\" y=\"%zu\"> </text>\n",
+		WIDTH - MARGIN, height - 12);
+	fprintf(file,
+		"<text id=\"reset\" class=\"end button\" x=\"%d\" y=\"24\">reset zoom</text>\n",
+		WIDTH - MARGIN - 130);
+	fprintf(file,
+		"<text id=\"search\" class=\"end button\" x=\"%d\" y=\"24\">search (Ctrl-F)</text>\n",
+		WIDTH - MARGIN);
+	fprintf(file, "<script><![CDATA[\n"
+		"var total = %llu, margin = %d, width = %d, chars = %g;\n%s]]></script>\n",
+		(unsigned long long)value(&picture->total, picture->by), MARGIN,
+		WIDTH, CHAR, flame_script);
+}
+
+/**
+ * flame_print_svg() - print a picture that needs no other file
+ * @flame: the tree
+ * @by:	   what the widths mean
+ * @title: heading
+ * @file:  where to print it
+ *
+ * A script in the picture shows the counts of a box below the mouse, zooms into a
+ * box that is clicked, and searches. The picture is complete without the script.
+ */
+void flame_print_svg(struct flame *flame, enum flame_by by, const char *title,
+		     FILE *file)
+{
+	struct picture picture = {
+		.file = file,
+		.by = by,
+		.total = flame->root.count,
+		.depth = flame->depth,
+	};
+	size_t height = HEAD + (flame->depth + 1) * ROW + FOOT;
+
+	print_head(&picture, title, height);
+	if (value(&picture.total, by)) {
+		print_legend(&picture, &flame->root);
+		print_boxes(&picture, &flame->root, 0, 0);
+		print_foot(&picture, height);
+	} else {
+		fprintf(file, "<text x=\"%d\" y=\"%d\">no %s</text>\n", MARGIN,
+			HEAD, by == FLAME_BY_STALL ? "stalled time" : "faults");
+	}
+	fputs("</svg>\n", file);
+}
