@@ -55,6 +55,47 @@ read_profile() {
 		die "$1: $(<"$scratch/$2.notes")"
 }
 
+# read_faults FILE NAME: write the faults of a recording, or of the csv that mp3ctl
+# where prints of one, to NAME in the scratch folder in the form that faults.awk
+# describes. Ends the script if there are none.
+read_faults() {
+	local cut mp3ctl=$here/../mp3ctl
+
+	[[ -e $1 ]] || die "$1: no such file"
+	[[ -f $1 ]] || die "$1: not a file"
+	[[ -r $1 ]] || die "$1: cannot be read"
+	[[ -s $1 ]] || die "$1: is empty"
+	if [[ $(head -c 6 -- "$1" | tr -d '\0') = MP3REC ]]; then
+		[[ -x $mp3ctl ]] || mp3ctl=$(command -v mp3ctl) ||
+			die "mp3ctl is not built (run make tools)"
+		"$mp3ctl" where --csv "$1" >"$scratch/$2.csv" 2>"$scratch/$2.notes" ||
+			die "$(tail -n 1 "$scratch/$2.notes")"
+	else
+		cp -- "$1" "$scratch/$2.csv"
+	fi
+	cut=$((1 - $(tail -c 1 "$scratch/$2.csv" | wc -l)))
+	run_awk -v cut="$cut" -f "$here/faults.awk" "$2.csv" \
+		>"$scratch/$2" 2>"$scratch/$2.notes" ||
+		die "$1: $(<"$scratch/$2.notes")"
+}
+
+# save NAME FILE: copy a picture from the scratch folder, and print its name
+save() {
+	local message
+
+	message=$(cp -- "$scratch/$1" "$2" 2>&1) || die "$message"
+	echo "$2"
+}
+
+# picture_format FILE: print png or svg, as its suffix requires
+picture_format() {
+	case $1 in
+	*.png) echo png ;;
+	*.svg) echo svg ;;
+	*) usage_error "-o: '$1' does not end in .png or .svg" ;;
+	esac
+}
+
 # last_line NAME: of a file in the scratch folder
 last_line() { tail -n 1 -- "$scratch/$1"; }
 

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Places faults on the map that faultmap draws. Its input are the faults of one or
+# two recordings, each line preceded by the number of the recording (1 or 2) and a
+# tab, as faults.awk prints them, sorted by recording and address.
+#
+# Each mapping becomes a band of the vertical axis, which extends from 0 to 1; the
+# space between mappings is left out. A band is as high as the root of its size, and
+# at least as high as its label. Mappings of the same name have the same band in
+# both recordings. If there are more than MOST bands, those with the fewest faults
+# share the last one.
+#
+# Uses text.awk. Variables: longest is the time of the last fault; columns and rows are the size of a
+# panel in pixels: of the points that fall on the same quarter of a pixel, one is
+# drawn. out is the start of the names of the files: OUT.1 and OUT.2 get the points
+# (seconds, height, 1 if major), OUT.bands the bands (bottom, top, label, and
+# the faults of the first and of the second recording).
+
+BEGIN {
+	FS = OFS = "\t"
+	MOST = 18
+	PAGE = 4096
+	# Anonymous faults that are closer belong together, even if the mapping has
+	# grown.
+	NEAR = 1048576
+	# Faults in a file that are closer belong together, even if segments have
+	# different distances in the file and in memory.
+	NEAR_FILE = 16777216
+	LEAST = 0.027
+	# What stays free at the edges of a band
+	EDGE = 0.006
+}
+
+# Returns whether the fault of this line is in the same band as the last one.
+function continues(    near)
+{
+	near = $6 ~ /^\// ? NEAR_FILE : NEAR
+	return panel == $1 && name == $6 &&
+		($5 - $7 == base || $5 - address <= near)
+}
+
+{
+	if (!continues()) {
+		if (panel != $1)
+			split("", seen)
+		key = $6 SUBSEP (++seen[$6])
+		if (!(key in band)) {
+			band[key] = ++bands
+			key_of[bands] = key
+			name_of[bands] = $6
+			bottom_address[bands] = $5
+			low[bands, 1] = low[bands, 2] = -1
+		}
+		b = band[key]
+	}
+	panel = $1
+	name = $6
+	address = $5
+	base = $5 - $7
+	# The same offset of a file has the same height in both recordings.
+	at = name ~ /^\// ? $7 : $5
+	if (low[b, panel] < 0 || at < low[b, panel])
+		low[b, panel] = at
+	if (at > high[b, panel])
+		high[b, panel] = at
+
+	faults++
+	panel_of[faults] = panel
+	band_of[faults] = b
+	at_of[faults] = at
+	seconds_of[faults] = $2
+	major_of[faults] = $8
+	count[b, panel, $8] += $10
+	total[b] += $10
+}
+
+function most(a, b) { return a > b ? a : b }
+
+# Sets the lowest position of a band in each panel, and its size.
+function measure(b,    p, span)
+{
+	if (name_of[b] ~ /^\// && low[b, 1] >= 0 && low[b, 2] >= 0) {
+		low[b, 1] = low[b, 2] = low[b, 1] < low[b, 2] ? low[b, 1] : low[b, 2]
+	}
+	for (p = 1; p <= 2; p++) {
+		low[b, p] -= low[b, p] % PAGE
+		span = high[b, p] - low[b, p] + PAGE
+		span -= span % PAGE
+		if (low[b, p] >= 0)
+			size[b] = most(size[b], span)
+	}
+}
+
+# Returns the last part of a path, without quotes, which are special to gnuplot.
+function label(text)
+{
+	if (text ~ /^\/.*[^\/]$/)
+		sub(/^.*\//, "", text)
+	gsub(/"/, "'", text)
+	return length(text) > 19 ? substr(text, 1, 17) ".." : text
+}
+
+# Sorts order[1..n] by a key, descending if sign is -1.
+function sort(keys, n, sign,    i, j, moved)
+{
+	for (i = 2; i <= n; i++) {
+		moved = order[i]
+		for (j = i - 1; j >= 1 && sign * keys[order[j]] > sign * keys[moved]; j--)
+			order[j + 1] = order[j]
+		order[j + 1] = moved
+	}
+}
+
+# Returns the minor and major faults of a band as text.
+function counts(b, p,    text)
+{
+	if (count[b, p, 0])
+		text = grouped(count[b, p, 0])
+	if (count[b, p, 1])
+		text = text (text ? " + " : "") grouped(count[b, p, 1]) " major"
+	return text
+}
+
+END {
+	for (b = 1; b <= bands; b++) {
+		measure(b)
+		order[b] = b
+	}
+	sort(total, bands, -1)
+	shown = bands
+	if (bands > MOST) {
+		shown = MOST - 1
+		for (i = MOST; i <= bands; i++)
+			rest[order[i]] = i - MOST
+		others = bands - shown
+	}
+	sort(bottom_address, shown, 1)
+
+	for (i = 1; i <= shown; i++)
+		weights += sqrt(size[order[i]] / PAGE)
+	all = shown + (others > 0)
+	free = 1 - all * LEAST
+	y = 0
+	for (i = 0; i <= shown; i++) {
+		if (i == 0 && !others)
+			continue
+		b = i ? order[i] : 0
+		bottom[b] = y
+		height[b] = LEAST + (b ? free * sqrt(size[b] / PAGE) / weights : 0)
+		y += height[b]
+	}
+	for (f = 1; f <= faults; f++) {
+		b = band_of[f]
+		if (b in rest) {
+			part = (rest[b] + 0.5) / others
+			b = 0
+		} else {
+			part = (at_of[f] - low[b, panel_of[f]]) / size[b]
+		}
+		place = bottom[b] + EDGE + (height[b] - 2 * EDGE) * part
+		cell = panel_of[f] SUBSEP major_of[f] SUBSEP \
+			int(seconds_of[f] / longest * columns * 2) SUBSEP int(place * rows * 2)
+		if (!(cell in drawn))
+			print seconds_of[f], place, major_of[f] > (out "." panel_of[f])
+		drawn[cell] = 1
+	}
+	for (b in rest)
+		for (p = 1; p <= 2; p++)
+			for (m = 0; m <= 1; m++)
+				count[0, p, m] += count[b, p, m]
+	for (i = 0; i <= shown; i++) {
+		b = i ? order[i] : 0
+		if (!(b in bottom))
+			continue
+		print bottom[b], bottom[b] + height[b],
+			b ? label(name_of[b]) "  " size_text(size[b]) : others " others",
+			counts(b, 1), counts(b, 2) > (out ".bands")
+	}
+}
