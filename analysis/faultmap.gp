@@ -10,8 +10,8 @@ output = ARG2
 title = ARG3
 panels = int(ARG4)
 longest = real(ARG5)
-array LEFT[2] = [panels == 1 ? 0.19 : 0.145, 0.58]
-array RIGHT[2] = [panels == 1 ? 0.875 : 0.485, 0.92]
+array LEFT[2] = [panels == 1 ? 0.19 : 0.145, 0.57]
+array RIGHT[2] = [panels == 1 ? 0.855 : 0.475, 0.90]
 left_of(panel) = LEFT[panel]
 right_of(panel) = RIGHT[panel]
 load 'maps.gp'

@@ -36,7 +36,7 @@ function start_of(bin) { return 10 ^ (bin / PER_DECADE) }
 	n = ++stalls[p, m]
 	stall[p, m, n] = $9
 	# The faults up to this one
-	upto[p, m, n] = upto[p, m, n - 1] + $10
+	running[p, m, n] = running[p, m, n - 1] + $10
 	sum[p, m] += $9 * $10
 	bin = bin_of($9)
 	count[p, m, bin] += $10
@@ -56,7 +56,7 @@ function percentile(p, m, share,    low, high, middle, n)
 	high = n
 	while (low < high) {
 		middle = int((low + high) / 2)
-		if (upto[p, m, middle] >= share * upto[p, m, n])
+		if (running[p, m, middle] >= share * running[p, m, n])
 			high = middle
 		else
 			low = middle + 1
@@ -81,7 +81,7 @@ function write(p, m,    file, bin, n)
 				time_text(percentile(p, m, shares[bin])) > ("marks." p "." m)
 		}
 	}
-	printf "%s faults, stalled for %s%s\n", grouped(upto[p, m, n] + unknown[p, m]),
+	printf "%s faults, stalled for %s%s\n", grouped(running[p, m, n] + unknown[p, m]),
 		time_text(sum[p, m]), unknown[p, m] ? \
 		" (" grouped(unknown[p, m]) " of unknown stall)" : "" > "stalls.totals"
 }

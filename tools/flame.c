@@ -11,7 +11,7 @@
 #define WIDTH	1200
 #define MARGIN	12
 #define ROW	19
-#define HEAD	78
+#define LEGEND	54
 #define FOOT	34
 #define CHAR	7.25
 /* Narrower boxes are left out: they cannot be seen, and zooming would not help. */
@@ -19,27 +19,26 @@
 
 /*
  * The palette of Okabe and Ito, as in analysis/style.gp, and a tint of each color.
- * Warm colors are for major faults.
+ * Major faults have warm colors.
  */
 static const struct {
-	const char *name;
 	const char *color;
 	const char *tint;
-} kinds[FLAME_KINDS] = {
-	[FLAME_FIRST_TOUCH] = { "first touch of anonymous memory", "#56B4E9", "#CBE7F8" },
-	[FLAME_SWAP_IN] = { "swap-in", "#D55E00", "#F3CDB0" },
-	[FLAME_CACHED] = { "page cache", "#2FB58E", "#BCE7DA" },
-	[FLAME_DISK] = { "read from disk", "#F0A30A", "#FBE1AE" },
-	[FLAME_COPY] = { "copy on write", "#CC79A7", "#EFD5E3" },
-	[FLAME_CLEAN] = { "write to a clean shared page", "#E5DA3C", "#F7F3BC" },
-	[FLAME_HINT] = { "NUMA hint or access flag", "#B09C7D", "#E3DBCE" },
-	[FLAME_UNKNOWN] = { "unknown", "#A9A9A9", "#DDDDDD" },
+} colors[NR_KINDS] = {
+	[KIND_FIRST_TOUCH] = { "#56B4E9", "#CBE7F8" },
+	[KIND_SWAP_IN] = { "#D55E00", "#F3CDB0" },
+	[KIND_PAGE_CACHE] = { "#2FB58E", "#BCE7DA" },
+	[KIND_DISK] = { "#F0A30A", "#FBE1AE" },
+	[KIND_COPY] = { "#CC79A7", "#EFD5E3" },
+	[KIND_CLEAN] = { "#E5DA3C", "#F7F3BC" },
+	[KIND_HINT] = { "#B09C7D", "#E3DBCE" },
+	[KIND_UNKNOWN] = { "#A9A9A9", "#DDDDDD" },
 };
 
 /**
  * struct node - a box: a stack, from the root to here
  * @name:   its last element
- * @kind:   of the faults of a leaf, the mapping; FLAME_KINDS of other nodes
+ * @kind:   of the faults of a leaf, the mapping; NR_KINDS of other nodes
  * @count:  the faults of the leaves above it
  * @kinds:  the same by kind
  * @child:  its first child
@@ -48,9 +47,9 @@ static const struct {
  */
 struct node {
 	char *name;
-	enum flame_kind kind;
+	enum fault_kind kind;
 	struct flame_count count;
-	struct flame_count kinds[FLAME_KINDS];
+	struct flame_count kinds[NR_KINDS];
 	struct node *child;
 	struct node *next;
 	size_t nr;
@@ -81,7 +80,7 @@ struct flame *flame_new(void)
 {
 	struct flame *flame = allocate(1, sizeof(*flame));
 
-	flame->root.kind = FLAME_KINDS;
+	flame->root.kind = NR_KINDS;
 	flame->root.name = strdup("all");
 	if (!flame->root.name)
 		err(1, "flame graph");
@@ -110,7 +109,7 @@ void flame_free(struct flame *flame)
 
 /* Finds a child, or adds it. The child found last comes first. */
 static struct node *get_child(struct node *parent, const char *name,
-			      enum flame_kind kind)
+			      enum fault_kind kind)
 {
 	struct node **link = &parent->child, *node;
 
@@ -149,7 +148,7 @@ static void add_count(struct flame_count *sum, const struct flame_count *count)
  * @count: the faults
  */
 void flame_add(struct flame *flame, const char *const *stack, size_t depth,
-	       enum flame_kind kind, const struct flame_count *count)
+	       enum fault_kind kind, const struct flame_count *count)
 {
 	struct node *node = &flame->root;
 	size_t i;
@@ -158,7 +157,7 @@ void flame_add(struct flame *flame, const char *const *stack, size_t depth,
 	add_count(&node->kinds[kind], count);
 	for (i = 0; i < depth; i++) {
 		node = get_child(node, stack[i],
-				 i == depth - 1 ? kind : FLAME_KINDS);
+				 i == depth - 1 ? kind : NR_KINDS);
 		add_count(&node->count, count);
 		add_count(&node->kinds[kind], count);
 	}
@@ -228,19 +227,19 @@ static void print_leaves(struct node *parent, const struct node **path,
 		__u64 sum = value(&node->count, by);
 
 		path[depth] = node;
-		if (node->kind == FLAME_KINDS) {
+		if (node->kind == NR_KINDS) {
 			print_leaves((struct node *)node, path, depth + 1, by, file);
 			continue;
 		}
 		/* One line for all kinds, where the first of them comes. */
 		for (other = parent->child; other != node; other = other->next)
-			if (other->kind != FLAME_KINDS &&
+			if (other->kind != NR_KINDS &&
 			    !strcmp(other->name, node->name))
 				break;
 		if (other != node)
 			continue;
 		for (other = node->next; other; other = other->next)
-			if (other->kind != FLAME_KINDS &&
+			if (other->kind != NR_KINDS &&
 			    !strcmp(other->name, node->name))
 				sum += value(&other->count, by);
 		if (!sum)
@@ -341,11 +340,11 @@ static void print_counts(FILE *file, const struct flame_count *count,
 }
 
 /* Returns the kind of most faults, or most of the stalled time, of a node. */
-static enum flame_kind main_kind(const struct node *node, enum flame_by by)
+static enum fault_kind main_kind(const struct node *node, enum flame_by by)
 {
-	enum flame_kind kind, most = FLAME_FIRST_TOUCH;
+	enum fault_kind kind, most = KIND_FIRST_TOUCH;
 
-	for (kind = 0; kind < FLAME_KINDS; kind++)
+	for (kind = 0; kind < NR_KINDS; kind++)
 		if (value(&node->kinds[kind], by) > value(&node->kinds[most], by))
 			most = kind;
 
@@ -360,7 +359,7 @@ static const char *label_of(const struct node *node)
 {
 	const char *slash = strrchr(node->name, '/');
 
-	return node->kind != FLAME_KINDS && node->name[0] == '/' && slash[1] ?
+	return node->kind != NR_KINDS && node->name[0] == '/' && slash[1] ?
 		slash + 1 : node->name;
 }
 
@@ -384,12 +383,14 @@ static void print_label(FILE *file, const char *label, double width)
  * @by:	   what the widths mean
  * @total: faults of all boxes
  * @depth: rows above the root
+ * @top:   pixels above the boxes
  */
 struct picture {
 	FILE *file;
 	enum flame_by by;
 	struct flame_count total;
 	size_t depth;
+	size_t top;
 };
 
 static void print_box(const struct picture *picture, const struct node *node,
@@ -399,15 +400,15 @@ static void print_box(const struct picture *picture, const struct node *node,
 		       (double)value(&picture->total, picture->by);
 	double x = MARGIN + (double)start * scale;
 	double width = (double)value(&node->count, picture->by) * scale;
-	size_t y = HEAD + (picture->depth - depth) * ROW;
-	enum flame_kind kind = main_kind(node, picture->by);
+	size_t y = picture->top + (picture->depth - depth) * ROW;
+	enum fault_kind kind = main_kind(node, picture->by);
 	FILE *file = picture->file;
-	const char *color = kinds[kind].tint, *label = label_of(node);
+	const char *color = colors[kind].tint, *label = label_of(node);
 
 	if (depth < 2)
 		color = depth ? "#E4E4E4" : "#EEEEEE";
-	else if (node->kind != FLAME_KINDS)
-		color = kinds[kind].color;
+	else if (node->kind != NR_KINDS)
+		color = colors[kind].color;
 
 	fprintf(file,
 		"<g class=\"box\" data-x=\"%llu\" data-w=\"%llu\" data-d=\"%zu\" data-label=\"",
@@ -416,8 +417,8 @@ static void print_box(const struct picture *picture, const struct node *node,
 	print_xml(file, label, strlen(label));
 	fputs("\"><title>", file);
 	print_xml(file, node->name, strlen(node->name));
-	if (node->kind != FLAME_KINDS)
-		fprintf(file, ", %s", kinds[node->kind].name);
+	if (node->kind != NR_KINDS)
+		fprintf(file, " (%s)", kind_text(node->kind));
 	fputs(": ", file);
 	print_counts(file, &node->count, &picture->total);
 	fprintf(file,
@@ -447,26 +448,39 @@ static void print_boxes(const struct picture *picture, struct node *node,
 	}
 }
 
-/* Prints the kinds that occur, with their colors and their share. */
-static void print_legend(const struct picture *picture, const struct node *root)
+/*
+ * Prints the kinds that occur, with their colors and their share, unless @file is
+ * NULL. Returns how many rows that takes.
+ */
+static size_t print_legend(FILE *file, enum flame_by by, const struct node *root)
 {
-	FILE *file = picture->file;
-	enum flame_kind kind;
+	enum fault_kind kind;
 	double x = MARGIN;
+	size_t row = 0;
 
-	for (kind = 0; kind < FLAME_KINDS; kind++) {
-		__u64 part = value(&root->kinds[kind], picture->by);
-		double share = percent(part, value(&picture->total, picture->by));
+	for (kind = 0; kind < NR_KINDS; kind++) {
+		__u64 part = value(&root->kinds[kind], by);
+		double share = percent(part, value(&root->count, by));
+		double width = 17 + CHAR * (double)(strlen(kind_text(kind)) + 7);
 
 		if (!part)
 			continue;
-		fprintf(file,
-			"<rect x=\"%.0f\" y=\"54\" width=\"12\" height=\"12\" fill=\"%s\"/>",
-			x, kinds[kind].color);
-		fprintf(file, "<text x=\"%.0f\" y=\"64\">%s %.*f %%</text>\n",
-			x + 17, kinds[kind].name, share < 1, share);
-		x += 17 + (double)(strlen(kinds[kind].name) + 7 + (share < 1)) * CHAR;
+		if (x > MARGIN && x + width > WIDTH) {
+			x = MARGIN;
+			row++;
+		}
+		if (file) {
+			fprintf(file,
+				"<rect x=\"%.0f\" y=\"%zu\" width=\"12\" height=\"12\" fill=\"%s\"/>",
+				x, LEGEND + row * ROW, colors[kind].color);
+			fprintf(file, "<text x=\"%.0f\" y=\"%zu\">%s %.*f %%</text>\n",
+				x + 17, LEGEND + 10 + row * ROW, kind_text(kind),
+				share < 1, share);
+		}
+		x += width;
 	}
+
+	return row + 1;
 }
 
 /* Prints what is above the boxes. */
@@ -530,17 +544,18 @@ void flame_print_svg(struct flame *flame, enum flame_by by, const char *title,
 		.by = by,
 		.total = flame->root.count,
 		.depth = flame->depth,
+		.top = LEGEND + 5 + ROW * print_legend(NULL, by, &flame->root),
 	};
-	size_t height = HEAD + (flame->depth + 1) * ROW + FOOT;
+	size_t height = picture.top + (flame->depth + 1) * ROW + FOOT;
 
 	print_head(&picture, title, height);
 	if (value(&picture.total, by)) {
-		print_legend(&picture, &flame->root);
+		print_legend(file, by, &flame->root);
 		print_boxes(&picture, &flame->root, 0, 0);
 		print_foot(&picture, height);
 	} else {
-		fprintf(file, "<text x=\"%d\" y=\"%d\">no %s</text>\n", MARGIN,
-			HEAD, by == FLAME_BY_STALL ? "stalled time" : "faults");
+		fprintf(file, "<text x=\"%d\" y=\"%zu\">no %s</text>\n", MARGIN,
+			picture.top, by == FLAME_BY_STALL ? "stalled time" : "faults");
 	}
 	fputs("</svg>\n", file);
 }

@@ -12,18 +12,7 @@
 
 #include <linux/types.h>
 
-/* Kinds of faults, each with a color of its own. */
-enum flame_kind {
-	FLAME_FIRST_TOUCH,
-	FLAME_SWAP_IN,
-	FLAME_CACHED,
-	FLAME_DISK,
-	FLAME_COPY,
-	FLAME_CLEAN,
-	FLAME_HINT,
-	FLAME_UNKNOWN,
-	FLAME_KINDS,
-};
+#include "where_kind.h"
 
 /* What the width of a box means. */
 enum flame_by {
@@ -48,7 +37,7 @@ struct flame;
 struct flame *flame_new(void);
 void flame_free(struct flame *flame);
 void flame_add(struct flame *flame, const char *const *stack, size_t depth,
-	       enum flame_kind kind, const struct flame_count *count);
+	       enum fault_kind kind, const struct flame_count *count);
 void flame_print_collapsed(struct flame *flame, enum flame_by by, FILE *file);
 void flame_print_svg(struct flame *flame, enum flame_by by, const char *title,
 		     FILE *file);

@@ -7,6 +7,7 @@
 #include "targets.h"
 #include "util.h"
 #include "where_csv.h"
+#include "where_flame.h"
 #include "where_live.h"
 
 static const char help[] =
@@ -14,13 +15,18 @@ static const char help[] =
 	"       mp3ctl where [OPTION]... -p PID [-p PID]...\n"
 	"       mp3ctl where [OPTION]... FILE\n"
 	"       mp3ctl where --csv FILE\n"
+	"       mp3ctl where [--by KEY] --flame SVG FILE\n"
+	"       mp3ctl where [--by KEY] --collapsed FILE\n"
 	"Locates the page faults of a command, or of running processes until they exit or\n"
 	"until Ctrl-C. Reports the files, functions and processes that they come from,\n"
 	"their kinds, and the time for which they stalled the program, to standard error.\n"
 	"Reports a FILE that -o has recorded to standard output.\n"
 	"\n"
+	"      --by KEY        width of a flame graph: faults (the default) or stall\n"
+	"      --collapsed     print the stacks of a recording for other flame graph tools\n"
 	"      --csv           print the faults of a recording, one per line\n"
 	"  -e, --every N       locate one minor fault in N, a power of two (default 1)\n"
+	"      --flame SVG     draw the stacks of a recording as a flame graph, file SVG\n"
 	"  -f, --follow        profile descendants, too (the default)\n"
 	"      --no-follow     do not profile descendants\n"
 	"  -n, --rows N        show N rows of each table (default 10)\n"
@@ -32,7 +38,10 @@ static const char help[] =
 	"  -V, --version       show the version\n";
 
 enum {
-	OPT_CSV = OPT_NO_FOLLOW + 1,
+	OPT_WIDTH = OPT_NO_FOLLOW + 1,
+	OPT_COLLAPSED,
+	OPT_CSV,
+	OPT_FLAME,
 	OPT_SORT,
 	OPT_STACKS,
 };
@@ -47,6 +56,10 @@ enum {
  * @report:  what to print
  * @stacks:  --stacks
  * @csv:     --csv
+ * @collapsed: --collapsed
+ * @flame:   --flame; or NULL
+ * @by:      --by
+ * @has_by:  --by was given
  * @locates: an option was given that does not apply to a recording
  * @pids:    processes of -p
  * @nr_pids: how many
@@ -57,6 +70,10 @@ struct options {
 	struct where_report report;
 	bool stacks;
 	bool csv;
+	bool collapsed;
+	const char *flame;
+	enum flame_by by;
+	bool has_by;
 	bool locates;
 	pid_t *pids;
 	size_t nr_pids;
@@ -80,8 +97,18 @@ static void parse_option(struct options *options, int option)
 	struct session *session = &options->session;
 
 	switch (option) {
+	case OPT_WIDTH:
+		options->by = parse_flame_by(optarg);
+		options->has_by = true;
+		return;
+	case OPT_COLLAPSED:
+		options->collapsed = true;
+		return;
 	case OPT_CSV:
 		options->csv = true;
+		return;
+	case OPT_FLAME:
+		options->flame = optarg;
 		return;
 	case OPT_SORT:
 		options->report.sort = parse_where_sort(optarg);
@@ -228,8 +255,11 @@ static int attach(struct options *options)
 int cmd_where(int argc, char **argv)
 {
 	static const struct option long_options[] = {
+		{ "by", required_argument, NULL, OPT_WIDTH },
+		{ "collapsed", no_argument, NULL, OPT_COLLAPSED },
 		{ "csv", no_argument, NULL, OPT_CSV },
 		{ "every", required_argument, NULL, 'e' },
+		{ "flame", required_argument, NULL, OPT_FLAME },
 		{ "follow", no_argument, NULL, 'f' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "no-follow", no_argument, NULL, OPT_NO_FOLLOW },
@@ -245,6 +275,7 @@ int cmd_where(int argc, char **argv)
 		.live.every = 1,
 		.report = { .file = stderr, .nr_rows = DEFAULT_ROWS },
 	};
+	const char *convert;
 	bool recorded;
 	int option;
 
@@ -255,9 +286,16 @@ int cmd_where(int argc, char **argv)
 		parse_option(&options, option);
 	options.live.callers = options.stacks ? CALLERS : 0;
 	recorded = is_recording(argv);
-	if (options.csv && (options.locates || options.stacks ||
-			    !argv[optind] || argv[optind + 1]))
-		errx(2, "--csv requires one recording, and no other options");
+	convert = options.csv ? "--csv" : options.collapsed ? "--collapsed" :
+		  options.flame ? "--flame" : NULL;
+	if (convert && (options.locates || options.stacks || !argv[optind] ||
+			argv[optind + 1]))
+		errx(2, "%s requires one recording, and no other options",
+		     convert);
+	if (options.csv + options.collapsed + !!options.flame > 1)
+		errx(2, "--csv, --collapsed and --flame exclude each other");
+	if (options.has_by && !options.collapsed && !options.flame)
+		errx(2, "--by requires --flame or --collapsed");
 	if (options.nr_pids && argv[optind])
 		errx(2, "unexpected argument '%s': -p excludes a command",
 		     argv[optind]);
@@ -269,6 +307,8 @@ int cmd_where(int argc, char **argv)
 
 	if (options.csv)
 		return !where_csv(argv[optind]);
+	if (convert)
+		return !where_flame(argv[optind], options.flame, options.by);
 	if (recorded)
 		return report_recording(&options, argv[optind]);
 	if (options.nr_pids)

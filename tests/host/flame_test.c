@@ -4,6 +4,7 @@
  * that are made up. xmllint decides whether the picture is well-formed.
  */
 #include "../../tools/flame.c"
+#include "../../tools/where_kind.c"
 #include "../guest/test.h"
 
 #define BOXES 64
@@ -26,7 +27,7 @@ struct box {
 	char label[256];
 };
 
-static void add(struct flame *flame, enum flame_kind kind, __u64 faults,
+static void add(struct flame *flame, enum fault_kind kind, __u64 faults,
 		__u64 major, __u64 stall_ns, const char *stack)
 {
 	struct flame_count count = { faults, major, stall_ns };
@@ -45,12 +46,12 @@ static struct flame *sample(void)
 {
 	struct flame *flame = flame_new();
 
-	add(flame, FLAME_CACHED, 30, 0, 300, "sort|main|compare|/lib/libc.so.6");
-	add(flame, FLAME_FIRST_TOUCH, 500, 0, 2000, "sort|main|read_line|[heap]");
-	add(flame, FLAME_DISK, 20, 20, 9000, "sort|main|compare|/lib/libc.so.6");
-	add(flame, FLAME_FIRST_TOUCH, 100, 0, 700, "sort|main|read_line|[anon]");
-	add(flame, FLAME_FIRST_TOUCH, 50, 0, 0, "sh|main|[heap]");
-	add(flame, FLAME_FIRST_TOUCH, 100, 0, 300, "sort|main|read_line|[heap]");
+	add(flame, KIND_PAGE_CACHE, 30, 0, 300, "sort|main|compare|/lib/libc.so.6");
+	add(flame, KIND_FIRST_TOUCH, 500, 0, 2000, "sort|main|read_line|[heap]");
+	add(flame, KIND_DISK, 20, 20, 9000, "sort|main|compare|/lib/libc.so.6");
+	add(flame, KIND_FIRST_TOUCH, 100, 0, 700, "sort|main|read_line|[anon]");
+	add(flame, KIND_FIRST_TOUCH, 50, 0, 0, "sh|main|[heap]");
+	add(flame, KIND_FIRST_TOUCH, 100, 0, 300, "sort|main|read_line|[heap]");
 
 	return flame;
 }
@@ -103,7 +104,7 @@ static void test_collapsed(void)
 	flame_free(flame);
 
 	flame = flame_new();
-	add(flame, FLAME_COPY, 1, 0, 0, "a;b c|\n\xff|/x;y");
+	add(flame, KIND_COPY, 1, 0, 0, "a;b c|\n\xff|/x;y");
 	ok(collapses(flame, FLAME_BY_FAULTS, "a\\x3bb c;\\x0a\\xff;[/x\\x3by] 1\n"),
 	   "a name cannot add an element or a line to collapsed stacks");
 	flame_free(flame);
@@ -206,16 +207,16 @@ static void test_picture(void)
 	heap = find(boxes, nr, "[heap]");
 	ok(heap && heap->w == 600 && heap->depth == 4 && heap->x == 0,
 	   "the widest stack comes first, with the mapping on top");
-	ok(has_title(svg, "[heap], first touch of anonymous memory",
+	ok(has_title(svg, "[heap] (first touch of anonymous memory)",
 		     "600 faults (75.0 %), 0 major, 2.3 us stalled (18.7 %)") &&
-	   has_title(svg, "/lib/libc.so.6, read from disk",
+	   has_title(svg, "/lib/libc.so.6 (file read from disk)",
 		     "20 faults (2.5 %), 20 major, 9.0 us stalled (73.2 %)") &&
 	   has_title(svg, "sort",
 		     "750 faults (93.8 %), 20 major, 12.3 us stalled (100.0 %)"),
 	   "each box has its faults, major faults and stalled time");
 	ok(strstr(svg, "first touch of anonymous memory 94 %") &&
-	   strstr(svg, "page cache 4 %") &&
-	   strstr(svg, "read from disk 2 %") && !strstr(svg, "swap-in"),
+	   strstr(svg, "file mapped from the page cache 4 %") &&
+	   strstr(svg, "file read from disk 2 %") && !strstr(svg, "swap-in"),
 	   "the legend has the kinds that occur, and their share");
 	ok(!strstr(svg, "href") && !strstr(svg, "src=") && !strstr(svg, "@import") &&
 	   !strstr(svg, "url("), "the picture refers to no other file");
@@ -237,7 +238,7 @@ static void test_names(void)
 	char *svg;
 	size_t nr;
 
-	add(flame, FLAME_COPY, 1, 0, 0,
+	add(flame, KIND_COPY, 1, 0, 0,
 	    "<&\"'>|]]></script><script>|\x1b\xff\n|/tmp/a<b/c&d");
 	svg = printed(flame, FLAME_BY_FAULTS, "<&\"'>]]>");
 	nr = read_boxes(svg, boxes);
@@ -245,7 +246,8 @@ static void test_names(void)
 	   !strcmp(boxes[1].label, "&lt;&amp;&quot;'&gt;") &&
 	   !strcmp(boxes[2].label, "]]&gt;&lt;/script&gt;&lt;script&gt;") &&
 	   !strcmp(boxes[3].label, "\\x1b\\xff\\x0a") &&
-	   !strcmp(boxes[4].label, "c&amp;d") && strstr(svg, "<title>/tmp/a&lt;b/c&amp;d, "),
+	   !strcmp(boxes[4].label, "c&amp;d") &&
+	   strstr(svg, "<title>/tmp/a&lt;b/c&amp;d (copy on write): "),
 	   "a name is text in the picture, whatever its bytes are");
 	free(svg);
 	flame_free(flame);
@@ -260,7 +262,7 @@ static void test_empty(void)
 	   collapses(flame, FLAME_BY_FAULTS, ""),
 	   "without faults, the picture contains a note and no stack is printed");
 	free(svg);
-	add(flame, FLAME_FIRST_TOUCH, 5, 0, 0, "a|[heap]");
+	add(flame, KIND_FIRST_TOUCH, 5, 0, 0, "a|[heap]");
 	svg = printed(flame, FLAME_BY_STALL, "unknown");
 	ok(is_well_formed(svg) && strstr(svg, ">no stalled time<"),
 	   "without stalled time, a picture by stalled time contains a note");
@@ -278,7 +280,7 @@ static void test_large(void)
 
 	for (i = 0; i < 30000; i++) {
 		snprintf(stack, sizeof(stack), "a|f%d|[anon]", i % 1000);
-		add(flame, FLAME_FIRST_TOUCH, i % 1000 ? 1 : 1000000, 0, 0, stack);
+		add(flame, KIND_FIRST_TOUCH, i % 1000 ? 1 : 1000000, 0, 0, stack);
 	}
 	text = printed(flame, FLAME_BY_FAULTS, NULL);
 	for (i = 0; text[i]; i++)
