@@ -81,9 +81,12 @@ function write(p, m,    file, bin, n)
 				time_text(percentile(p, m, shares[bin])) > ("marks." p "." m)
 		}
 	}
-	printf "%s faults, stalled for %s%s\n", grouped(running[p, m, n] + unknown[p, m]),
-		time_text(sum[p, m]), unknown[p, m] ? \
-		" (" grouped(unknown[p, m]) " of unknown stall)" : "" > "stalls.totals"
+	heading = grouped(running[p, m, n] + unknown[p, m]) " faults"
+	if (n)
+		heading = heading ", stalled for " time_text(sum[p, m])
+	if (unknown[p, m])
+		heading = heading " (" grouped(unknown[p, m]) " of unknown stall)"
+	print heading > "stalls.totals"
 }
 
 END {

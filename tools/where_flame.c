@@ -49,7 +49,9 @@ static void add_fault(void *data, const struct mp3_fault *fault)
 	stack[depth++] = name;
 	for (i = MP3_FAULT_FRAMES(fault->flags); i--;)
 		stack[depth++] = frame_text(&recorded, fault->frames[i], i);
-	if (!(fault->flags & MP3_FAULT_USER))
+	if (!MP3_FAULT_FRAMES(fault->flags))
+		stack[depth++] = "[no user code]";
+	else if (!(fault->flags & MP3_FAULT_USER))
 		stack[depth++] = "[kernel]";
 	if (!mappings[mapping])
 		mappings[mapping] = mapping_name(&recorded, mapping);
