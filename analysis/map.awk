@@ -91,13 +91,17 @@ function measure(b,    p, span)
 	}
 }
 
-# Returns the last part of a path, without quotes, which are special to gnuplot.
+# Returns the last part of a path. In a table, quotes and backslashes are special to
+# gnuplot.
 function label(text)
 {
 	if (text ~ /^\/.*[^\/]$/)
 		sub(/^.*\//, "", text)
+	if (length(text) > 19)
+		text = substr(text, 1, 17) ".."
 	gsub(/"/, "'", text)
-	return length(text) > 19 ? substr(text, 1, 17) ".." : text
+	gsub(/\\/, "&&", text)
+	return text
 }
 
 # Sorts order[1..n] by a key, descending if sign is -1.
