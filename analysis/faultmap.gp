@@ -29,11 +29,11 @@ do for [panel = 1:panels] {
 	set key at screen 0.98, 0.955 right center horizontal samplen 1 width 1
 	if (panel > 1) { unset key }
 	# Every other band has a background.
-	plot 'map.bands' using (longest * 1.005 / 2):(($1 + $2) / 2):(longest * 1.005 / 2): \
+	plot 'map.bands' using (end / 2):(($1 + $2) / 2):(end / 2): \
 			(int($0) % 2 ? 0 : ($2 - $1) / 2) with boxxyerror \
 			fillcolor rgb '#F2F2F2' notitle, \
-		'map.'.panel using 1:($3 == 0 ? $2 : NaN) with points linestyle 1 notitle, \
-		'' using 1:($3 == 1 ? $2 : NaN) with points linestyle 2 notitle, \
+		'map.'.panel using ($1 * second):($3 == 0 ? $2 : NaN) with points linestyle 1 notitle, \
+		'' using ($1 * second):($3 == 1 ? $2 : NaN) with points linestyle 2 notitle, \
 		keyentry with points linestyle 3 title 'minor fault', \
 		keyentry with points linestyle 4 title 'major fault'
 	unset label 1

@@ -28,8 +28,8 @@ do for [panel = 1:panels] {
 	set label 3 line_of('totals', panel) at graph 0, 1.025 left textcolor rgb INK
 	set key at screen 0.98, 0.955 right center horizontal samplen 1 width 1
 	if (panel > 1) { unset key }
-	plot 'map.'.panel using 1:($3 == 0 ? $2 : NaN) with points linestyle 1 notitle, \
-		'' using 1:($3 == 1 ? $2 : NaN) with points linestyle 2 notitle, \
+	plot 'map.'.panel using ($1 * second):($3 == 0 ? $2 : NaN) with points linestyle 1 notitle, \
+		'' using ($1 * second):($3 == 1 ? $2 : NaN) with points linestyle 2 notitle, \
 		keyentry with points linestyle 3 title 'minor fault', \
 		keyentry with points linestyle 4 title 'major fault'
 	unset label 1

@@ -33,7 +33,7 @@ for advice in none once pieces; do
 	cold
 	# Read the programs, so that only the table is cold.
 	lookup /table/rows 0 none >/dev/null
-	echo "$advice $(mp3ctl where -o /out/lookup-$advice.rec \
+	echo "$advice $(mp3ctl where -o /out/$advice.rec \
 		lookup /table/rows "$2" $advice 2>/dev/null)"
 done
 umount /table

@@ -5,16 +5,16 @@
 # tab, as faults.awk prints them, sorted by recording and address.
 #
 # Each mapping becomes a band of the vertical axis, which extends from 0 to 1; the
-# space between mappings is left out. A band is as high as the root of its size, and
-# at least as high as its label. Mappings of the same name have the same band in
-# both recordings. If there are more than MOST bands, those with the fewest faults
-# share the last one.
+# space between mappings is left out. The height of a band depends on the root of its
+# size or, if that is less, its faults; a band is at least as high as its label.
+# Mappings of the same name have the same band in both recordings. If there are more
+# than MOST bands, those with the fewest faults share the last one.
 #
-# Uses text.awk. Variables: longest is the time of the last fault; columns and rows are the size of a
-# panel in pixels: of the points that fall on the same quarter of a pixel, one is
-# drawn. out is the start of the names of the files: OUT.1 and OUT.2 get the points
-# (seconds, height, 1 if major), OUT.bands the bands (bottom, top, label, and
-# the faults of the first and of the second recording).
+# Uses text.awk. Variables: longest is the time of the last fault; columns and rows are
+# the size of a panel in pixels: of the points that fall on the same quarter of a pixel,
+# one is drawn. out is the start of the names of the files: OUT.1 and OUT.2 get the
+# points (seconds, height, 1 if major), OUT.bands the bands (bottom, top, label, faults
+# of the first and of the second recording).
 
 BEGIN {
 	FS = OFS = "\t"
@@ -41,37 +41,58 @@ function continues(    near)
 
 {
 	if (!continues()) {
-		if (panel != $1)
-			split("", seen)
-		key = $6 SUBSEP (++seen[$6])
-		if (!(key in band)) {
-			band[key] = ++bands
-			key_of[bands] = key
-			name_of[bands] = $6
-			bottom_address[bands] = $5
-			low[bands, 1] = low[bands, 2] = -1
-		}
-		b = band[key]
+		mappings++
+		panel_of[mappings] = $1
+		name_of[mappings] = $6
+		start[mappings] = $5
 	}
 	panel = $1
 	name = $6
 	address = $5
 	base = $5 - $7
-	# The same offset of a file has the same height in both recordings.
-	at = name ~ /^\// ? $7 : $5
-	if (low[b, panel] < 0 || at < low[b, panel])
-		low[b, panel] = at
-	if (at > high[b, panel])
-		high[b, panel] = at
 
 	faults++
-	panel_of[faults] = panel
-	band_of[faults] = b
-	at_of[faults] = at
-	seconds_of[faults] = $2
-	major_of[faults] = $8
-	count[b, panel, $8] += $10
-	total[b] += $10
+	mapping_of[faults] = mappings
+	# The same offset of a file has the same height in both recordings.
+	at[faults] = name ~ /^\// ? $7 : $5
+	seconds[faults] = $2
+	major[faults] = $8
+	weight[faults] = $10
+	sum[mappings] += $10
+}
+
+# Finds the band of each mapping. Of mappings that have the same name, those with the
+# most faults have the same band in both recordings.
+function find_bands(    m, other, rank, key)
+{
+	for (m = 1; m <= mappings; m++) {
+		rank = 1
+		for (other = 1; other <= mappings; other++)
+			if (panel_of[other] == panel_of[m] && name_of[other] == name_of[m] &&
+			    (sum[other] > sum[m] || sum[other] == sum[m] && other < m))
+				rank++
+		key = name_of[m] SUBSEP rank
+		if (!(key in band)) {
+			band[key] = ++bands
+			title[bands] = name_of[m]
+			bottom_address[bands] = start[m]
+			low[bands, 1] = low[bands, 2] = -1
+		}
+		band_of[m] = band[key]
+	}
+}
+
+# Adds a fault to its band.
+function count_fault(f,    b, p)
+{
+	b = band_of[mapping_of[f]]
+	p = panel_of[mapping_of[f]]
+	if (low[b, p] < 0 || at[f] < low[b, p])
+		low[b, p] = at[f]
+	if (at[f] > high[b, p])
+		high[b, p] = at[f]
+	count[b, p, major[f]] += weight[f]
+	total[b] += weight[f]
 }
 
 function most(a, b) { return a > b ? a : b }
@@ -79,16 +100,23 @@ function most(a, b) { return a > b ? a : b }
 # Sets the lowest position of a band in each panel, and its size.
 function measure(b,    p, span)
 {
-	if (name_of[b] ~ /^\// && low[b, 1] >= 0 && low[b, 2] >= 0) {
+	if (title[b] ~ /^\// && low[b, 1] >= 0 && low[b, 2] >= 0)
 		low[b, 1] = low[b, 2] = low[b, 1] < low[b, 2] ? low[b, 1] : low[b, 2]
-	}
 	for (p = 1; p <= 2; p++) {
+		if (low[b, p] < 0)
+			continue
 		low[b, p] -= low[b, p] % PAGE
 		span = high[b, p] - low[b, p] + PAGE
 		span -= span % PAGE
-		if (low[b, p] >= 0)
-			size[b] = most(size[b], span)
+		size[b] = most(size[b], span)
 	}
+}
+
+# Returns what the height of a band depends on.
+function share(b,    root)
+{
+	root = sqrt(size[b] / PAGE)
+	return root < total[b] ? root : total[b]
 }
 
 # Returns the last part of a path. In a table, quotes and backslashes are special to
@@ -126,6 +154,9 @@ function counts(b, p,    text)
 }
 
 END {
+	find_bands()
+	for (f = 1; f <= faults; f++)
+		count_fault(f)
 	for (b = 1; b <= bands; b++) {
 		measure(b)
 		order[b] = b
@@ -141,7 +172,7 @@ END {
 	sort(bottom_address, shown, 1)
 
 	for (i = 1; i <= shown; i++)
-		weights += sqrt(size[order[i]] / PAGE)
+		weights += share(order[i])
 	all = shown + (others > 0)
 	free = 1 - all * LEAST
 	y = 0
@@ -150,22 +181,23 @@ END {
 			continue
 		b = i ? order[i] : 0
 		bottom[b] = y
-		height[b] = LEAST + (b ? free * sqrt(size[b] / PAGE) / weights : 0)
+		height[b] = LEAST + (b ? free * share(b) / weights : 0)
 		y += height[b]
 	}
 	for (f = 1; f <= faults; f++) {
-		b = band_of[f]
+		b = band_of[mapping_of[f]]
+		p = panel_of[mapping_of[f]]
 		if (b in rest) {
 			part = (rest[b] + 0.5) / others
 			b = 0
 		} else {
-			part = (at_of[f] - low[b, panel_of[f]]) / size[b]
+			part = (at[f] - low[b, p]) / size[b]
 		}
 		place = bottom[b] + EDGE + (height[b] - 2 * EDGE) * part
-		cell = panel_of[f] SUBSEP major_of[f] SUBSEP \
-			int(seconds_of[f] / longest * columns * 2) SUBSEP int(place * rows * 2)
+		cell = p SUBSEP major[f] SUBSEP int(seconds[f] / longest * columns * 2) \
+			SUBSEP int(place * rows * 2)
 		if (!(cell in drawn))
-			print seconds_of[f], place, major_of[f] > (out "." panel_of[f])
+			print seconds[f], place, major[f] > (out "." p)
 		drawn[cell] = 1
 	}
 	for (b in rest)
@@ -177,7 +209,7 @@ END {
 		if (!(b in bottom))
 			continue
 		print bottom[b], bottom[b] + height[b],
-			b ? label(name_of[b]) "  " size_text(size[b]) : others " others",
+			b ? label(title[b]) "  " size_text(size[b]) : others " others",
 			counts(b, 1), counts(b, 2) > (out ".bands")
 	}
 }

@@ -17,9 +17,12 @@ TOP = 0.83
 BOTTOM = 0.085
 set tmargin at screen TOP
 set bmargin at screen BOTTOM
-set xrange [0:longest * 1.005]
+# A second of the points, in units of the axis
+second = longest < 0.5 ? 1000 : 1
+end = longest * second * 1.005
+set xrange [0:end]
 set xtics format '%g'
-set label 6 'seconds since the first fault' \
+set label 6 (second == 1 ? 'seconds' : 'milliseconds').' since the first fault' \
 	at screen (left_of(1) + right_of(panels)) / 2, screen 0.02 center textcolor rgb INK
 
 # Fewer faults are drawn as larger points.
