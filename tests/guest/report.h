@@ -38,6 +38,7 @@
 #define TIME_NAMESPACE	16	/* in a time namespace 1000 seconds ahead */
 #define HIDEPID		32	/* with a /proc that hides others' processes */
 #define AS_PERFMON	64	/* as a user with CAP_PERFMON */
+#define NO_COMMANDS	128	/* in a sandbox that refuses commands to a capture */
 
 /**
  * struct row - a line of the table, or a sum of records
@@ -223,6 +224,15 @@ static inline struct row records_of_tree(void)
 
 /* ---- Running a tool ---- */
 
+static inline void install_filter(struct sock_filter *code, unsigned short len)
+{
+	struct sock_fprog program = { .len = len, .filter = code };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+		err(1, "seccomp");
+}
+
 /* Makes pidfd_open(2) fail, and nothing else. */
 static inline void forbid_pidfd(void)
 {
@@ -233,11 +243,31 @@ static inline void forbid_pidfd(void)
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
-	struct sock_fprog program = { .len = 4, .filter = code };
 
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
-	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
-		err(1, "seccomp");
+	install_filter(code, ARRAY_SIZE(code));
+}
+
+/*
+ * Makes write(2) of more than one byte fail, except to the standard streams. The
+ * low word of an argument comes first: all kernels in the table are little-endian.
+ */
+static inline void forbid_commands(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_write, 0, 5),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, args[0])),
+		BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, 2, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, args[2])),
+		BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, 1, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+
+	install_filter(code, ARRAY_SIZE(code));
 }
 
 static volatile pid_t namespace_child;
@@ -328,6 +358,8 @@ static inline pid_t start_tool(int how, const char *const argv[], bool observed)
 		enter_namespace(how);
 	if (how & NO_PIDFD)
 		forbid_pidfd();
+	if (how & NO_COMMANDS)
+		forbid_commands();
 	if (how & AS_USER && (setresgid(1000, 1000, 1000) ||
 			      setresuid(1000, 1000, 1000)))
 		err(1, "change of ids");

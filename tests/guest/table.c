@@ -258,6 +258,17 @@ static void check_statuses(void)
 	   "run exits with 127 and one line if the command does not exist");
 }
 
+static void check_unregistered(void)
+{
+	bool good = refused(NO_COMMANDS, 1, RUN("touch", READY));
+
+	/* Time enough for a command that does not wait. */
+	sleep_ms(500);
+	ok(good && access(READY, F_OK),
+	   "run does not start a command that it cannot register");
+	unlink(READY);
+}
+
 /* Kills the daemons that this program has left running. Returns how many. */
 static int kill_daemons(void)
 {
@@ -570,6 +581,7 @@ int main(int argc, char **argv)
 	check_options();
 	check_short_lived();
 	check_statuses();
+	check_unregistered();
 	check_names();
 	check_reuse();
 	check_daemons();
