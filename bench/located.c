@@ -42,7 +42,10 @@ static unsigned int rounds, operations;
 /* ---- Loads ---- */
 
 /* Make the calling function one that frame pointers lead to. */
-#define KEEP_FRAME() __asm__ volatile("" : : "r" (__builtin_frame_address(0)))
+static inline __attribute__((always_inline)) void keep_frame(void)
+{
+	__asm__ volatile("" : : "r" (__builtin_frame_address(0)));
+}
 
 static char *area;
 static size_t area_size, area_step;
@@ -52,7 +55,7 @@ static __attribute__((noinline)) void access_area(void)
 {
 	volatile char *at, *end = area + area_size;
 
-	KEEP_FRAME();
+	keep_frame();
 	for (at = area; at < end; at += area_step) {
 		if (area_write)
 			*at = 1;
@@ -69,7 +72,7 @@ static __attribute__((noinline)) void access_below(unsigned int depth)
 	else
 		access_area();
 	/* After the calls, so that the compiler does not turn them into jumps */
-	KEEP_FRAME();
+	keep_frame();
 }
 
 static void run_faults(unsigned int nr)
@@ -222,6 +225,12 @@ static const struct load {
 		       "minor-faults,major-faults", "-d", "-c", n, \
 		       ##__VA_ARGS__, "-p", "PID" }
 
+/* A program for bpftrace: print the address and the code of each fault of @comm. */
+#define BPFTRACE(comm) { "bpftrace", "-e", \
+			 "tracepoint:exceptions:page_fault_user /comm == \"" \
+			 comm "\"/ {" \
+			 " printf(\"%lx %lx\\n\", args->address, args->ip); }" }
+
 /**
  * struct profiler - what profiles a load
  * @name:    as printed
@@ -260,13 +269,9 @@ static const struct profiler {
 	  .command = { "perf", "trace", "-F", "all", "--no-syscalls", "-o", DATA,
 		       "-p", "PID" } },
 	{ .name = "bpftrace-other", .prints = 1, .other = true,
-	  .command = { "bpftrace", "-e",
-		       "tracepoint:exceptions:page_fault_user /comm == \"other\"/ "
-		       "{ printf(\"%lx %lx\\n\", args->address, args->ip); }" } },
+	  .command = BPFTRACE("other") },
 	{ .name = "bpftrace", .prints = 1,
-	  .command = { "bpftrace", "-e",
-		       "tracepoint:exceptions:page_fault_user /comm == \"" NAME "\"/ "
-		       "{ printf(\"%lx %lx\\n\", args->address, args->ip); }" } },
+	  .command = BPFTRACE(NAME) },
 	{ .name = "off-again", .trees = true },
 };
 
