@@ -11,10 +11,10 @@
 # than MOST bands, those with the fewest faults share the last one.
 #
 # Uses text.awk. Variables: longest is the time of the last fault; columns and rows are
-# the size of a panel in pixels: of the points that fall on the same quarter of a pixel,
-# one is drawn. out is the start of the names of the files: OUT.1 and OUT.2 get the
-# points (seconds, height, 1 if major), OUT.bands the bands (bottom, top, label, faults
-# of the first and of the second recording).
+# the resolution of a panel: of the points in the same cell, one is drawn. out is the
+# start of the names of the files: OUT.1 and OUT.2 get the points (seconds, height, 1 if
+# major), OUT.bands the bands (bottom, top, label, faults of the first and of the second
+# recording).
 
 BEGIN {
 	FS = OFS = "\t"
@@ -194,8 +194,8 @@ END {
 			part = (at[f] - low[b, p]) / size[b]
 		}
 		place = bottom[b] + EDGE + (height[b] - 2 * EDGE) * part
-		cell = p SUBSEP major[f] SUBSEP int(seconds[f] / longest * columns * 2) \
-			SUBSEP int(place * rows * 2)
+		cell = p SUBSEP major[f] SUBSEP int(seconds[f] / longest * columns) \
+			SUBSEP int(place * rows)
 		if (!(cell in drawn))
 			print seconds[f], place, major[f] > (out "." p)
 		drawn[cell] = 1

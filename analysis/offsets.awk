@@ -4,8 +4,8 @@
 # map.1 and map.2, the points (seconds, offset in KiB or MiB, 1 if major), and map.unit,
 # the largest offset and the unit.
 #
-# Variables: columns is the width of a panel in pixels, longest the time of the last
-# fault: of the points that fall on the same quarter of a pixel, one is drawn.
+# Variables: longest is the time of the last fault; columns and rows are the resolution of
+# a panel: of the points in the same cell, one is drawn.
 
 BEGIN { OFS = "\t" }
 
@@ -21,8 +21,8 @@ BEGIN { OFS = "\t" }
 END {
 	unit = largest > 4 * 1048576 ? 1048576 : 1024
 	for (f = 1; f <= NR; f++) {
-		cell = panel[f] SUBSEP major[f] SUBSEP int(seconds[f] / longest * columns * 2) \
-			SUBSEP int(offset[f] / (largest + 1) * 1400)
+		cell = panel[f] SUBSEP major[f] SUBSEP int(seconds[f] / longest * columns) \
+			SUBSEP int(offset[f] / (largest + 1) * rows)
 		if (!(cell in drawn))
 			print seconds[f], offset[f] / unit, major[f] > ("map." panel[f])
 		drawn[cell] = 1
