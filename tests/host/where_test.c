@@ -554,6 +554,29 @@ static void test_processes(void)
 	   "a fault belongs to the process that had the id at its time");
 }
 
+static void test_callers(void)
+{
+	struct recording_symbol symbol = {
+		.file = 1,
+		.offset = 0x100,
+		.function = "caller",
+		.source = "",
+	};
+
+	data_init(&found);
+	data_symbol(&found, &symbol);
+	symbol.offset++;
+	symbol.function = "next";
+	data_symbol(&found, &symbol);
+	ok(!strcmp(frame_text(&found, SAMPLE_FRAME(1, 0x101), true), "caller") &&
+	   !strcmp(frame_text(&found, SAMPLE_FRAME(1, 0x101), false), "next"),
+	   "a return address is named after the call before it, another address is not");
+	ok(!strcmp(frame_text(&found, 0x7f0000000101, true), "0x7f0000000101") &&
+	   !strcmp(frame_text(&found, SAMPLE_FRAME(9, 0x101), false),
+		   "[file 9]+0x101"),
+	   "code in no file has its address as its name, code in an unknown file its offset");
+}
+
 static void test_set(void)
 {
 	struct set set = { .item_size = 16, .key_size = 8 };
@@ -769,6 +792,7 @@ int main(void)
 	test_kinds();
 	test_latencies();
 	test_processes();
+	test_callers();
 	test_set();
 	test_report();
 	test_proof();
