@@ -272,6 +272,7 @@ static void test_truncated(void)
 
 static void test_refused(void)
 {
+	struct mp3_fault fault = { .flags = (MP3_FRAMES + 1u) << 28 };
 	struct recording_header header = { .magic = RECORDING_MAGIC };
 	struct recording_chunk chunk;
 	off_t first = sizeof(header);
@@ -308,6 +309,14 @@ static void test_refused(void)
 	overwrite(first, &chunk, sizeof(chunk));
 	ok(is_refused(file_path, "broken"),
 	   "a chunk of type 0 is refused in one line");
+
+	write_sample();
+	chunk.type = RECORDING_FAULTS;
+	chunk.bytes = sizeof(fault);
+	overwrite(file_size(), &chunk, sizeof(chunk));
+	overwrite(file_size(), &fault, sizeof(fault));
+	ok(is_refused(file_path, "broken"),
+	   "a fault with more frames than there can be is refused in one line");
 	ok(is_refused("/dev/zero", "not a regular file") &&
 	   is_refused("/proc/self/fd", "not a regular file") &&
 	   is_refused("/no/such/file", "No such file"),
@@ -384,7 +393,8 @@ static void test_disk_full(void)
 	limit.rlim_cur = RLIM_INFINITY;
 	setrlimit(RLIMIT_FSIZE, &limit);
 	ok(good && !written && count_lines(errors) == 1 &&
-	   see(file_path) && !memcmp(&seen, &expected, sizeof(seen)),
+	   see(file_path) && !memcmp(&seen, &expected, sizeof(seen)) &&
+	   file_size() == recording.end,
 	   "a recording on a disk that is full keeps its whole chunks, and no other");
 	free(errors);
 }
