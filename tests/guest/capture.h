@@ -159,21 +159,24 @@ static inline bool capture_has(const struct capture *c, unsigned int nr)
 
 /*
  * Wait until no process is registered anywhere: the sampler then handles no
- * deadline. Needs an interval of 20 ms or less. Returns false after a minute.
+ * deadline. Needs an interval of 20 ms or less. A busy machine may delay a tick, so
+ * wait for five periods without one. Returns false after a minute.
  */
 static inline bool sampler_stops(const struct ring *ring)
 {
+	unsigned int still = 0;
 	uint64_t ticks;
 	int i;
 
-	for (i = 0; i < 400; i++) {
+	for (i = 0; i < 400 && still < 5; i++) {
 		ticks = ring->header->ticks;
 		sleep_ms(150);
-		if (ring->header->ticks == ticks)
-			return true;
+		still = ring->header->ticks == ticks ? still + 1 : 0;
 	}
-	diag("the sampler still ticks after a minute");
-	return false;
+	if (still < 5)
+		diag("the sampler still ticks after a minute");
+
+	return still == 5;
 }
 
 /* ---- What a ring has of one process ---- */
