@@ -405,6 +405,9 @@ bool where_finish(struct session *session, const struct where_report *report)
 		record_symbols();
 	record_totals();
 	where_report(report, &live.count, &live.data);
+	if (!in_initial_pid_namespace())
+		fputs("process ids are those of the initial pid namespace\n",
+		      report->file);
 
 	return !live.options.output || recording_close(&live.recording);
 }

@@ -132,4 +132,13 @@ wait $pid
 ends 0 mp3ctl where killed.rec && grep -q '^counted .*: not exact: profiling has not ended' out &&
 	table process out | grep -q busybox
 ok "mp3ctl where reports a recording whose recorder was killed"
+
+# The smallest ring: most faults are overwritten before they are read.
+until_true rmmod mp3 2>/dev/null
+insmod /mp3/mp3.ko capture_faults=64 user_faults=1
+ends 0 as_user "mp3ctl where -- work --iterations 1 --pause 0 --seed 1 16 R 30000" &&
+	grep -q '^counted .*: exact$' errors && ! grep -q 'nothing was dropped or lost' errors &&
+	lost=$(sed -n 's/^lost: \([0-9]*\) faults, .*/\1/p' errors) && [ "$lost" -gt 0 ] &&
+	[ $(($(sum_of mapping errors) + lost)) = "$(proof errors | cut -d ' ' -f 2)" ]
+ok "mp3ctl where reports exactly how many located faults it has lost"
 finish
