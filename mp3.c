@@ -2808,8 +2808,6 @@ static noinline void mp3_locate_fault(struct mp3_process *process,
 	u64 start_ns, secure;
 
 	start_ns = mp3_end_fault(mp3_starts, address, &fault.flags);
-	fault.time_ns = ktime_get_mono_fast_ns();
-	fault.stall_ns = start_ns ? fault.time_ns - start_ns : MP3_NO_STALL;
 	if (user_mode(regs))
 		fault.flags |= MP3_FAULT_USER;
 	regs = mp3_user_regs(regs);
@@ -2832,10 +2830,17 @@ static noinline void mp3_locate_fault(struct mp3_process *process,
 			continue;
 		}
 		if (number & READ_ONCE(locator->mask) &&
-		    !(flags & MP3_FAULT_MAJOR))
+		    !(flags & MP3_FAULT_MAJOR)) {
 			this_cpu_inc(ring->nr->missed);
-		else
-			mp3_record_fault(locator, &fault, regs);
+			continue;
+		}
+		/* Not before: most faults are left out if n is large. */
+		if (!fault.time_ns) {
+			fault.time_ns = ktime_get_mono_fast_ns();
+			fault.stall_ns = start_ns ? fault.time_ns - start_ns :
+						    MP3_NO_STALL;
+		}
+		mp3_record_fault(locator, &fault, regs);
 	}
 }
 

@@ -32,13 +32,13 @@
  * struct mp3_start - a fault that has begun
  * @owner:   the task in the fault, or 0; with bit 0 set while a task accesses the
  *	     other fields. The acquire and release of that bit protect them
- * @time_ns: when it began
+ * @time_ns: when it began; 0 if it has been completed
  * @address: the address that was accessed
  * @flags:   MP3_FAULT_* that are known at the start
  *
- * A fault that does not complete, as one that raises SIGSEGV, leaves its entry
- * in the table. The next fault of the task replaces it. So does a fault of another
- * task that finds no free entry in its set, if this is the oldest there.
+ * An entry remains in the table, and the next fault of the task replaces it. So
+ * does a fault of another task that finds no free entry in its set, if this is the
+ * oldest there.
  */
 struct mp3_start {
 	unsigned long owner;
@@ -66,25 +66,30 @@ static inline struct mp3_start *mp3_lock_start(struct mp3_start *set)
 }
 
 /*
- * Lock a free entry in @set or, if there is none, the oldest one. Returns NULL
- * if another task has just taken it.
+ * Lock a free entry in @set or, if there is none, the oldest one: that of a fault
+ * that has been completed, if there is one. Returns NULL if another task has just
+ * taken it.
  */
 static inline struct mp3_start *mp3_claim_start(struct mp3_start *set)
 {
-	struct mp3_start *oldest = &set[0];
+	struct mp3_start *oldest = NULL;
+	unsigned long owner = 0;
 	unsigned int i;
-	unsigned long owner;
 
 	for (i = 0; i < MP3_START_WAYS; i++) {
-		if (!READ_ONCE(set[i].owner) &&
-		    !cmpxchg(&set[i].owner, 0, (unsigned long)current | 1))
+		unsigned long other = READ_ONCE(set[i].owner);
+
+		if (!other && !cmpxchg(&set[i].owner, 0,
+				       (unsigned long)current | 1))
 			return &set[i];
-		if (READ_ONCE(set[i].time_ns) < READ_ONCE(oldest->time_ns))
-			oldest = &set[i];
+		if (other & 1 || (oldest && READ_ONCE(set[i].time_ns) >=
+					    READ_ONCE(oldest->time_ns)))
+			continue;
+		oldest = &set[i];
+		owner = other;
 	}
-	owner = READ_ONCE(oldest->owner);
-	if (owner & 1 || cmpxchg(&oldest->owner, owner,
-				 (unsigned long)current | 1) != owner)
+	if (!oldest || cmpxchg(&oldest->owner, owner,
+			       (unsigned long)current | 1) != owner)
 		return NULL;
 
 	return oldest;
@@ -130,12 +135,13 @@ static inline u64 mp3_end_fault(struct mp3_start *starts, u64 address,
 
 	if (!start)
 		return 0;
-	if (start->address == address) {
+	if (start->address == address && start->time_ns) {
 		time_ns = start->time_ns;
 		*flags |= start->flags;
 	}
+	WRITE_ONCE(start->time_ns, 0);
 	/* Pairs with the cmpxchg() that locks the entry. */
-	smp_store_release(&start->owner, 0);
+	smp_store_release(&start->owner, (unsigned long)current);
 
 	return time_ns;
 }
@@ -416,6 +422,7 @@ static inline unsigned int mp3_read_frames(struct pt_regs *regs, u64 *frames,
 	pagefault_disable();
 	for (; nr < max; pointer = next) {
 		if (!pointer || pointer % sizeof(long) ||
+		    pointer > TASK_SIZE - sizeof(frame) ||
 		    !mp3_read_frame(pointer, frame))
 			break;
 		next = frame[0];
