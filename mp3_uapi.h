@@ -312,8 +312,8 @@ __extension__ struct mp3_record {
  * that the kernel takes itself, without an access of the program, for mlock(2),
  * MAP_POPULATE, direct I/O, or the arguments of exec. In general, it is
  * @counted - @located - @missed. This is exact once @processes is 0, if @denied is
- * 0 and each process was registered before it ran, or while it was stopped, and has
- * exited, or was stopped when it was unregistered. The faults of a process that
+ * 0, no CPU came online, and each process was registered before it ran, or while it
+ * was stopped, and has exited, or was stopped when it was unregistered. The faults of a process that
  * was denied can be located without being counted.
  *
  * The module updates @head to @dropped and @processes to @located while the page
@@ -391,8 +391,8 @@ struct mp3_header {
  * @file:     number of the mapped file, MP3_NO_FILE or MP3_UNKNOWN_FILE. A
  *	      shared anonymous mapping has a file, "/dev/zero (deleted)"
  * @flags:    MP3_FAULT_*, and the number of valid @frames in bits 28..31
- * @frames:   @frames[0] is the user-mode instruction that caused the fault, or
- *	      that called the kernel; the others are the return addresses of its
+ * @frames:   @frames[0] is the user-mode instruction that caused the fault or, if
+ *	      that was the kernel, the one after the system call; the others are the return addresses of its
  *	      callers, innermost first, found by frame pointers. Each is the number
  *	      of a file in bits 48..63 and an offset in that file; or, with
  *	      number 0, an address. No frame is valid if the fault has no

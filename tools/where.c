@@ -15,14 +15,13 @@ static const char help[] =
 	"       mp3ctl where [OPTION]... -p PID [-p PID]...\n"
 	"       mp3ctl where [OPTION]... FILE\n"
 	"       mp3ctl where --csv FILE\n"
-	"       mp3ctl where [--by KEY] --flame SVG FILE\n"
-	"       mp3ctl where [--by KEY] --collapsed FILE\n"
+	"       mp3ctl where [--width KEY] --flame SVG FILE\n"
+	"       mp3ctl where [--width KEY] --collapsed FILE\n"
 	"Locates the page faults of a command, or of running processes until they exit or\n"
 	"until Ctrl-C. Reports the files, functions and processes that they come from,\n"
 	"their kinds, and the time for which they stalled the program, to standard error.\n"
 	"Reports a FILE that -o has recorded to standard output.\n"
 	"\n"
-	"      --by KEY        width of a flame graph: faults (the default) or stall\n"
 	"      --collapsed     print the stacks of a recording for other flame graph tools\n"
 	"      --csv           print the faults of a recording, one per line\n"
 	"  -e, --every N       locate one minor fault in N, a power of two (default 1)\n"
@@ -34,16 +33,17 @@ static const char help[] =
 	"  -p, --pid PID       process to profile, or any thread of it; repeatable\n"
 	"      --sort KEY      sort by stall (the default), faults or major\n"
 	"      --stacks        record the callers, and show the call paths\n"
+	"      --width KEY     width of a flame graph: faults (the default) or stall\n"
 	"  -h, --help          show this help\n"
 	"  -V, --version       show the version\n";
 
 enum {
-	OPT_WIDTH = OPT_NO_FOLLOW + 1,
-	OPT_COLLAPSED,
+	OPT_COLLAPSED = OPT_NO_FOLLOW + 1,
 	OPT_CSV,
 	OPT_FLAME,
 	OPT_SORT,
 	OPT_STACKS,
+	OPT_WIDTH,
 };
 
 /* Callers that --stacks requests: as many as the module records. */
@@ -58,8 +58,8 @@ enum {
  * @csv:     --csv
  * @collapsed: --collapsed
  * @flame:   --flame; or NULL
- * @by:      --by
- * @has_by:  --by was given
+ * @width:   --width
+ * @has_width: --width was given
  * @locates: an option was given that does not apply to a recording
  * @pids:    processes of -p
  * @nr_pids: how many
@@ -72,8 +72,8 @@ struct options {
 	bool csv;
 	bool collapsed;
 	const char *flame;
-	enum flame_by by;
-	bool has_by;
+	enum flame_by width;
+	bool has_width;
 	bool locates;
 	pid_t *pids;
 	size_t nr_pids;
@@ -98,8 +98,8 @@ static void parse_option(struct options *options, int option)
 
 	switch (option) {
 	case OPT_WIDTH:
-		options->by = parse_flame_by(optarg);
-		options->has_by = true;
+		options->width = parse_flame_by(optarg);
+		options->has_width = true;
 		return;
 	case OPT_COLLAPSED:
 		options->collapsed = true;
@@ -255,7 +255,7 @@ static int attach(struct options *options)
 int cmd_where(int argc, char **argv)
 {
 	static const struct option long_options[] = {
-		{ "by", required_argument, NULL, OPT_WIDTH },
+		{ "width", required_argument, NULL, OPT_WIDTH },
 		{ "collapsed", no_argument, NULL, OPT_COLLAPSED },
 		{ "csv", no_argument, NULL, OPT_CSV },
 		{ "every", required_argument, NULL, 'e' },
@@ -294,8 +294,8 @@ int cmd_where(int argc, char **argv)
 		     convert);
 	if (options.csv + options.collapsed + !!options.flame > 1)
 		errx(2, "--csv, --collapsed and --flame exclude each other");
-	if (options.has_by && !options.collapsed && !options.flame)
-		errx(2, "--by requires --flame or --collapsed");
+	if (options.has_width && !options.collapsed && !options.flame)
+		errx(2, "--width requires --flame or --collapsed");
 	if (options.nr_pids && argv[optind])
 		errx(2, "unexpected argument '%s': -p excludes a command",
 		     argv[optind]);
@@ -308,7 +308,7 @@ int cmd_where(int argc, char **argv)
 	if (options.csv)
 		return !where_csv(argv[optind]);
 	if (convert)
-		return !where_flame(argv[optind], options.flame, options.by);
+		return !where_flame(argv[optind], options.flame, options.width);
 	if (recorded)
 		return report_recording(&options, argv[optind]);
 	if (options.nr_pids)

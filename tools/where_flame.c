@@ -17,14 +17,14 @@ static char *mappings[NR_MAPPINGS];
 
 static struct flame *flame;
 
-/* Parses the argument of --by. Exits with status 2 if it is none. */
+/* Parses the argument of --width. Exits with status 2 if it is none. */
 enum flame_by parse_flame_by(const char *text)
 {
 	if (!strcmp(text, "faults"))
 		return FLAME_BY_FAULTS;
 	if (!strcmp(text, "stall"))
 		return FLAME_BY_STALL;
-	errx(2, "--by: '%s' is not faults or stall", text);
+	errx(2, "--width: '%s' is not faults or stall", text);
 }
 
 static void add_fault(void *data, const struct mp3_fault *fault)
