@@ -313,8 +313,8 @@ __extension__ struct mp3_record {
  * MAP_POPULATE, direct I/O, or the arguments of exec. In general, it is
  * @counted - @located - @missed. This is exact once @processes is 0, if @denied is
  * 0, no CPU came online, and each process was registered before it ran, or while it
- * was stopped, and has exited, or was stopped when it was unregistered. The faults of a process that
- * was denied can be located without being counted.
+ * was stopped, and has exited, or was stopped when it was unregistered. The faults
+ * of a process that was denied can be located without being counted.
  *
  * The module updates @head to @dropped and @processes to @located while the page
  * is mapped, each by a single store. The other fields do not change.
@@ -392,11 +392,11 @@ struct mp3_header {
  *	      shared anonymous mapping has a file, "/dev/zero (deleted)"
  * @flags:    MP3_FAULT_*, and the number of valid @frames in bits 28..31
  * @frames:   @frames[0] is the user-mode instruction that caused the fault or, if
- *	      that was the kernel, the one after the system call; the others are the return addresses of its
- *	      callers, innermost first, found by frame pointers. Each is the number
- *	      of a file in bits 48..63 and an offset in that file; or, with
- *	      number 0, an address. No frame is valid if the fault has no
- *	      instruction in user mode, as during exec
+ *	      that was the kernel, the one after the system call; the others are
+ *	      the return addresses of its callers, innermost first, found by frame
+ *	      pointers. Each is the number of a file in bits 48..63 and an offset
+ *	      in that file; or, with number 0, an address. No frame is valid if the
+ *	      fault has no instruction in user mode, as during exec
  *
  * When a field is added, also change:
  *
