@@ -2515,7 +2515,7 @@ struct mp3_file_key {
  *		n - 1. Written under mp3_locate_mutex; handlers use READ_ONCE()
  * @callers:	how many callers to record; the same
  * @active:	whether it counts in mp3_nr_locating (mp3_locate_mutex)
- * @files_lock:	protects the addition to @keys and @open
+ * @files_lock:	protects the addition to @keys and @refs
  * @nr_files:	files that have a number
  * @nr_resolved: those of them that are in @files (@files_work)
  * @files:	the table of files, mapped by user space
@@ -2590,9 +2590,12 @@ static void mp3_resolve_files(struct work_struct *work)
 		}
 		if (size)
 			memcpy(entry->path, path, size);
-		entry->device = new_encode_dev(inode->i_sb->s_dev);
-		entry->inode = inode->i_ino;
-		entry->generation = inode->i_generation;
+		/* A file system may have made it negative. */
+		if (inode) {
+			entry->device = new_encode_dev(inode->i_sb->s_dev);
+			entry->inode = inode->i_ino;
+			entry->generation = inode->i_generation;
+		}
 		/* Pairs with the acquire in mp3_faults_file() (mp3_client.h). */
 		smp_store_release(&entry->number, locator->nr_resolved + 1);
 		mp3_put_file(ref);
