@@ -19,7 +19,7 @@
 
 #define ROW_BYTES 256
 
-/* Linux reads no more on advice, whatever the length is: the default of read_ahead_kb */
+/* The default of read_ahead_kb: Linux reads at most this much for one advice */
 #define PIECE ((size_t)128 << 10)
 
 static double seconds(void)
