@@ -16,8 +16,9 @@ static const char *fail_module_path = "/mp3/fail.ko";
 	"__kmalloc_cache_noprof kmalloc_trace kmem_cache_alloc_trace"
 
 /**
- * fail_call - Make one call of a kernel function fail, until fail_unload()
- * @pid:      process whose calls are counted; 0: those of all, and of workers
+ * fail_call_of - Make one call of a kernel function fail, until fail_unload()
+ * @whose:    whose calls are counted, as parameters of the module: "pid=123" or
+ *            "caller=mp3_refill", those in functions with such a name; "": all
  * @symbols:  name of the function, or the names that it has in different
  *            kernels, separated by blanks: the first that exists is used
  * @nth:      which of the calls fails, from 1 on; 0: none, they are only counted
@@ -26,8 +27,8 @@ static const char *fail_module_path = "/mp3/fail.ko";
  *
  * Returns 0 or -errno: -ENOENT if no function has any of the names.
  */
-static inline int fail_call(pid_t pid, const char *symbols, int nth,
-			    long retval, int delay_ms)
+static inline int fail_call_of(const char *whose, const char *symbols, int nth,
+			       long retval, int delay_ms)
 {
 	int ret = -ENOENT, length;
 	char params[200];
@@ -36,11 +37,21 @@ static inline int fail_call(pid_t pid, const char *symbols, int nth,
 		symbols += strspn(symbols, " ");
 		length = strcspn(symbols, " ");
 		snprintf(params, sizeof(params),
-			 "symbol=%.*s pid=%d nth=%d retval=%ld delay_ms=%d",
-			 length, symbols, pid, nth, retval, delay_ms);
+			 "symbol=%.*s %s nth=%d retval=%ld delay_ms=%d",
+			 length, symbols, whose, nth, retval, delay_ms);
 		ret = load_file(fail_module_path, params);
 	}
 	return ret;
+}
+
+/* The same for the calls of a process or, if @pid is 0, for all calls. */
+static inline int fail_call(pid_t pid, const char *symbols, int nth,
+			    long retval, int delay_ms)
+{
+	char whose[32];
+
+	snprintf(whose, sizeof(whose), "pid=%d", pid);
+	return fail_call_of(whose, symbols, nth, retval, delay_ms);
 }
 
 /* The same for a single name and a return value of 0. Returns false on errors. */
@@ -87,13 +98,26 @@ static inline bool delay_once(pid_t pid, const char *symbol, int delay_ms)
 }
 
 /*
- * Make the nth small allocation of a process sleep and then fail, until
+ * The same for a call of a process that cannot sleep there, and spins instead.
+ */
+static inline bool delay_once_busily(pid_t pid, const char *symbol,
+				     int delay_ms)
+{
+	char whose[32];
+
+	snprintf(whose, sizeof(whose), "pid=%d busy=1", pid);
+	return !fail_call_of(whose, symbol, 1, 0, delay_ms) ||
+	       !no_kprobes(symbol);
+}
+
+/*
+ * Make the nth allocation of an entry for the reserve sleep and then fail, until
  * fail_unload(). Returns false if there are no kprobes.
  */
-static inline bool fail_allocation(pid_t pid, int nth, int delay_ms)
+static inline bool fail_reserve(int nth, int delay_ms)
 {
-	return !fail_call(pid, SMALL_KMALLOC, nth, 0, delay_ms) ||
-	       !no_kprobes(SMALL_KMALLOC);
+	return !fail_call_of("caller=mp3_fill_reserve", SMALL_KMALLOC, nth, 0,
+			     delay_ms) || !no_kprobes(SMALL_KMALLOC);
 }
 
 /*

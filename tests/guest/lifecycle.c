@@ -730,10 +730,11 @@ static int do_locate(int fd)
 }
 
 /*
- * Have a child perform an action while a call of one of the functions fails; with
- * @anywhere, a call by any process. Returns the action's errno, or 0.
+ * Have a child perform an action while a call of one of the functions fails: its
+ * own or, unless NULL, one of @whose, as for fail_call_of(). Returns the action's
+ * errno, or 0.
  */
-static int perform_failing_in(bool anywhere, const char *symbols, int nth,
+static int perform_failing_of(const char *whose, const char *symbols, int nth,
 			      long retval, int (*action)(int fd))
 {
 	int fd, go[2], ret, status;
@@ -749,7 +750,8 @@ static int perform_failing_in(bool anywhere, const char *symbols, int nth,
 			_exit(1);
 		_exit(action(fd));
 	}
-	ret = fail_call(anywhere ? 0 : pid, symbols, nth, retval, 0);
+	ret = whose ? fail_call_of(whose, symbols, nth, retval, 0) :
+		      fail_call(pid, symbols, nth, retval, 0);
 	if (ret)
 		errx(1, "%s: %s", symbols, strerror(-ret));
 	if (write(go[1], "", 1) != 1 || waitpid(pid, &status, 0) != pid)
@@ -766,7 +768,7 @@ static int perform_failing_in(bool anywhere, const char *symbols, int nth,
 static int perform_failing(const char *symbols, int nth, long retval,
 			   int (*action)(int fd))
 {
-	return perform_failing_in(false, symbols, nth, retval, action);
+	return perform_failing_of(NULL, symbols, nth, retval, action);
 }
 
 /* Have a child perform an action whose nth small allocation fails. */
@@ -775,6 +777,7 @@ static int without_memory(int nth, int (*action)(int fd))
 	return perform_failing(SMALL_KMALLOC, nth, 0, action);
 }
 
+#define RESERVE		"caller=mp3_fill_reserve"
 #define NR_CAPTURES	63
 
 /* Open captures until that fails, and close them. Returns how many there were. */
@@ -808,10 +811,11 @@ static void test_no_memory(void)
 	      "R without memory is ENOMEM");
 	ok_eq(read_header().processes, 0, "R without memory registers nothing");
 	ok(without_memory(1, do_follow) == ENOMEM &&
-	   without_memory(2, do_follow) == ENOMEM &&
-	   without_memory(1000, do_follow) == ENOMEM &&
-	   perform_failing("tracepoint_probe_register", 1, -ENOMEM,
-			   do_follow) == ENOMEM,
+	   perform_failing_of(RESERVE, SMALL_KMALLOC, 1, 0, do_follow) == ENOMEM &&
+	   perform_failing_of(RESERVE, SMALL_KMALLOC, 999, 0,
+			      do_follow) == ENOMEM &&
+	   perform_failing_of("", "tracepoint_probe_register", 1, -ENOMEM,
+			      do_follow) == ENOMEM,
 	   "F without memory is ENOMEM");
 	ok_eq(read_header().processes, 0, "F without memory registers nothing");
 	ok_eq(without_memory(1, do_open), ENOMEM,
@@ -857,7 +861,7 @@ static void test_locate_failures(void)
 
 	good = true;
 	for (nth = 1; nth <= 4; nth++) {
-		good &= perform_failing_in(true, event, nth, -EXFULL,
+		good &= perform_failing_of("", event, nth, -EXFULL,
 					   do_locate) == EXFULL;
 		sleep(2);
 	}
@@ -865,7 +869,7 @@ static void test_locate_failures(void)
 	ok(good && count_areas() == areas,
 	   "L fails and leaves nothing if an event cannot be created");
 #ifdef __x86_64__
-	good &= perform_failing_in(true, "tracepoint_probe_register", 2,
+	good &= perform_failing_of("", "tracepoint_probe_register", 2,
 				   -EXFULL, do_locate) == EXFULL;
 #endif
 	ok_eq(unload(), 0, "a failed L does not prevent unloading");

@@ -216,8 +216,7 @@ static void test_reserve_exhausted(void)
 		follower_main(go[0]);
 	command_or_die('F', forker);
 	ms = time_forks(nr_warmup, requests[1], answers[0]);
-	delayed = fail_allocation(follower, 2,
-				  1000 + 2 * ms * nr_forks / nr_warmup);
+	delayed = fail_reserve(1, 1000 + 2 * ms * nr_forks / nr_warmup);
 	if (write(go[1], "", 1) != 1)
 		err(1, "pipe");
 	sleep_ms(300);

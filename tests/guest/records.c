@@ -361,7 +361,7 @@ static void test_late_tick(void)
 	for (i = 0; i < 5 && nr != 1; i++) {
 		command_or_die('R', pid);
 		wait_tick();
-		if (!delay_once(getpid(), "cancel_delayed_work", 1000)) {
+		if (!delay_once_busily(getpid(), "cancel_delayed_work", 1000)) {
 			skip(name, "no kprobes");
 			command_or_die('U', pid);
 			kill_and_reap(pid);

@@ -227,7 +227,7 @@ static void test_follow(void)
 	unsigned long nr_dropped;
 
 	/* Fail an allocation in the middle of the second refill. */
-	if (!fail_allocation(getpid(), 5000, 0)) {
+	if (!fail_reserve(5000, 0)) {
 		skip(name, "no kprobes");
 	} else {
 		command_or_die('F', getpid());

@@ -5,10 +5,14 @@
  *
  *	insmod fail.ko symbol=cdev_add retval=-28 pid=123
  *
- * fails the first cdev_add() that process 123 calls while it is loaded.
+ * fails the first cdev_add() that process 123 calls while it is loaded. What a
+ * work item calls is found by the function that calls it:
+ *
+ *	insmod fail.ko symbol=kmalloc_trace caller=mp3_fill_reserve
  */
 #include <linux/atomic.h>
 #include <linux/delay.h>
+#include <linux/kallsyms.h>
 #include <linux/kprobes.h>
 #include <linux/module.h>
 #include <linux/ptrace.h>
@@ -22,6 +26,10 @@ static int pid;
 module_param(pid, int, 0444);
 MODULE_PARM_DESC(pid, "process id: only its calls are counted; 0: those of all");
 
+static char *caller = "";
+module_param(caller, charp, 0444);
+MODULE_PARM_DESC(caller, "how the name of the calling function begins (default: any)");
+
 static int nth = 1;
 module_param(nth, int, 0444);
 MODULE_PARM_DESC(nth, "number of the call to replace (default 1: the first; 0: none)");
@@ -34,6 +42,10 @@ static unsigned int delay_ms;
 module_param(delay_ms, uint, 0444);
 MODULE_PARM_DESC(delay_ms, "milliseconds to sleep before it returns (default 0)");
 
+static bool busy;
+module_param(busy, bool, 0444);
+MODULE_PARM_DESC(busy, "spin instead: the caller cannot sleep (default N)");
+
 static atomic_t fail_calls = ATOMIC_INIT(0);
 module_param_named(calls, fail_calls.counter, int, 0444);
 MODULE_PARM_DESC(calls, "number of calls so far");
@@ -41,9 +53,39 @@ MODULE_PARM_DESC(calls, "number of calls so far");
 /* Runs in place of the function, in the context of its caller: may sleep. */
 static notrace long fail_replacement(void)
 {
-	if (delay_ms)
+	if (busy)
+		mdelay(delay_ms);
+	else if (delay_ms)
 		msleep(delay_ms);
 	return retval;
+}
+
+/* At its first instruction, this is where a function returns to. */
+static unsigned long fail_return_address(struct pt_regs *regs)
+{
+#if defined(CONFIG_X86)
+	return regs_get_kernel_stack_nth(regs, 0);
+#elif defined(CONFIG_ARM64)
+	return regs->regs[30];
+#elif defined(CONFIG_RISCV)
+	return regs->ra;
+#elif defined(CONFIG_PPC)
+	return regs->link;
+#elif defined(CONFIG_S390)
+	return regs->gprs[14];
+#endif
+}
+
+static bool fail_is_called_by_it(struct pt_regs *regs)
+{
+	char name[KSYM_SYMBOL_LEN];
+
+	if (!*caller)
+		return true;
+	snprintf(name, sizeof(name), "%ps",
+		 (void *)fail_return_address(regs));
+
+	return strstarts(name, caller);
 }
 
 /*
@@ -53,7 +95,7 @@ static notrace long fail_replacement(void)
  */
 static int fail_pre_handler(struct kprobe *probe, struct pt_regs *regs)
 {
-	if ((pid && current->tgid != pid) ||
+	if ((pid && current->tgid != pid) || !fail_is_called_by_it(regs) ||
 	    atomic_inc_return(&fail_calls) != nth)
 		return 0;
 	instruction_pointer_set(regs, (unsigned long)fail_replacement);
