@@ -29,46 +29,55 @@
  *
  * Locks, outermost first, and what they protect:
  *
- *	mp3_locate_mutex
- *		Serializes L, and the end of a capture that locates.
+ *	mp3_follow_gates, mp3_turn_gates (one mutex for each hash of a user)
+ *		Make the commands of a user that take long wait for each other.
+ *	capture->locate_mutex
+ *		Serializes L of a capture.
  *	mp3_follow_mutex
- *		mp3_probe_attached, mp3_exec_probe_attached, mp3_adopt_denied.
- *		Serializes F, the attaching and detaching of both probes, and
- *		the filling of mp3_reserve.
- *	mp3_sampler_mutex
+ *		mp3_probe_attached, mp3_adopt_denied, mp3_adopting_id,
+ *		mp3_adopting_holder. Serializes F, the attaching and detaching
+ *		of the fork probe, and the filling of mp3_reserve. Only work
+ *		items take it, and init and exit.
+ *	mp3_exec_mutex
+ *		mp3_exec_probe_attached, mp3_exec_err. Serializes the attaching
+ *		and detaching of the exec probe, like mp3_follow_mutex.
+ *	mp3_sampler_lock (spinlock)
  *		mp3_interval_ms, mp3_interval_ns, mp3_deadline, mp3_ticks,
  *		mp3_missed, mp3_cost_ns, mp3_sample_ns, mp3_sample_jiffies,
- *		mp3_sum, mp3_processes, mp3_last_follow_id, mp3_adopting_id,
- *		mp3_adopting_holder, mp3_captures, mp3_unprivileged,
- *		mp3_locating, mp3_holder_rings, mp3_fault_rings; of each struct
- *		mp3_process: @task, @switches, @reported, @captured, and @list
- *		in mp3_processes; of each struct mp3_ring: @header, @slot,
- *		@head, @woken, and the contents of its pages; of each struct
- *		mp3_capture: @denied; of each struct mp3_fault_ring: @counted.
- *		No entry leaves mp3_table without it. The tick sleeps on no
- *		other lock. Nests inside the kernel's lock for the parameters
- *		of this module.
+ *		mp3_last_jiffies, mp3_sum, mp3_processes, mp3_sample_due,
+ *		mp3_ticking, mp3_cursor, mp3_walk_last, mp3_last_follow_id,
+ *		mp3_captures, mp3_unprivileged, mp3_locating, mp3_nr_locating,
+ *		mp3_holder_rings, mp3_fault_rings,
+ *		mp3_exec_probe_attached; of each struct mp3_process: @task, @switches,
+ *		@reported, @captured, @collected, and @list in mp3_processes; of
+ *		each struct mp3_ring: @header, @slot, @head, @woken, and the
+ *		contents of its pages; of each struct mp3_capture: @denied; of
+ *		each struct mp3_fault_ring: @counted. No entry leaves mp3_table
+ *		without it. All who take it, the tick included, do so for a
+ *		bounded number of processes at a time. Nests inside the kernel's
+ *		lock for the parameters of this module.
  *	mp3_registry_lock (raw spinlock)
- *		mp3_table, mp3_pending, mp3_reserve, mp3_nr_reserve,
- *		mp3_nr_processes, mp3_nr_followed, mp3_nr_held, mp3_closing,
- *		mp3_dropped, the reset of mp3_adopting_id; of each struct
+ *		mp3_table, mp3_pending, mp3_unauthorized, mp3_reserve,
+ *		mp3_nr_reserve, mp3_nr_added, mp3_nr_processes,
+ *		mp3_nr_followed, mp3_nr_held, mp3_closing, mp3_dropped,
+ *		mp3_locating, the reset of mp3_adopting_id; of each struct
  *		mp3_process: @hash, @holders, @first, @followers, @secure,
- *		@follow_id, @unregistered, @authorized, and @list in
- *		mp3_pending and mp3_reserve. The probes take no other lock. Readers of
- *		mp3_table may use RCU instead. What both locks protect is
- *		written under both, and read under either.
+ *		@follow_id, @located, @unregistered, @unauthorized, and @list in
+ *		mp3_pending and mp3_reserve. The probes take no other lock.
+ *		Readers of mp3_table may use RCU instead. What both locks
+ *		protect is written under both, and read under either.
  *	sig->stats_lock, task->alloc_lock (the kernel's, one per process, task)
- *		taken with or without mp3_sampler_mutex, never both at once,
+ *		taken with or without mp3_sampler_lock, never both at once,
  *		never inside mp3_registry_lock
  *	locator->files_lock (raw spinlock)
  *		the numbering of a capture's files. Taken by the handlers of
  *		faults, with no other lock of this module
  *	ring->wait.lock
  *		the pollers of a ring; the wake-up takes it inside
- *		mp3_sampler_mutex
+ *		mp3_sampler_lock
  *
- * Memory is allocated outside mp3_sampler_mutex, so that a tick never waits for
- * it. Lifetimes: a registered process holds a reference to a task, which keeps
+ * Memory is allocated outside these spinlocks, so that a tick never waits for it.
+ * Lifetimes: a registered process holds a reference to a task, which keeps
  * the signal_struct with the totals, and one to its struct pid; neither can be
  * reused before the last counts are read. An open file or a mapping pins the
  * module, and a capture lasts as long as its file; the pages of a ring outlive
@@ -79,6 +88,7 @@
 
 #include <linux/binfmts.h>
 #include <linux/cdev.h>
+#include <linux/completion.h>
 #include <linux/cpuhotplug.h>
 #include <linux/cred.h>
 #include <linux/ctype.h>
@@ -87,9 +97,11 @@
 #include <linux/fs.h>
 #include <linux/hashtable.h>
 #include <linux/jiffies.h>
+#include <linux/kref.h>
 #include <linux/ktime.h>
 #include <linux/math64.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
 #include <linux/percpu.h>
 #include <linux/perf_event.h>
 #include <linux/pid_namespace.h>
@@ -99,8 +111,10 @@
 #include <linux/sched/task.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
+#include <linux/spinlock.h>
 #include <linux/tracepoint.h>
 #include <linux/uaccess.h>
+#include <linux/user_namespace.h>
 #include <linux/vmalloc.h>
 #include <linux/workqueue.h>
 
@@ -151,27 +165,36 @@ MODULE_PARM_DESC(user_faults, "let users without CAP_PERFMON locate faults (defa
 #define MP3_CLASSIC_MASK	BIT_ULL(MP3_CLASSIC)
 #define MP3_NR_HOLDERS		64
 
+/*
+ * What users can have the module do or hold. Whoever wants a record outside the
+ * grid in a ring that others read waits until the last one is MP3_TURN old.
+ */
+#define MP3_TURN		(HZ / 20 ?: 1)	/* in jiffies */
+#define MP3_MAX_EXITED		4096	/* processes held, about */
+#define MP3_MAX_RETIRED		8192	/* entries that wait for RCU, about */
+#define MP3_BATCH		256	/* processes handled without a pause */
+
 /**
  * struct mp3_process - one registered process
- * @list:	links it into mp3_processes (mp3_sampler_mutex); before that,
+ * @list:	links it into mp3_processes (mp3_sampler_lock); before that,
  *		into mp3_pending or, while it is unused, into mp3_reserve
  *		(mp3_registry_lock)
- * @rcu:	frees it after the last probe that may have found it
+ * @rcu:	frees it after the last reader that may have found it
  * @task:	one of its threads, pinned: the leader as of the last record.
  *		Keeps the signal_struct after the process has been reaped
- *		(mp3_sampler_mutex)
+ *		(mp3_sampler_lock)
  * @switches:	mp3_read_switches() right before the totals were last collected
- *		if @task was the only thread, else 0 (mp3_sampler_mutex)
+ *		if @task was the only thread, else 0 (mp3_sampler_lock)
  * @reported:	the part of the totals that is in classic records already, or
  *		precedes the classic registration; if @unregistered is set, what
- *		the last classic record will contain (mp3_sampler_mutex)
+ *		the last classic record will contain (mp3_sampler_lock)
  * @captured:	the part of the totals that is in the records of all captures
  *		among @holders, or precedes the registration in the last one
- *		(mp3_sampler_mutex)
+ *		(mp3_sampler_lock)
  * @signal:	identifies the process from its first thread to its last; never
  *		changes
  * @holders:	which holders it is registered in. Written under
- *		mp3_registry_lock, and mp3_sampler_mutex unless by the fork
+ *		mp3_registry_lock, and mp3_sampler_lock unless by the fork
  *		probe; mp3_emit_to() gets it as loaded with acquire
  * @first:	which of @holders have no record of it yet: written like
  *		@holders, and before it
@@ -188,12 +211,15 @@ MODULE_PARM_DESC(user_faults, "let users without CAP_PERFMON locate faults (defa
  * @unregistered: flags of its last classic record if U has unregistered it,
  *		and that record is due at the next tick; else 0. Written under
  *		both locks
- * @authorized:	false if the fork probe has followed it on behalf of an F in
- *		progress, which has not checked its permission yet. Written
- *		under mp3_registry_lock; mp3_authorize_pending() uses
- *		READ_ONCE(), when the probe does not clear it any longer
  * @hash:	links it into mp3_table, by @signal (mp3_registry_lock, RCU)
  * @pid:	its tgid, pinned; never changes
+ * @located:	in which of @holders its faults are located (mp3_registry_lock;
+ *		handlers of faults use READ_ONCE())
+ * @collected:	when R or U last had it collected for captures of others, as
+ *		get_jiffies_64(), or 0 (mp3_sampler_lock)
+ * @unauthorized: links it into mp3_unauthorized if the fork probe has followed it
+ *		on behalf of an F in progress, which has not checked its
+ *		permission yet (mp3_registry_lock)
  */
 struct mp3_process {
 	union {
@@ -212,26 +238,40 @@ struct mp3_process {
 	u64 follow_id;
 	u32 ppid;
 	u8 unregistered;
-	bool authorized;
 	struct hlist_node hash;
 	struct pid *pid;
+	u64 located;
+	u64 collected;
+	struct list_head unauthorized;
 };
 
 /*
- * Serializes F, the attaching and detaching of the probes, and the filling of
- * the reserve.
+ * Serializes the attaching and detaching of the probes, the filling of the
+ * reserve, and F with both. Only work items take it: no user can keep it.
  */
 static DEFINE_MUTEX(mp3_follow_mutex);
 
 /* Protected by mp3_follow_mutex */
 static bool mp3_probe_attached;		/* to sched_process_fork */
-static bool mp3_exec_probe_attached;	/* to sched_process_exec */
 static bool mp3_adopt_denied;	/* the F in progress skipped a process */
 
-/* The lock of the sampler and the registry: the tick sleeps on no other one. */
-static DEFINE_MUTEX(mp3_sampler_mutex);
+/* Serializes the attaching and detaching of the exec probe. */
+static DEFINE_MUTEX(mp3_exec_mutex);
 
-/* Protected by mp3_sampler_mutex */
+/* Protected by mp3_exec_mutex */
+static bool mp3_exec_probe_attached;	/* to sched_process_exec; written under
+					 * mp3_sampler_lock, too
+					 */
+static int mp3_exec_err;	/* of the last attempt; openers use READ_ONCE() */
+
+/*
+ * The lock of the sampler and the registry. A spinlock, so that a holder cannot
+ * be preempted or throttled: whoever waits for it waits for at most one holder
+ * per CPU. All walks through many processes are made in pieces.
+ */
+static DEFINE_SPINLOCK(mp3_sampler_lock);
+
+/* Protected by mp3_sampler_lock */
 static unsigned int mp3_interval_ms = 50;
 static u64 mp3_interval_ns = 50 * NSEC_PER_MSEC;
 static u64 mp3_deadline;	/* of the next tick, see mp3_grid_now() */
@@ -240,20 +280,28 @@ static u64 mp3_missed;
 static u64 mp3_cost_ns;
 static u64 mp3_sample_ns;	/* time of the present or last sample */
 static u64 mp3_sample_jiffies;
+static u64 mp3_last_jiffies;	/* of the last sample that U has made */
 static struct mp3_counts mp3_sum;	/* records since the last sample */
 static LIST_HEAD(mp3_processes);	/* those unregistered come first */
+static bool mp3_sample_due;	/* records have been emitted without their sample */
+static bool mp3_ticking;	/* a tick is at work, perhaps in a pause */
+static struct list_head *mp3_cursor;	/* where a pause of a walk ends, or NULL */
+static struct list_head *mp3_walk_last;	/* where the walk ends, or NULL */
 static u64 mp3_last_follow_id;
 static u64 mp3_captures;	/* the holders that are captures */
 static u64 mp3_unprivileged;	/* those of them that lack CAP_PERFMON; the
 				 * exec probe uses READ_ONCE()
 				 */
-static u64 mp3_locating;	/* those of them that locate faults; handlers of
-				 * faults use READ_ONCE()
+static u64 mp3_locating;	/* those of them that locate the faults of new
+				 * processes (written under both locks)
 				 */
+static unsigned int mp3_nr_locating;	/* captures that locate; the work uses
+					 * READ_ONCE()
+					 */
 
 /*
  * The follow_id for which mp3_adopt() is scanning the processes, else 0, and
- * its holder. Written under mp3_sampler_mutex; the reset to 0 also takes
+ * its holder. Written under mp3_follow_mutex; the reset to 0 also takes
  * mp3_registry_lock.
  */
 static u64 mp3_adopting_id;
@@ -265,19 +313,28 @@ static DEFINE_RAW_SPINLOCK(mp3_registry_lock);
 /* Protected by mp3_registry_lock */
 static DEFINE_HASHTABLE(mp3_table, 14);	/* RCU for readers */
 static LIST_HEAD(mp3_pending);	/* in mp3_table, not yet in mp3_processes */
+static LIST_HEAD(mp3_unauthorized);	/* in mp3_table; oldest first */
 static LIST_HEAD(mp3_reserve);	/* preallocated entries for the fork probe */
 static unsigned int mp3_nr_reserve;
+static u64 mp3_nr_added;	/* entries ever added to mp3_table */
 static unsigned int mp3_nr_processes;	/* in mp3_table, with a holder */
 static unsigned int mp3_nr_followed;	/* in mp3_table, with a follower */
 static unsigned int mp3_nr_held[MP3_NR_HOLDERS];
 static u64 mp3_closing;		/* holders that children no longer inherit */
 static u64 mp3_dropped[MP3_NR_HOLDERS];	/* see struct mp3_header */
 
+/* Removed entries that RCU readers may still use */
+static atomic_t mp3_nr_retired = ATOMIC_INIT(0);
+
 static struct workqueue_struct *mp3_wq;
 static void mp3_tick(struct work_struct *work);
 static DECLARE_DELAYED_WORK(mp3_tick_work, mp3_tick);
+
+static struct workqueue_struct *mp3_follow_wq;
 static void mp3_refill(struct work_struct *work);
 static DECLARE_WORK(mp3_refill_work, mp3_refill);
+static void mp3_attach_exec_probe(struct work_struct *work);
+static DECLARE_WORK(mp3_exec_work, mp3_attach_exec_probe);
 static void mp3_detach(struct work_struct *work);
 static DECLARE_DELAYED_WORK(mp3_detach_work, mp3_detach);
 
@@ -288,15 +345,15 @@ static DECLARE_DELAYED_WORK(mp3_detach_work, mp3_detach);
  * @data:	the entries, from vmalloc(); written, never read back if user
  *		space may write them
  * @header:	the header page, also from vmalloc(); mapped read-only.
- *		NULL before init and after exit (mp3_sampler_mutex)
+ *		NULL before init and after exit (mp3_sampler_lock)
  * @data_pages:	pages of @data
  * @writable:	whether user space may map @data for writing
  * @entry_size:	bytes of one entry, a multiple of 8
  * @capacity:	slots
- * @slot:	slot of the next entry (mp3_sampler_mutex)
- * @head:	entries ever published (mp3_sampler_mutex; mp3_poll() uses
+ * @slot:	slot of the next entry (mp3_sampler_lock)
+ * @head:	entries ever published (mp3_sampler_lock; mp3_poll() uses
  *		READ_ONCE())
- * @woken:	@head when pollers were last woken (mp3_sampler_mutex)
+ * @woken:	@head when pollers were last woken (mp3_sampler_lock)
  * @wait:	pollers
  */
 struct mp3_ring {
@@ -329,7 +386,7 @@ static struct mp3_ring mp3_rings[] = {
 static struct mp3_ring *const mp3_sample_ring = &mp3_rings[0];
 static struct mp3_ring *const mp3_record_ring = &mp3_rings[1];
 
-/* The ring of records of each holder (mp3_sampler_mutex) */
+/* The ring of records of each holder (mp3_sampler_lock) */
 static struct mp3_ring *mp3_holder_rings[MP3_NR_HOLDERS] = {
 	[MP3_CLASSIC] = &mp3_rings[1],
 };
@@ -345,7 +402,7 @@ struct mp3_fault_counts {
  * @ring:	its pages; @slot, @head and @wait are not used
  * @head:	faults that were given a slot
  * @nr:		counts of each CPU
- * @counted:	faults in the records of the capture (mp3_sampler_mutex)
+ * @counted:	faults in the records of the capture (mp3_sampler_lock)
  */
 struct mp3_fault_ring {
 	struct mp3_ring ring;
@@ -356,7 +413,7 @@ struct mp3_fault_ring {
 
 /*
  * The ring of faults of each holder that has located, and still can (written
- * under mp3_sampler_mutex; handlers of faults use RCU)
+ * under mp3_sampler_lock; handlers of faults use RCU)
  */
 static struct mp3_fault_ring __rcu *mp3_fault_rings[MP3_NR_HOLDERS];
 
@@ -364,7 +421,7 @@ static struct mp3_fault_ring __rcu *mp3_fault_rings[MP3_NR_HOLDERS];
 static struct mp3_fault_ring *mp3_fault_ring_of(unsigned int holder)
 {
 	return rcu_dereference_check(mp3_fault_rings[holder],
-				     lockdep_is_held(&mp3_sampler_mutex));
+				     lockdep_is_held(&mp3_sampler_lock));
 }
 
 /*
@@ -412,10 +469,10 @@ static int mp3_ring_alloc(struct mp3_ring *ring, gfp_t gfp, u8 fill,
 	init_waitqueue_head(&ring->wait);
 
 	/* The interval can be set from here on: parameters precede init. */
-	mutex_lock(&mp3_sampler_mutex);
+	spin_lock(&mp3_sampler_lock);
 	header->interval_ns = mp3_interval_ns;
 	ring->header = header;
-	mutex_unlock(&mp3_sampler_mutex);
+	spin_unlock(&mp3_sampler_lock);
 
 	return 0;
 }
@@ -425,9 +482,9 @@ static void mp3_ring_free(struct mp3_ring *ring)
 	struct mp3_header *header = ring->header;
 
 	/* The interval can be set until after exit. */
-	mutex_lock(&mp3_sampler_mutex);
+	spin_lock(&mp3_sampler_lock);
 	ring->header = NULL;
-	mutex_unlock(&mp3_sampler_mutex);
+	spin_unlock(&mp3_sampler_lock);
 	vfree(header);
 	vfree(ring->data);
 }
@@ -435,7 +492,7 @@ static void mp3_ring_free(struct mp3_ring *ring)
 /*
  * Begin an entry of @nr_words words: return its slot, and set the first @nr_gap
  * words of the slot after it to -1. The caller fills all words but word 0, and
- * passes the slot to mp3_ring_publish(). Caller holds mp3_sampler_mutex.
+ * passes the slot to mp3_ring_publish(). Caller holds mp3_sampler_lock.
  *
  * In a full ring both slots hold entries that the present head has already
  * given up. Inline, so that the sizes are constants: each record of a tick
@@ -450,7 +507,7 @@ static __always_inline void *mp3_ring_begin(struct mp3_ring *ring,
 	u64 *slot = ring->data + (size_t)ring->slot * nr_words;
 	u64 *gap = ring->data + (size_t)next * nr_words;
 
-	lockdep_assert_held(&mp3_sampler_mutex);
+	lockdep_assert_held(&mp3_sampler_lock);
 
 	/*
 	 * A reader that sees a word of these two slots change also sees the
@@ -468,14 +525,14 @@ static __always_inline void *mp3_ring_begin(struct mp3_ring *ring,
 /*
  * Append the entry at @slot, which mp3_ring_begin() returned, by storing its
  * word 0. Does not wake pollers: mp3_ring_wake() does, once for many entries.
- * Caller holds mp3_sampler_mutex.
+ * Caller holds mp3_sampler_lock.
  */
 static __always_inline void mp3_ring_publish(struct mp3_ring *ring, void *slot,
 					     u64 word0)
 {
 	u64 head = ring->head + 1;
 
-	lockdep_assert_held(&mp3_sampler_mutex);
+	lockdep_assert_held(&mp3_sampler_lock);
 	/*
 	 * A reader that uses no header finds the entry complete, and word 0 of
 	 * the next slot set to -1. Pairs with its acquire load of word 0, as in
@@ -487,7 +544,7 @@ static __always_inline void mp3_ring_publish(struct mp3_ring *ring, void *slot,
 	smp_store_release(&ring->header->head, head);
 }
 
-/* Append a copy of a record. Caller holds mp3_sampler_mutex. */
+/* Append a copy of a record. Caller holds mp3_sampler_lock. */
 static __always_inline void mp3_ring_append(struct mp3_ring *ring,
 					    const struct mp3_record *record)
 {
@@ -536,18 +593,18 @@ static void mp3_fault_append(struct mp3_fault_ring *ring,
 
 /*
  * Wake the pollers of a ring if entries were published since the last call.
- * Caller holds mp3_sampler_mutex.
+ * Caller holds mp3_sampler_lock.
  */
 static void mp3_ring_wake(struct mp3_ring *ring)
 {
-	lockdep_assert_held(&mp3_sampler_mutex);
+	lockdep_assert_held(&mp3_sampler_lock);
 	if (ring->woken == ring->head)
 		return;
 	ring->woken = ring->head;
 	wake_up_interruptible_poll(&ring->wait, EPOLLIN | EPOLLRDNORM);
 }
 
-/* Wake the pollers of all rings. Caller holds mp3_sampler_mutex. */
+/* Wake the pollers of all rings. Caller holds mp3_sampler_lock. */
 static void mp3_wake_all(void)
 {
 	u64 captures;
@@ -603,13 +660,13 @@ static void mp3_update_header(struct mp3_ring *ring, unsigned int holder)
 
 /*
  * Copy the sampler's state, except the number of processes, to all headers.
- * Caller holds mp3_sampler_mutex.
+ * Caller holds mp3_sampler_lock.
  */
 static void mp3_update_headers(void)
 {
 	u64 captures;
 
-	lockdep_assert_held(&mp3_sampler_mutex);
+	lockdep_assert_held(&mp3_sampler_lock);
 	mp3_update_header(mp3_sample_ring, MP3_CLASSIC);
 	mp3_update_header(mp3_record_ring, MP3_CLASSIC);
 	for (captures = mp3_captures; captures; captures &= captures - 1) {
@@ -620,7 +677,7 @@ static void mp3_update_headers(void)
 }
 
 /* Copy the number of processes of @holder to the header of a ring of it. */
-static void mp3_publish_processes(struct mp3_ring *ring, unsigned int holder)
+static void mp3_publish_to(struct mp3_ring *ring, unsigned int holder)
 {
 	/*
 	 * A reader that finds no process registered also finds the last
@@ -632,34 +689,47 @@ static void mp3_publish_processes(struct mp3_ring *ring, unsigned int holder)
 }
 
 /*
- * Copy the numbers of registered processes to all headers, after their heads;
- * those of rings of faults are copied here, too. Caller holds mp3_sampler_mutex.
+ * Copy the number of registered processes of @holder to its headers, after their
+ * heads; that of its ring of faults is copied here, too. Caller holds
+ * mp3_sampler_lock.
  */
-static void mp3_update_processes(void)
+static void mp3_publish_processes(unsigned int holder)
+{
+	struct mp3_ring *ring = mp3_holder_rings[holder];
+	struct mp3_fault_ring *faults;
+
+	lockdep_assert_held(&mp3_sampler_lock);
+	if (holder == MP3_CLASSIC) {
+		/* The last sample comes first. */
+		if (mp3_sample_due)
+			return;
+		mp3_publish_to(mp3_sample_ring, holder);
+	} else {
+		faults = mp3_fault_ring_of(holder);
+		if (faults) {
+			mp3_update_fault_header(faults, ring->header);
+			mp3_publish_to(&faults->ring, holder);
+		}
+	}
+	mp3_publish_to(ring, holder);
+}
+
+/* The same for all holders. Caller holds mp3_sampler_lock. */
+static void mp3_publish_all_processes(void)
 {
 	u64 captures;
 
-	lockdep_assert_held(&mp3_sampler_mutex);
-	mp3_publish_processes(mp3_sample_ring, MP3_CLASSIC);
-	mp3_publish_processes(mp3_record_ring, MP3_CLASSIC);
-	for (captures = mp3_captures; captures; captures &= captures - 1) {
-		unsigned int holder = __ffs64(captures);
-		struct mp3_ring *ring = mp3_holder_rings[holder];
-		struct mp3_fault_ring *faults = mp3_fault_ring_of(holder);
-
-		if (faults) {
-			mp3_update_fault_header(faults, ring->header);
-			mp3_publish_processes(&faults->ring, holder);
-		}
-		mp3_publish_processes(ring, holder);
-	}
+	lockdep_assert_held(&mp3_sampler_lock);
+	mp3_publish_processes(MP3_CLASSIC);
+	for (captures = mp3_captures; captures; captures &= captures - 1)
+		mp3_publish_processes(__ffs64(captures));
 }
 
 /* ---- Table ---- */
 
 /*
  * Return the entry of a process, or NULL. Caller is in an RCU read-side
- * section, or holds mp3_sampler_mutex or mp3_registry_lock: a removal takes
+ * section, or holds mp3_sampler_lock or mp3_registry_lock: a removal takes
  * both.
  */
 static struct mp3_process *mp3_find(const struct signal_struct *signal)
@@ -668,7 +738,7 @@ static struct mp3_process *mp3_find(const struct signal_struct *signal)
 
 	hash_for_each_possible_rcu(mp3_table, process, hash,
 				   (unsigned long)signal,
-				   lockdep_is_held(&mp3_sampler_mutex) ||
+				   lockdep_is_held(&mp3_sampler_lock) ||
 				   lockdep_is_held(&mp3_registry_lock))
 		if (process->signal == signal)
 			return process;
@@ -691,6 +761,8 @@ static void mp3_hold(struct mp3_process *process, u64 holders)
 	}
 	if (holders && !process->holders)
 		WRITE_ONCE(mp3_nr_processes, mp3_nr_processes + 1);
+	WRITE_ONCE(process->located,
+		   process->located | (holders & mp3_locating));
 	WRITE_ONCE(process->first, process->first | holders);
 	/* Pairs with the acquire loads before mp3_emit_to(): first is there. */
 	smp_store_release(&process->holders, process->holders | holders);
@@ -730,36 +802,80 @@ static bool mp3_pin(struct mp3_process *process, struct task_struct *task)
 	return true;
 }
 
-/* Free an entry that is in neither the table nor a list. */
+/* Free an entry that has never been in the table. */
 static void mp3_process_free(struct mp3_process *process)
 {
 	put_task_struct(process->task);
 	put_pid(process->pid);
-	/* A fork probe may have found the entry and still be using it. */
-	kfree_rcu(process, rcu);
+	kfree(process);
+}
+
+static void mp3_process_free_rcu(struct rcu_head *rcu)
+{
+	kfree(container_of(rcu, struct mp3_process, rcu));
+	atomic_dec(&mp3_nr_retired);
+}
+
+/*
+ * Free an entry that has been removed from the table and from all lists: probes,
+ * handlers of faults and readers of the status file may still be using it.
+ */
+static void mp3_process_retire(struct mp3_process *process)
+{
+	put_task_struct(process->task);
+	put_pid(process->pid);
+	atomic_inc(&mp3_nr_retired);
+	call_rcu(&process->rcu, mp3_process_free_rcu);
+}
+
+/*
+ * Take a process out of mp3_processes, where a walk of the tick may be about to
+ * continue or end with it. Caller holds mp3_sampler_lock.
+ */
+static void mp3_unlink(struct mp3_process *process)
+{
+	lockdep_assert_held(&mp3_sampler_lock);
+	if (mp3_cursor == &process->list)
+		mp3_cursor = mp3_walk_last == &process->list ?
+			     &mp3_processes : process->list.next;
+	if (mp3_walk_last == &process->list)
+		mp3_walk_last = process->list.prev;
+	list_del(&process->list);
 }
 
 /*
  * Add a process to mp3_table, where forks find it from now on, and to
- * mp3_pending. Caller holds mp3_registry_lock, and has set the fields.
+ * mp3_pending. Caller holds mp3_registry_lock, and has set the fields. Returns
+ * true if so many have been added since it last did that mp3_kick() is due.
  */
-static void mp3_hash_add(struct mp3_process *process)
+static bool mp3_hash_add(struct mp3_process *process)
 {
 	lockdep_assert_held(&mp3_registry_lock);
 	list_add_tail(&process->list, &mp3_pending);
 	/* Publish the fields. Pairs with rcu_dereference in mp3_find(). */
 	hash_add_rcu(mp3_table, &process->hash, (unsigned long)process->signal);
+
+	return ++mp3_nr_added % (MP3_MAX_EXITED / 2) == 0;
+}
+
+/*
+ * Have the tick collect the processes that have exited, soon: most of those that
+ * were added since the last time may have.
+ */
+static void mp3_kick(void)
+{
+	mod_delayed_work(mp3_wq, &mp3_tick_work, 0);
 }
 
 /*
  * Move the entries of mp3_pending to mp3_processes. The fork probe adds an
  * entry only if an ancestor of it is in mp3_table: a call after the last
  * process has been removed finds its last children, and no others follow.
- * Caller holds mp3_sampler_mutex.
+ * Caller holds mp3_sampler_lock.
  */
 static void mp3_splice_pending(void)
 {
-	lockdep_assert_held(&mp3_sampler_mutex);
+	lockdep_assert_held(&mp3_sampler_lock);
 	raw_spin_lock(&mp3_registry_lock);
 	list_splice_tail_init(&mp3_pending, &mp3_processes);
 	raw_spin_unlock(&mp3_registry_lock);
@@ -770,14 +886,14 @@ static void mp3_splice_pending(void)
  * stop following it on their behalf. An entry without a holder, and without a
  * record that is due, leaves mp3_table and mp3_processes and is freed.
  * Schedules the detaching of the fork probe once no process is followed. Caller
- * holds mp3_sampler_mutex. Returns true if the entry has been freed.
+ * holds mp3_sampler_lock. Returns true if the entry has been freed.
  */
 static bool mp3_unhold(struct mp3_process *process, u64 holders)
 {
 	bool was_followed, remove;
 	u64 rest;
 
-	lockdep_assert_held(&mp3_sampler_mutex);
+	lockdep_assert_held(&mp3_sampler_lock);
 	raw_spin_lock(&mp3_registry_lock);
 	holders &= process->holders;
 	for (rest = holders; rest; rest &= rest - 1) {
@@ -789,6 +905,7 @@ static bool mp3_unhold(struct mp3_process *process, u64 holders)
 	WRITE_ONCE(process->holders, process->holders & ~holders);
 	WRITE_ONCE(process->first, process->first & ~holders);
 	WRITE_ONCE(process->followers, process->followers & ~holders);
+	WRITE_ONCE(process->located, process->located & ~holders);
 	/*
 	 * A handler of faults that finds this bit cleared finds that the
 	 * process has no such holder. Pairs with the barrier in
@@ -804,25 +921,69 @@ static bool mp3_unhold(struct mp3_process *process, u64 holders)
 		was_followed = false;
 	/* In the same section: the fork probe may give it a holder. */
 	remove = !process->holders && !process->unregistered;
-	if (remove)
+	if (remove) {
 		hash_del_rcu(&process->hash);
+		list_del_init(&process->unauthorized);
+	}
 	raw_spin_unlock(&mp3_registry_lock);
 
 	if (remove) {
-		list_del(&process->list);
-		mp3_process_free(process);
+		mp3_unlink(process);
+		mp3_process_retire(process);
 	}
 	/*
 	 * Delay, so that users cannot make the kernel patch the tracepoint
 	 * repeatedly.
 	 */
 	if (was_followed && !READ_ONCE(mp3_nr_followed))
-		schedule_delayed_work(&mp3_detach_work, HZ);
+		queue_delayed_work(mp3_follow_wq, &mp3_detach_work, HZ);
 
 	return remove;
 }
 
+/*
+ * Call @function with each process that @holder has, and with the mask of that
+ * holder: first for those that are registered now. Caller holds no lock, which is
+ * held for one bucket of mp3_table at a time.
+ */
+static void mp3_for_each_held(unsigned int holder,
+			      void (*function)(struct mp3_process *process,
+					       u64 mask))
+{
+	struct mp3_process *process;
+	u64 mask = BIT_ULL(holder);
+	unsigned int i;
+
+	for (i = 0; i < HASH_SIZE(mp3_table); i++) {
+		if (hlist_empty(&mp3_table[i]))
+			continue;
+		spin_lock(&mp3_sampler_lock);
+		mp3_splice_pending();
+		/* What is removed from the table keeps its link to the next. */
+		rcu_read_lock();
+		hlist_for_each_entry_rcu(process, &mp3_table[i], hash)
+			if (READ_ONCE(process->holders) & mask)
+				function(process, mask);
+		rcu_read_unlock();
+		spin_unlock(&mp3_sampler_lock);
+		cond_resched();
+	}
+}
+
 /* ---- Permissions ---- */
+
+/**
+ * struct mp3_caller - on whose behalf a command is executed
+ * @file:	the file that it was written to, for its opener's credentials
+ * @signal:	identifies the process that has written it
+ *
+ * The writer's credentials are those of the current task: a work item that
+ * executes the command takes them on.
+ */
+struct mp3_caller {
+	struct file *file;
+	const struct signal_struct *signal;
+};
 
 /*
  * Return whether the opener of @file or, if that is NULL, the calling task has
@@ -898,9 +1059,10 @@ static int mp3_ptrace_may_read(const struct cred *cred, const struct file *file,
  * @opener:	the opener's tgid, pinned
  * @holder:	its number as a holder, 1..63
  * @privileged:	the opener has CAP_PERFMON
- * @denied:	see struct mp3_header (mp3_sampler_mutex)
+ * @denied:	see struct mp3_header (mp3_sampler_lock)
+ * @locate_mutex: serializes L
  * @locator:	its faults, or NULL before the first L. Written under
- *		mp3_locate_mutex; mp3_region() uses acquire
+ *		@locate_mutex; mp3_region() uses acquire
  */
 struct mp3_capture {
 	struct mp3_ring ring;
@@ -909,6 +1071,7 @@ struct mp3_capture {
 	unsigned int holder;
 	bool privileged;
 	u64 denied;
+	struct mutex locate_mutex;
 	struct mp3_locator *locator;
 };
 
@@ -920,7 +1083,7 @@ static struct mp3_capture *mp3_capture_of(unsigned int holder)
 /*
  * Return whether a capture may have a record of a process: by the rule, and
  * always of its opener. If the process has released its memory, credentials
- * alone decide. Caller holds mp3_sampler_mutex and is in an RCU read-side
+ * alone decide. Caller holds mp3_sampler_lock and is in an RCU read-side
  * section.
  */
 static bool mp3_may_deliver(const struct mp3_capture *capture,
@@ -942,13 +1105,13 @@ static bool mp3_may_deliver(const struct mp3_capture *capture,
  * Return the holders out of @holders that must not receive a record of a
  * process, and count them in their headers. To be called after the last load of
  * what the record contains: if it succeeds, so it would have before. Caller
- * holds mp3_sampler_mutex and is in an RCU read-side section.
+ * holds mp3_sampler_lock and is in an RCU read-side section.
  */
 static u64 mp3_deny(const struct mp3_process *process, u64 holders)
 {
 	u64 rest, denied = 0;
 
-	lockdep_assert_held(&mp3_sampler_mutex);
+	lockdep_assert_held(&mp3_sampler_lock);
 	/*
 	 * Load credentials after the counts that they decide about. Pairs with
 	 * the barriers in commit_creds().
@@ -984,15 +1147,17 @@ static bool mp3_may_locate(const struct mp3_capture *capture,
 }
 
 /*
- * Return whether the process of @task may be profiled through @file, as 0,
- * -EPERM or -ESRCH. Checks the credentials of both the calling task and the
- * opener: a passed descriptor grants nothing.
+ * Return whether the process of @task may be profiled by @caller, as 0, -EPERM
+ * or -ESRCH. Checks the credentials of both the writer and the opener: a passed
+ * descriptor grants nothing.
  */
-static int mp3_may_profile(const struct file *file, struct task_struct *task)
+static int mp3_may_profile(const struct mp3_caller *caller,
+			   struct task_struct *task)
 {
+	const struct file *file = caller->file;
 	int err;
 
-	if (same_thread_group(task, current))
+	if (task->signal == caller->signal)
 		return 0;
 	err = mp3_ptrace_may_read(current_cred(), NULL, task);
 	/* The two usually share their credentials. */
@@ -1014,16 +1179,22 @@ static u64 mp3_grid_now(void)
 
 /*
  * Schedule mp3_tick() for the first clock tick at or after mp3_deadline, or for
- * a step towards it. Caller holds mp3_sampler_mutex.
+ * a step towards it. Caller holds mp3_sampler_lock.
  */
 static void mp3_arm(void)
 {
 	u64 now = mp3_grid_now();
 	unsigned long delay = 0;
 
-	lockdep_assert_held(&mp3_sampler_mutex);
+	lockdep_assert_held(&mp3_sampler_lock);
 	if (mp3_deadline > now)
 		delay = div_u64(mp3_deadline - now + TICK_NSEC - 1, TICK_NSEC);
+	/*
+	 * For mp3_collect_exited(): all of them may exit at once. When there are
+	 * MP3_MAX_EXITED, the last mp3_kick() has found half of them.
+	 */
+	if (READ_ONCE(mp3_nr_processes) >= MP3_MAX_EXITED / 2)
+		delay = min_t(unsigned long, delay, MP3_TURN);
 	/*
 	 * A timer fires at the clock tick after its expiry, so subtract one.
 	 * For the next clock tick, use an expiry in the past: a delay of 0
@@ -1042,21 +1213,24 @@ static void mp3_arm(void)
 
 /*
  * Restart the grid: the next deadline is one interval from now. Caller holds
- * mp3_sampler_mutex.
+ * mp3_sampler_lock.
  */
 static void mp3_start_grid(void)
 {
-	lockdep_assert_held(&mp3_sampler_mutex);
+	lockdep_assert_held(&mp3_sampler_lock);
 	mp3_deadline = mp3_grid_now() + mp3_interval_ns;
 	mp3_arm();
 }
 
 /*
  * Set mp3_sample_ns and mp3_sample_jiffies to now: a sampling period ends, and
- * the next one begins. Caller holds mp3_sampler_mutex, or is init.
+ * the next one begins. In a pause of a tick, they remain those of the tick. Caller
+ * holds mp3_sampler_lock, or is init.
  */
 static void mp3_stamp(void)
 {
+	if (mp3_ticking)
+		return;
 	mp3_sample_ns = ktime_get_ns();
 	mp3_sample_jiffies = get_jiffies_64();
 }
@@ -1088,14 +1262,14 @@ static u64 mp3_read_switches(const struct task_struct *task)
 /*
  * Return true if a process cannot have run since its counts were last
  * collected, at the cost of reading two cache lines. Otherwise the caller must
- * collect them now. Caller holds mp3_sampler_mutex.
+ * collect them now. Caller holds mp3_sampler_lock.
  */
 static bool mp3_is_unchanged(struct mp3_process *process)
 {
 	struct task_struct *task = process->task;
 	u64 switches = mp3_read_switches(task);
 
-	lockdep_assert_held(&mp3_sampler_mutex);
+	lockdep_assert_held(&mp3_sampler_lock);
 	if (switches && switches == process->switches)
 		return true;
 	/*
@@ -1110,13 +1284,13 @@ static bool mp3_is_unchanged(struct mp3_process *process)
 /*
  * Replace the pinned task of a process by its present leader: after another
  * thread has called exec, that thread is the leader and has the new name.
- * Caller holds mp3_sampler_mutex and is in an RCU read-side section.
+ * Caller holds mp3_sampler_lock and is in an RCU read-side section.
  */
 static void mp3_pin_leader(struct mp3_process *process)
 {
 	struct task_struct *leader = pid_task(process->pid, PIDTYPE_TGID);
 
-	lockdep_assert_held(&mp3_sampler_mutex);
+	lockdep_assert_held(&mp3_sampler_lock);
 	if (!leader || leader == process->task)
 		return;
 	get_task_struct(leader);
@@ -1197,7 +1371,7 @@ static void mp3_fill_identity(struct mp3_record *record,
 	record->reserved = 0;
 }
 
-/* Add to the next sample. Caller holds mp3_sampler_mutex. */
+/* Add to the next sample. Caller holds mp3_sampler_lock. */
 static void mp3_add_to_sum(const struct mp3_counts *delta)
 {
 	mp3_sum.min_flt += delta->min_flt;
@@ -1223,7 +1397,7 @@ static bool mp3_is_zero(const struct mp3_counts *counts)
 /*
  * Append a record with the counts @delta to the ring of @holder, after
  * @identity if @flags have MP3_FIRST. @record has what is the same for all
- * holders. Caller holds mp3_sampler_mutex.
+ * holders. Caller holds mp3_sampler_lock.
  */
 static void mp3_append_record(unsigned int holder, struct mp3_record *record,
 			      const struct mp3_record *identity,
@@ -1244,7 +1418,7 @@ static void mp3_append_record(unsigned int holder, struct mp3_record *record,
  * Emit a record of what is in @counts and not reported yet to each of @holders
  * that has something to report, with MP3_LAST to those in @last. Returns those
  * that are denied theirs. @exited: the process has released its memory. Caller
- * holds mp3_sampler_mutex and is in an RCU read-side section.
+ * holds mp3_sampler_lock and is in an RCU read-side section.
  */
 static noinline u64 mp3_emit_to(struct mp3_process *process,
 				const struct mp3_counts *counts, u64 holders,
@@ -1256,7 +1430,7 @@ static noinline u64 mp3_emit_to(struct mp3_process *process,
 	u64 flagged = first | last, denied, rest;
 	size_t size;
 
-	lockdep_assert_held(&mp3_sampler_mutex);
+	lockdep_assert_held(&mp3_sampler_lock);
 	if (first) {
 		raw_spin_lock(&mp3_registry_lock);
 		WRITE_ONCE(process->first, process->first & ~first);
@@ -1286,7 +1460,8 @@ static noinline u64 mp3_emit_to(struct mp3_process *process,
 	if (holders & MP3_CLASSIC_MASK)
 		mp3_add_to_sum(&classic);
 	holders &= ~denied;
-	for (rest = holders & mp3_locating; rest; rest &= rest - 1)
+	for (rest = holders & READ_ONCE(process->located); rest;
+	     rest &= rest - 1)
 		mp3_fault_ring_of(__ffs64(rest))->counted += delta.min_flt +
 							     delta.maj_flt;
 	/* Most holders get the same record, without a flag. */
@@ -1313,7 +1488,7 @@ static noinline u64 mp3_emit_to(struct mp3_process *process,
 /*
  * Emit a record of what is in @counts and not reported yet of a process that
  * only the classic registry holds, if any count changed, or if it has @exited.
- * Not its first one. Caller holds mp3_sampler_mutex and is in an RCU read-side
+ * Not its first one. Caller holds mp3_sampler_lock and is in an RCU read-side
  * section.
  */
 static __always_inline void mp3_emit_record(struct mp3_process *process,
@@ -1323,7 +1498,7 @@ static __always_inline void mp3_emit_record(struct mp3_process *process,
 	struct mp3_counts delta = mp3_subtract(counts, &process->reported);
 	struct mp3_record *record;
 
-	lockdep_assert_held(&mp3_sampler_mutex);
+	lockdep_assert_held(&mp3_sampler_lock);
 	if (mp3_is_zero(&delta) && !exited)
 		return;
 
@@ -1340,13 +1515,14 @@ static __always_inline void mp3_emit_record(struct mp3_process *process,
 
 /*
  * Emit the last classic record of a process that U has unregistered. The caller
- * holds mp3_sampler_mutex, and removes the entry if it has no holder.
+ * holds mp3_sampler_lock, and removes the entry if it has no holder; it is no
+ * longer among the first ones.
  */
-static void mp3_emit_unregistered(struct mp3_process *process)
+static void mp3_emit_unregistered(struct mp3_process *process, u64 time_ns)
 {
-	struct mp3_record record = { .time_ns = mp3_sample_ns }, identity;
+	struct mp3_record record = { .time_ns = time_ns }, identity;
 
-	lockdep_assert_held(&mp3_sampler_mutex);
+	lockdep_assert_held(&mp3_sampler_lock);
 	rcu_read_lock();
 	if (!thread_group_leader(process->task))
 		mp3_pin_leader(process);
@@ -1360,13 +1536,26 @@ static void mp3_emit_unregistered(struct mp3_process *process)
 	raw_spin_lock(&mp3_registry_lock);
 	process->unregistered = 0;
 	raw_spin_unlock(&mp3_registry_lock);
+	mp3_unlink(process);
+	list_add_tail(&process->list, &mp3_processes);
+}
+
+/*
+ * Return the time of a record that is emitted outside a tick; in a pause of a
+ * tick, that of the tick, whose records may still follow. Caller holds
+ * mp3_sampler_lock.
+ */
+static u64 mp3_time_now(void)
+{
+	lockdep_assert_held(&mp3_sampler_lock);
+	return mp3_ticking ? mp3_sample_ns : ktime_get_ns();
 }
 
 /*
  * Emit a record of a process outside a tick to its captures, except those in
  * @except, with MP3_LAST to those in @last. For all of them, its @counts, which
  * have just been read, are reported then. Returns the captures to unregister it
- * from. Caller holds mp3_sampler_mutex.
+ * from. Caller holds mp3_sampler_lock.
  */
 static u64 mp3_emit_now(struct mp3_process *process,
 			const struct mp3_counts *counts, u64 except, u64 last)
@@ -1375,12 +1564,12 @@ static u64 mp3_emit_now(struct mp3_process *process,
 	u64 captures = smp_load_acquire(&process->holders) & ~MP3_CLASSIC_MASK;
 	u64 gone;
 
-	lockdep_assert_held(&mp3_sampler_mutex);
+	lockdep_assert_held(&mp3_sampler_lock);
 	rcu_read_lock();
 	if (!thread_group_leader(process->task))
 		mp3_pin_leader(process);
 	gone = last | mp3_emit_to(process, counts, captures & ~except, last,
-				  ktime_get_ns(), false);
+				  mp3_time_now(), false);
 	rcu_read_unlock();
 	mp3_wake_all();
 
@@ -1389,7 +1578,7 @@ static u64 mp3_emit_now(struct mp3_process *process,
 
 /*
  * Collect a process outside a tick: as mp3_emit_now() with its present counts
- * and without MP3_LAST. Caller holds mp3_sampler_mutex.
+ * and without MP3_LAST. Caller holds mp3_sampler_lock.
  */
 static u64 mp3_collect_now(struct mp3_process *process, u64 except)
 {
@@ -1404,82 +1593,164 @@ static u64 mp3_collect_now(struct mp3_process *process, u64 except)
 
 /*
  * Collect a process with any holders, with a first record due, or with a last
- * classic one; unregister it where it has exited or is denied. Caller holds
- * mp3_sampler_mutex and is in an RCU read-side section.
+ * classic one, in records of @time_ns; unregister it where it has exited or is
+ * denied. Caller holds mp3_sampler_lock and is in an RCU read-side section.
  */
-static noinline void mp3_collect_shared(struct mp3_process *process)
+static noinline void mp3_collect_shared(struct mp3_process *process,
+					u64 time_ns)
 {
 	struct mp3_counts counts;
 	u64 holders, last;
 	bool exited;
 
-	lockdep_assert_held(&mp3_sampler_mutex);
+	lockdep_assert_held(&mp3_sampler_lock);
 	if (process->unregistered) {
-		mp3_emit_unregistered(process);
+		mp3_emit_unregistered(process, time_ns);
 		if (mp3_unhold(process, 0))
 			return;
 	}
 	exited = mp3_read_counts(process->task, &counts);
 	/* Pairs with the release store in mp3_hold(). */
 	holders = smp_load_acquire(&process->holders);
+	/* F is about to authorize it, or to leave it out. */
+	if (!list_empty(&process->unauthorized)) {
+		process->switches = 0;
+		return;
+	}
 	last = exited ? holders : 0;
 	if (!thread_group_leader(process->task))
 		mp3_pin_leader(process);
-	last |= mp3_emit_to(process, &counts, holders, last, mp3_sample_ns,
-			    exited);
+	last |= mp3_emit_to(process, &counts, holders, last, time_ns, exited);
 	if (last)
 		mp3_unhold(process, last);
 }
 
 /*
- * Collect all processes: emit their records, and remove those that have exited
- * or been unregistered. Caller holds mp3_sampler_mutex.
+ * Interrupt a walk of the tick through mp3_processes, which continues with @next.
+ * Returns the element to continue with: @next, or the one after it if @next has
+ * been removed.
  */
-static void mp3_collect_all(void)
+static struct list_head *mp3_pause(struct list_head *next)
+	__must_hold(&mp3_sampler_lock) __must_hold(RCU)
 {
-	struct mp3_process *process, *next;
-	struct mp3_counts counts;
-	bool exited;
-	u64 first;
+	mp3_cursor = next;
+	rcu_read_unlock();
+	spin_unlock(&mp3_sampler_lock);
+	cond_resched();
+	spin_lock(&mp3_sampler_lock);
+	rcu_read_lock();
+	next = mp3_cursor;
+	mp3_cursor = NULL;
 
-	lockdep_assert_held(&mp3_sampler_mutex);
+	return next;
+}
+
+/*
+ * Have @collect collect each process that is in mp3_processes now. Only the tick
+ * does so. Caller holds mp3_sampler_lock, which is released in between.
+ */
+static __always_inline void
+mp3_walk(void (*collect)(struct mp3_process *process))
+	__must_hold(&mp3_sampler_lock)
+{
+	struct list_head *next = mp3_processes.next;
+	unsigned int budget = MP3_BATCH;
+
+	lockdep_assert_held(&mp3_sampler_lock);
+	mp3_walk_last = mp3_processes.prev;
 	/*
-	 * One RCU section for all processes: one for each would be much of the
+	 * One RCU section for many processes: one for each would be much of the
 	 * cost.
 	 */
 	rcu_read_lock();
-	list_for_each_entry_safe(process, next, &mp3_processes, list) {
-		if (need_resched()) {
-			rcu_read_unlock();
-			cond_resched();
-			rcu_read_lock();
+	while (next != &mp3_processes) {
+		struct mp3_process *process =
+			list_entry(next, struct mp3_process, list);
+
+		next = next == mp3_walk_last ? &mp3_processes : next->next;
+		collect(process);
+		if (unlikely(!--budget || need_resched()) &&
+		    next != &mp3_processes) {
+			next = mp3_pause(next);
+			budget = MP3_BATCH;
 		}
-		/* Unless a first record is due, all collected is reported. */
-		first = READ_ONCE(process->first);
-		if (!first && mp3_is_unchanged(process))
-			continue;
-		if (first || READ_ONCE(process->holders) != MP3_CLASSIC_MASK) {
-			mp3_collect_shared(process);
-			continue;
-		}
-		exited = mp3_read_counts(process->task, &counts);
-		mp3_emit_record(process, &counts, exited);
-		if (exited)
-			mp3_unhold(process, MP3_CLASSIC_MASK);
 	}
 	rcu_read_unlock();
+	mp3_walk_last = NULL;
+}
+
+/*
+ * Collect a process at a tick: emit its record, and remove it if it has exited or
+ * been unregistered. Caller holds mp3_sampler_lock and is in an RCU read-side
+ * section.
+ */
+static __always_inline void mp3_collect(struct mp3_process *process)
+{
+	/* Unless a first record is due, all collected is reported. */
+	u64 first = READ_ONCE(process->first);
+	struct mp3_counts counts;
+	bool exited;
+
+	lockdep_assert_held(&mp3_sampler_lock);
+	if (!first && mp3_is_unchanged(process))
+		return;
+	if (first || READ_ONCE(process->holders) != MP3_CLASSIC_MASK) {
+		mp3_collect_shared(process, mp3_sample_ns);
+		return;
+	}
+	exited = mp3_read_counts(process->task, &counts);
+	mp3_emit_record(process, &counts, exited);
+	if (exited)
+		mp3_unhold(process, MP3_CLASSIC_MASK);
+}
+
+/*
+ * Collect a process between two deadlines if it has exited. The last classic one
+ * waits for the sample that it belongs to. Caller holds mp3_sampler_lock and is in
+ * an RCU read-side section.
+ */
+static __always_inline void mp3_collect_if_exited(struct mp3_process *process)
+{
+	struct mp3_counts counts;
+
+	lockdep_assert_held(&mp3_sampler_lock);
+	if (atomic_read(&process->signal->live) ||
+	    !mp3_read_counts(process->task, &counts))
+		return;
+	if (READ_ONCE(process->holders) & MP3_CLASSIC_MASK &&
+	    READ_ONCE(mp3_nr_held[MP3_CLASSIC]) == 1)
+		return;
+	mp3_collect_shared(process, mp3_time_now());
+}
+
+/*
+ * Collect the processes that have exited, between two deadlines: until then, they
+ * hold memory. Caller holds mp3_sampler_lock, which is released in between.
+ */
+static void mp3_collect_exited(void)
+	__must_hold(&mp3_sampler_lock)
+{
+	u64 start = ktime_get_ns();
+
+	lockdep_assert_held(&mp3_sampler_lock);
+	mp3_splice_pending();
+	mp3_walk(mp3_collect_if_exited);
+	mp3_cost_ns += ktime_get_ns() - start;
+	mp3_update_headers();
+	mp3_publish_all_processes();
+	mp3_wake_all();
 }
 
 /*
  * Emit a sample of mp3_sum, for the period from @since_ns to mp3_sample_ns, and
- * reset it. Caller holds mp3_sampler_mutex.
+ * reset it. Caller holds mp3_sampler_lock.
  */
 static void mp3_emit_sample(u64 since_ns)
 {
 	u64 period = max(mp3_sample_ns - since_ns, mp3_interval_ns);
 	struct mp3_sample *sample;
 
-	lockdep_assert_held(&mp3_sampler_mutex);
+	lockdep_assert_held(&mp3_sampler_lock);
 	/*
 	 * Clear the whole next slot: a reader that looks for the first word
 	 * that is not -1 must not find an old one.
@@ -1492,66 +1763,88 @@ static void mp3_emit_sample(u64 since_ns)
 					period);
 	mp3_ring_publish(mp3_sample_ring, sample, mp3_sample_jiffies);
 	mp3_sum = (struct mp3_counts){};
+	mp3_sample_due = false;
 }
 
 /*
  * Emit the records and the sample of everything since the last ones. Without a
  * process in the classic registry, there is no sample. Caller holds
- * mp3_sampler_mutex.
+ * mp3_sampler_lock, which is released in between.
  */
 static void mp3_sample_all(void)
+	__must_hold(&mp3_sampler_lock)
 {
 	u64 since_ns = mp3_sample_ns;
-	bool classic;
 
-	lockdep_assert_held(&mp3_sampler_mutex);
+	lockdep_assert_held(&mp3_sampler_lock);
 	mp3_stamp();
 	mp3_splice_pending();
-	classic = READ_ONCE(mp3_nr_held[MP3_CLASSIC]);
-	mp3_collect_all();
+	if (READ_ONCE(mp3_nr_held[MP3_CLASSIC]))
+		mp3_sample_due = true;
+	mp3_ticking = true;
+	mp3_walk(mp3_collect);
+	mp3_ticking = false;
 	/* The processes just removed may have forked since. */
 	mp3_splice_pending();
+	mp3_ticks++;
 	mp3_update_headers();
-	if (classic)
+	/* Not if U of the last process has made it in a pause. */
+	if (mp3_sample_due)
 		mp3_emit_sample(since_ns);
-	mp3_update_processes();
+	mp3_publish_all_processes();
 	mp3_wake_all();
 }
 
 /*
  * Emit the last records and the last sample of the classic registry: U has
- * unregistered the last process. Caller holds mp3_sampler_mutex.
+ * unregistered the last process. Caller holds mp3_sampler_lock, which is released
+ * in between.
  */
 static void mp3_sample_last(void)
+	__must_hold(&mp3_sampler_lock)
 {
 	u64 since_ns = mp3_sample_ns;
-	struct mp3_process *process, *next;
+	unsigned int budget = MP3_BATCH;
+	struct mp3_process *process;
 
-	lockdep_assert_held(&mp3_sampler_mutex);
+	lockdep_assert_held(&mp3_sampler_lock);
 	mp3_stamp();
-	list_for_each_entry_safe(process, next, &mp3_processes, list) {
+	mp3_sample_due = true;
+	while (!list_empty(&mp3_processes)) {
+		process = list_first_entry(&mp3_processes, struct mp3_process,
+					   list);
 		if (!process->unregistered)
 			break;
-		mp3_emit_unregistered(process);
+		mp3_emit_unregistered(process, mp3_sample_ns);
 		mp3_unhold(process, 0);
+		if (--budget)
+			continue;
+		budget = MP3_BATCH;
+		spin_unlock(&mp3_sampler_lock);
+		cond_resched();
+		spin_lock(&mp3_sampler_lock);
+		/* The next tick makes the sample if one has been registered. */
+		if (READ_ONCE(mp3_nr_held[MP3_CLASSIC]))
+			return;
 	}
 	mp3_update_headers();
 	mp3_emit_sample(since_ns);
+	mp3_last_jiffies = get_jiffies_64();
 }
 
 /*
  * Handle the last deadline up to @now, and count those before it as missed.
- * Caller holds mp3_sampler_mutex.
+ * Caller holds mp3_sampler_lock, which is released in between.
  */
 static void mp3_handle_deadline(u64 now)
+	__must_hold(&mp3_sampler_lock)
 {
 	u64 start = ktime_get_ns();
 	u64 missed = div64_u64(now - mp3_deadline, mp3_interval_ns);
 
-	lockdep_assert_held(&mp3_sampler_mutex);
+	lockdep_assert_held(&mp3_sampler_lock);
 	mp3_deadline += (missed + 1) * mp3_interval_ns;
 	mp3_missed += missed;
-	mp3_ticks++;
 	mp3_sample_all();
 	mp3_cost_ns += ktime_get_ns() - start;
 	mp3_update_headers();
@@ -1562,17 +1855,22 @@ static void mp3_tick(struct work_struct *work)
 {
 	u64 now;
 
-	mutex_lock(&mp3_sampler_mutex);
+	spin_lock(&mp3_sampler_lock);
 	/*
-	 * Before the deadline, this is a step towards a distant one, or the
-	 * grid has been restarted since this run was due.
+	 * Before the deadline, this is a step towards a distant one, many
+	 * processes may have exited, or the grid has been restarted since this
+	 * run was due.
 	 */
 	now = mp3_grid_now();
-	if (READ_ONCE(mp3_nr_processes) && now >= mp3_deadline)
-		mp3_handle_deadline(now);
+	if (READ_ONCE(mp3_nr_processes)) {
+		if (now >= mp3_deadline)
+			mp3_handle_deadline(now);
+		else
+			mp3_collect_exited();
+	}
 	if (READ_ONCE(mp3_nr_processes))
 		mp3_arm();
-	mutex_unlock(&mp3_sampler_mutex);
+	spin_unlock(&mp3_sampler_lock);
 }
 
 /*
@@ -1590,13 +1888,13 @@ static int mp3_set_interval(const char *val, const struct kernel_param *kp)
 	if (ms < 1 || ms > 10000)
 		return -EINVAL;
 
-	mutex_lock(&mp3_sampler_mutex);
+	spin_lock(&mp3_sampler_lock);
 	mp3_interval_ms = ms;
 	mp3_interval_ns = max_t(u64, ms * NSEC_PER_MSEC, TICK_NSEC);
 	mp3_update_headers();
 	if (READ_ONCE(mp3_nr_processes))
 		mp3_start_grid();
-	mutex_unlock(&mp3_sampler_mutex);
+	spin_unlock(&mp3_sampler_lock);
 
 	return 0;
 }
@@ -1622,6 +1920,7 @@ static struct mp3_process *mp3_process_alloc(struct task_struct *task)
 	process = kzalloc(sizeof(*process), GFP_KERNEL_ACCOUNT);
 	if (!process)
 		return ERR_PTR(-ENOMEM);
+	INIT_LIST_HEAD(&process->unauthorized);
 	if (!mp3_pin(process, task)) {
 		kfree(process);
 		return ERR_PTR(-ESRCH);
@@ -1636,7 +1935,7 @@ static struct mp3_process *mp3_process_alloc(struct task_struct *task)
  * in a capture, from those at the mp3_authorize() that must follow. Returns 0;
  * 1 if it was registered and is followed from now on, too; or -EEXIST if it is
  * registered and, with a @follow_id, followed already. Caller holds
- * mp3_sampler_mutex.
+ * mp3_sampler_lock.
  */
 static int mp3_join(struct mp3_process *process, unsigned int holder,
 		    u64 follow_id, const struct mp3_counts *base)
@@ -1644,7 +1943,7 @@ static int mp3_join(struct mp3_process *process, unsigned int holder,
 	u64 mask = BIT_ULL(holder);
 	bool held = READ_ONCE(process->holders) & mask;
 
-	lockdep_assert_held(&mp3_sampler_mutex);
+	lockdep_assert_held(&mp3_sampler_lock);
 	if (held && (!follow_id || READ_ONCE(process->followers) & mask))
 		return -EEXIST;
 
@@ -1656,7 +1955,8 @@ static int mp3_join(struct mp3_process *process, unsigned int holder,
 		if (process->unregistered) {
 			process->reported = mp3_subtract(base,
 							 &process->reported);
-			list_move_tail(&process->list, &mp3_processes);
+			mp3_unlink(process);
+			list_add_tail(&process->list, &mp3_processes);
 		} else {
 			process->reported = *base;
 		}
@@ -1682,16 +1982,16 @@ static int mp3_join(struct mp3_process *process, unsigned int holder,
  * privileged program in between; from here on, the exec probe notes that. If it
  * is denied, unregister it. Otherwise let it start from its present counts; its
  * other captures receive a record of what precedes. Returns false if it is
- * denied. Caller holds mp3_sampler_mutex.
+ * denied. Caller holds mp3_sampler_lock.
  */
-static bool mp3_authorize(const struct file *file, unsigned int holder,
-			  struct task_struct *task)
+static bool mp3_authorize(const struct mp3_caller *caller,
+			  unsigned int holder, struct task_struct *task)
 {
 	struct mp3_process *process;
 	u64 mask = BIT_ULL(holder);
 	bool denied;
 
-	lockdep_assert_held(&mp3_sampler_mutex);
+	lockdep_assert_held(&mp3_sampler_lock);
 	if (holder == MP3_CLASSIC)
 		return true;
 	process = mp3_find(task->signal);
@@ -1700,7 +2000,7 @@ static bool mp3_authorize(const struct file *file, unsigned int holder,
 	if (!process)
 		return true;
 	denied = (mp3_unprivileged & mask) &&
-		 mp3_may_profile(file, task) == -EPERM;
+		 mp3_may_profile(caller, task) == -EPERM;
 	if (denied)
 		mp3_unhold(process, mask);
 	else
@@ -1712,20 +2012,20 @@ static bool mp3_authorize(const struct file *file, unsigned int holder,
 /*
  * Register the process of @new in @holder from its present counts on, and
  * follow it if @follow_id is not 0. Sets @inserted if @new is now in the table;
- * otherwise the caller frees it. Caller holds mp3_sampler_mutex.
+ * otherwise the caller frees it. Caller holds mp3_sampler_lock.
  *
  * Returns 0, -ESRCH if the process has exited, -EEXIST if it is registered and,
  * with a @follow_id, followed already, or -EPERM if it may not be profiled
- * through @file any longer.
+ * by @caller any longer.
  */
-static int mp3_insert(const struct file *file, struct mp3_process *new,
+static int mp3_insert(const struct mp3_caller *caller, struct mp3_process *new,
 		      unsigned int holder, u64 follow_id, bool *inserted)
 {
 	struct mp3_process *found;
-	bool exited;
+	bool exited, many = false;
 	int err = 0;
 
-	lockdep_assert_held(&mp3_sampler_mutex);
+	lockdep_assert_held(&mp3_sampler_lock);
 	*inserted = false;
 	rcu_read_lock();
 	exited = mp3_read_counts(new->task, &new->reported);
@@ -1741,42 +2041,75 @@ static int mp3_insert(const struct file *file, struct mp3_process *new,
 	found = mp3_find(new->signal);
 	if (!found) {
 		new->captured = new->reported;
-		new->authorized = true;
 		new->follow_id = follow_id;
 		mp3_hold(new, BIT_ULL(holder));
 		if (follow_id)
 			mp3_add_followers(new, BIT_ULL(holder));
-		mp3_hash_add(new);
+		many = mp3_hash_add(new);
 		*inserted = true;
 	}
 	raw_spin_unlock(&mp3_registry_lock);
+	if (many)
+		mp3_kick();
 	if (found)
 		err = mp3_join(found, holder, follow_id, &new->reported);
 	mp3_splice_pending();
-	if (!err && !mp3_authorize(file, holder, new->task))
+	if (!err && !mp3_authorize(caller, holder, new->task))
 		err = -EPERM;
-	mp3_update_processes();
+	mp3_publish_processes(holder);
 
 	return err < 0 ? err : 0;
 }
 
 /*
- * Execute R: profile the process of @task in @holder from now on. Returns 0,
- * -ENOMEM, or an error of mp3_insert().
+ * Return whether R or U of @holder may have a process collected for its other
+ * captures now: not before F has authorized it for them; and at most once per
+ * turn, since users could fill the rings of others otherwise, or if it is the
+ * caller's @turn. Caller holds mp3_sampler_lock.
  */
-static int mp3_register(const struct file *file, unsigned int holder,
-			struct task_struct *task)
+static bool mp3_may_collect_now(struct mp3_process *process,
+				unsigned int holder, bool turn)
+{
+	u64 others = READ_ONCE(process->holders) &
+		     ~(BIT_ULL(holder) | MP3_CLASSIC_MASK);
+	u64 now = get_jiffies_64();
+
+	lockdep_assert_held(&mp3_sampler_lock);
+	if (holder == MP3_CLASSIC || !others)
+		return true;
+	if (!list_empty(&process->unauthorized))
+		return false;
+	if (!turn && now < process->collected + MP3_TURN)
+		return false;
+	process->collected = now;
+
+	return true;
+}
+
+/*
+ * Execute R: profile the process of @task in @holder from now on. Unless it is
+ * the caller's @turn, it may be too early. Returns 0, -EAGAIN if it is, -ENOMEM,
+ * or an error of mp3_insert().
+ */
+static int mp3_register(const struct mp3_caller *caller, unsigned int holder,
+			struct task_struct *task, bool turn)
 {
 	struct mp3_process *process = mp3_process_alloc(task);
-	bool inserted;
+	struct mp3_process *found;
+	bool inserted = false;
 	int err;
 
 	if (IS_ERR(process))
 		return PTR_ERR(process);
 
-	mutex_lock(&mp3_sampler_mutex);
-	err = mp3_insert(file, process, holder, 0, &inserted);
-	mutex_unlock(&mp3_sampler_mutex);
+	spin_lock(&mp3_sampler_lock);
+	found = mp3_find(task->signal);
+	if (found && !(READ_ONCE(found->holders) & BIT_ULL(holder)) &&
+	    !mp3_may_collect_now(found, holder, turn))
+		err = -EAGAIN;
+	else
+		err = mp3_insert(caller, process, holder, 0, &inserted);
+	spin_unlock(&mp3_sampler_lock);
 	if (!inserted)
 		mp3_process_free(process);
 
@@ -1786,7 +2119,7 @@ static int mp3_register(const struct file *file, unsigned int holder,
 /*
  * Unregister a process, whose @counts have just been read, from @holder. Its
  * captures have its record at once. The classic record waits for the next tick,
- * so that users cannot fill that ring at will. Caller holds mp3_sampler_mutex.
+ * so that users cannot fill that ring at will. Caller holds mp3_sampler_lock.
  */
 static void mp3_leave(struct mp3_process *process,
 		      const struct mp3_counts *counts, unsigned int holder)
@@ -1794,7 +2127,7 @@ static void mp3_leave(struct mp3_process *process,
 	u64 mask = BIT_ULL(holder);
 	u8 flags = MP3_LAST;
 
-	lockdep_assert_held(&mp3_sampler_mutex);
+	lockdep_assert_held(&mp3_sampler_lock);
 	if (holder != MP3_CLASSIC) {
 		mp3_unhold(process, mp3_emit_now(process, counts, 0, mask));
 		return;
@@ -1802,7 +2135,8 @@ static void mp3_leave(struct mp3_process *process,
 	process->reported = mp3_subtract(counts, &process->reported);
 	/* Have the next tick meet it, and mp3_sample_last() before others. */
 	process->switches = 0;
-	list_move(&process->list, &mp3_processes);
+	mp3_unlink(process);
+	list_add(&process->list, &mp3_processes);
 	raw_spin_lock(&mp3_registry_lock);
 	if (process->first & mask)
 		flags |= MP3_FIRST;
@@ -1812,19 +2146,45 @@ static void mp3_leave(struct mp3_process *process,
 }
 
 /*
+ * Return whether U of @holder may make a sample now, if it unregisters the last
+ * process in the classic registry: at most once per turn, since users could
+ * overwrite all samples in no time otherwise, or if it is the caller's @turn.
+ * Caller holds mp3_sampler_lock.
+ */
+static bool mp3_may_sample_now(unsigned int holder, bool turn)
+{
+	lockdep_assert_held(&mp3_sampler_lock);
+	return holder != MP3_CLASSIC || turn ||
+	       READ_ONCE(mp3_nr_held[MP3_CLASSIC]) > 1 ||
+	       get_jiffies_64() >= mp3_last_jiffies + MP3_TURN;
+}
+
+/*
+ * Return whether U of @holder may remove an entry now: not if too many wait to be
+ * freed by RCU, or if it is the caller's @turn.
+ */
+static bool mp3_may_retire_now(unsigned int holder, bool turn)
+{
+	return holder == MP3_CLASSIC || turn ||
+	       atomic_read(&mp3_nr_retired) < MP3_MAX_RETIRED;
+}
+
+/*
  * Execute U: collect the counts of the process of @task one last time for
  * @holder, and stop profiling it there. On return, the last records are in a
  * capture's ring and, if no other process is in the classic registry, in the
- * classic rings with the last sample. Returns 0 or -ESRCH.
+ * classic rings with the last sample. Unless it is the caller's @turn, it may be
+ * too early. Returns 0, -EAGAIN if it is, or -ESRCH.
  */
-static int mp3_unregister(unsigned int holder, struct task_struct *task)
+static int mp3_unregister(unsigned int holder, struct task_struct *task,
+			  bool turn)
 {
 	struct mp3_process *process;
 	struct mp3_counts counts;
 	int err = -ESRCH;
 	bool live;
 
-	mutex_lock(&mp3_sampler_mutex);
+	spin_lock(&mp3_sampler_lock);
 	process = mp3_find(task->signal);
 	/* It may be a child that no tick has seen yet. */
 	mp3_splice_pending();
@@ -1833,7 +2193,11 @@ static int mp3_unregister(unsigned int holder, struct task_struct *task)
 	live = process && READ_ONCE(process->holders) & BIT_ULL(holder) &&
 	       !mp3_read_counts(process->task, &counts);
 	rcu_read_unlock();
-	if (live) {
+	if (live && (!mp3_may_sample_now(holder, turn) ||
+		     !mp3_may_retire_now(holder, turn) ||
+		     !mp3_may_collect_now(process, holder, turn))) {
+		err = -EAGAIN;
+	} else if (live) {
 		err = 0;
 		mp3_leave(process, &counts, holder);
 		mp3_splice_pending();
@@ -1842,38 +2206,37 @@ static int mp3_unregister(unsigned int holder, struct task_struct *task)
 		if (holder == MP3_CLASSIC &&
 		    !READ_ONCE(mp3_nr_held[MP3_CLASSIC]))
 			mp3_sample_last();
-		mp3_update_processes();
+		mp3_publish_processes(holder);
 		mp3_wake_all();
 	}
-	mutex_unlock(&mp3_sampler_mutex);
+	spin_unlock(&mp3_sampler_lock);
 
 	return err;
 }
 
+/* Unregister a process from the holder @mask, without a record. */
+static void mp3_drop(struct mp3_process *process, u64 mask)
+{
+	mp3_unhold(process, mask);
+}
+
 /*
  * Drop all registrations of @holder: without records, since nothing can read
- * them. No F is at work for it. Caller holds mp3_sampler_mutex.
+ * them. No F is at work for it. Caller holds no lock.
  */
 static void mp3_unregister_all(unsigned int holder)
 {
-	struct mp3_process *process, *next;
-
-	lockdep_assert_held(&mp3_sampler_mutex);
 	raw_spin_lock(&mp3_registry_lock);
 	mp3_closing |= BIT_ULL(holder);
 	raw_spin_unlock(&mp3_registry_lock);
-	mp3_splice_pending();
-	list_for_each_entry_safe(process, next, &mp3_processes, list) {
-		if (holder == MP3_CLASSIC)
-			process->unregistered = 0;
-		mp3_unhold(process, BIT_ULL(holder));
-		cond_resched();
-	}
+	mp3_for_each_held(holder, mp3_drop);
+	spin_lock(&mp3_sampler_lock);
 	raw_spin_lock(&mp3_registry_lock);
 	mp3_closing &= ~BIT_ULL(holder);
 	raw_spin_unlock(&mp3_registry_lock);
 	if (!READ_ONCE(mp3_nr_processes))
 		cancel_delayed_work(&mp3_tick_work);
+	spin_unlock(&mp3_sampler_lock);
 }
 
 /*
@@ -1882,12 +2245,15 @@ static void mp3_unregister_all(unsigned int holder)
  */
 static void mp3_stop_sampling(void)
 {
-	mutex_lock(&mp3_sampler_mutex);
 	mp3_unregister_all(MP3_CLASSIC);
-	mutex_unlock(&mp3_sampler_mutex);
+	/* Entries without a holder may have a record due. */
+	spin_lock(&mp3_sampler_lock);
+	mp3_sample_last();
+	spin_unlock(&mp3_sampler_lock);
 	/* With nothing registered, neither tick nor parameter arms it again. */
 	cancel_delayed_work_sync(&mp3_tick_work);
 	cancel_delayed_work_sync(&mp3_detach_work);
+	rcu_barrier();
 }
 
 /* ---- Following ---- */
@@ -1901,6 +2267,7 @@ static void mp3_stop_sampling(void)
  */
 #define MP3_RESERVE_SIZE	4096	/* entries; refilled from half of it */
 #define MP3_MAX_DEPTH	256	/* generations searched for an ancestor */
+#define MP3_MAX_RESTARTS	4	/* of a scan, before it goes on without pauses */
 
 static struct tracepoint *mp3_fork_tracepoint;
 static struct tracepoint *mp3_exec_tracepoint;
@@ -1920,6 +2287,7 @@ static int mp3_fill_reserve(void)
 		process = kzalloc(sizeof(*process), GFP_KERNEL);
 		if (!process)
 			return -ENOMEM;
+		INIT_LIST_HEAD(&process->unauthorized);
 		raw_spin_lock(&mp3_registry_lock);
 		list_add(&process->list, &mp3_reserve);
 		WRITE_ONCE(mp3_nr_reserve, mp3_nr_reserve + 1);
@@ -1943,12 +2311,12 @@ static void mp3_refill(struct work_struct *work)
  * false if F still has to check its caller's permission. Caller holds
  * mp3_registry_lock.
  *
- * Returns 0, 1 if it was registered already, -ENOMEM if the reserve is empty,
- * or -ESRCH if @task has been reaped.
+ * Returns 0, with @many set to whether mp3_kick() is due; 1 if it was registered
+ * already; -ENOMEM if the reserve is empty; or -ESRCH if @task has been reaped.
  */
 static int mp3_follow_child(struct task_struct *task, u64 followers, u64 secure,
 			    u64 follow_id, const struct mp3_counts *base,
-			    bool authorized)
+			    bool authorized, bool *many)
 {
 	struct mp3_process *child;
 
@@ -1962,11 +2330,12 @@ static int mp3_follow_child(struct task_struct *task, u64 followers, u64 secure,
 		 */
 		if (child->unregistered)
 			followers &= ~MP3_CLASSIC_MASK;
+		/* First: mp3_collect_shared() loads it after the holders. */
+		if (!authorized)
+			list_move_tail(&child->unauthorized, &mp3_unauthorized);
 		mp3_hold(child, followers & ~child->holders);
 		mp3_add_followers(child, followers);
 		WRITE_ONCE(child->secure, child->secure | (secure & followers));
-		if (!authorized)
-			WRITE_ONCE(child->authorized, false);
 		return 1;
 	}
 	if (list_empty(&mp3_reserve))
@@ -1978,12 +2347,13 @@ static int mp3_follow_child(struct task_struct *task, u64 followers, u64 secure,
 	WRITE_ONCE(mp3_nr_reserve, mp3_nr_reserve - 1);
 	child->reported = *base;
 	child->captured = *base;
-	child->authorized = authorized;
+	if (!authorized)
+		list_add_tail(&child->unauthorized, &mp3_unauthorized);
 	child->follow_id = follow_id;
 	child->secure = secure & followers;
 	mp3_hold(child, followers);
 	mp3_add_followers(child, followers);
-	mp3_hash_add(child);
+	*many = mp3_hash_add(child);
 
 	return 0;
 }
@@ -2044,6 +2414,7 @@ static void mp3_on_fork(void *data, struct task_struct *task,
 	u64 followers, mask, adopting_id, follow_id = 0, secure = 0;
 	bool authorized = true;
 	bool adopted = false;
+	bool many = false;
 
 	if (child->signal == task->signal)
 		return;		/* a thread */
@@ -2075,7 +2446,7 @@ static void mp3_on_fork(void *data, struct task_struct *task,
 	if (process) {
 		followers = process->followers & ~mp3_closing;
 		follow_id = process->follow_id;
-		authorized = process->authorized;
+		authorized = list_empty(&process->unauthorized);
 		secure = process->secure;
 	} else {
 		followers = 0;
@@ -2084,28 +2455,32 @@ static void mp3_on_fork(void *data, struct task_struct *task,
 	 * If that scan has ended since, only the parent matters: it has been
 	 * followed, or skipped for good.
 	 */
-	mask = BIT_ULL(mp3_adopting_holder);
-	if (adopted && mp3_adopting_id == adopting_id && !(followers & mask)) {
+	mask = BIT_ULL(READ_ONCE(mp3_adopting_holder));
+	if (adopted && READ_ONCE(mp3_adopting_id) == adopting_id &&
+	    !(followers & mask)) {
 		followers |= mask;
 		follow_id = adopting_id;
 		authorized = false;
 	}
 	if (followers &&
 	    mp3_follow_child(child, followers, secure, follow_id, &zero,
-			     authorized) == -ENOMEM)
+			     authorized, &many) == -ENOMEM)
 		mp3_count_dropped(followers);
 	raw_spin_unlock(&mp3_registry_lock);
 	if (READ_ONCE(mp3_nr_reserve) < MP3_RESERVE_SIZE / 2)
 		queue_work(system_highpri_wq, &mp3_refill_work);
+	if (unlikely(many))
+		mp3_kick();
 }
 
 /*
  * Return whether F may follow the process of @task, and set mp3_adopt_denied if
  * it may not. Caller holds mp3_follow_mutex.
  */
-static bool mp3_may_adopt(const struct file *file, struct task_struct *task)
+static bool mp3_may_adopt(const struct mp3_caller *caller,
+			  struct task_struct *task)
 {
-	int err = mp3_may_profile(file, task);
+	int err = mp3_may_profile(caller, task);
 
 	lockdep_assert_held(&mp3_follow_mutex);
 	/*
@@ -2120,25 +2495,39 @@ static bool mp3_may_adopt(const struct file *file, struct task_struct *task)
 }
 
 /*
- * Follow the process of @task for F, @follow_id of @holder, which follows its
- * parent. Caller holds mp3_follow_mutex and mp3_sampler_mutex. Returns 0, or
- * -ENOMEM if the reserve has no entry for it.
+ * Follow the process of @task for F, @follow_id of @holder, if it follows its
+ * parent and the caller may profile it. Caller holds mp3_follow_mutex and
+ * mp3_sampler_lock, and is in an RCU read-side section. Returns 0, or -ENOMEM if
+ * the reserve has no entry for it.
  */
-static int mp3_adopt_one(const struct file *file, struct task_struct *task,
-			 const struct mp3_process *parent, unsigned int holder,
-			 u64 follow_id, const struct mp3_counts *base)
+static int mp3_adopt_one(const struct mp3_caller *caller,
+			 struct task_struct *task, unsigned int holder,
+			 u64 follow_id)
 {
-	struct mp3_process *process = mp3_find(task->signal);
+	struct mp3_process *parent, *process;
+	struct mp3_counts base;
+	bool many = false;
 	int ret;
 
-	lockdep_assert_held(&mp3_sampler_mutex);
+	lockdep_assert_held(&mp3_sampler_lock);
+	parent = mp3_find(rcu_dereference(task->real_parent)->signal);
+	process = mp3_find(task->signal);
+	if (!mp3_is_adopted(parent, holder, follow_id) ||
+	    mp3_is_adopted(process, holder, follow_id) ||
+	    !mp3_may_adopt(caller, task) || mp3_read_counts(task, &base))
+		return 0;
+
 	if (process) {
-		ret = mp3_join(process, holder, follow_id, base);
+		ret = mp3_join(process, holder, follow_id, &base);
 	} else {
 		raw_spin_lock(&mp3_registry_lock);
 		ret = mp3_follow_child(task, BIT_ULL(holder), 0, follow_id,
-				       base, READ_ONCE(parent->authorized));
+				       &base,
+				       list_empty(&parent->unauthorized),
+				       &many);
 		raw_spin_unlock(&mp3_registry_lock);
+		if (many)
+			mp3_kick();
 	}
 	if (ret == -EEXIST) {
 		/* Followed already, by an earlier F: go on below it. */
@@ -2146,42 +2535,72 @@ static int mp3_adopt_one(const struct file *file, struct task_struct *task,
 		WRITE_ONCE(process->follow_id, follow_id);
 		raw_spin_unlock(&mp3_registry_lock);
 	}
-	if (!ret && !mp3_authorize(file, holder, task))
+	if (!ret && !mp3_authorize(caller, holder, task))
 		mp3_adopt_denied = true;
 
 	return ret == -ENOMEM ? ret : 0;
 }
 
 /*
+ * Interrupt a scan of the kernel's list of processes at @task. Returns false if it
+ * has left the list, and the scan must begin again. Caller is in an RCU read-side
+ * section, which is interrupted, too.
+ */
+static bool mp3_pause_scan(struct task_struct *task)
+	__must_hold(RCU)
+{
+	bool listed;
+
+	get_task_struct(task);
+	rcu_read_unlock();
+	cond_resched();
+	rcu_read_lock();
+	/* After an exec, another thread may be the leader, and in its place. */
+	listed = pid_alive(task) && thread_group_leader(task);
+	put_task_struct(task);
+
+	return listed;
+}
+
+/*
  * Scan all processes once, and follow the descendants of those that F,
  * @follow_id of @holder, follows. One pass finds them all: a parent, or a task
  * that later becomes the parent, is older than the child and precedes it in the
- * kernel's list. Caller holds mp3_follow_mutex and mp3_sampler_mutex.
+ * kernel's list. Caller holds mp3_follow_mutex.
  *
  * Returns 0, or -ENOMEM at the first process for which the reserve has no
  * entry; with @drop_on_enomem it counts such processes as dropped and
  * continues.
  */
-static int mp3_adopt_present(const struct file *file, unsigned int holder,
-			     u64 follow_id, bool drop_on_enomem)
+static int mp3_adopt_present(const struct mp3_caller *caller,
+			     unsigned int holder, u64 follow_id,
+			     bool drop_on_enomem)
 {
+	unsigned int budget = MP3_BATCH, restarts = 0;
 	struct mp3_process *parent;
-	struct mp3_counts base;
 	struct task_struct *task;
 	int err = 0;
 
-	lockdep_assert_held(&mp3_sampler_mutex);
+	lockdep_assert_held(&mp3_follow_mutex);
 	rcu_read_lock();
+restart:
 	for_each_process(task) {
+		if (!--budget) {
+			budget = MP3_BATCH;
+			if (restarts < MP3_MAX_RESTARTS &&
+			    !mp3_pause_scan(task)) {
+				restarts++;
+				goto restart;
+			}
+		}
 		parent = mp3_find(rcu_dereference(task->real_parent)->signal);
 		if (!mp3_is_adopted(parent, holder, follow_id) ||
 		    mp3_is_adopted(mp3_find(task->signal), holder, follow_id))
 			continue;
-		if (!mp3_may_adopt(file, task) || mp3_read_counts(task, &base))
-			continue;
 
-		err = mp3_adopt_one(file, task, parent, holder, follow_id,
-				    &base);
+		spin_lock(&mp3_sampler_lock);
+		err = mp3_adopt_one(caller, task, holder, follow_id);
+		spin_unlock(&mp3_sampler_lock);
 		if (err && drop_on_enomem) {
 			raw_spin_lock(&mp3_registry_lock);
 			mp3_count_dropped(BIT_ULL(holder));
@@ -2222,55 +2641,54 @@ static bool mp3_below_denied(struct task_struct *task, unsigned int holder,
 
 /*
  * Check the caller's permission for a process that the fork probe has followed
- * on behalf of F, and unregister it from @holder if it is denied; no tick has
- * seen it there yet. Caller holds mp3_follow_mutex and mp3_sampler_mutex.
- * Returns false if the entry has been freed.
+ * on behalf of F, and unregister it from @holder if it is denied: no tick has
+ * collected it there yet. Caller holds mp3_follow_mutex and mp3_sampler_lock.
  */
-static bool mp3_authorize_one(const struct file *file, unsigned int holder,
-			      struct mp3_process *process)
+static void mp3_authorize_one(const struct mp3_caller *caller,
+			      unsigned int holder, struct mp3_process *process)
 {
-	lockdep_assert_held(&mp3_sampler_mutex);
-	if ((!mp3_may_adopt(file, process->task) ||
+	lockdep_assert_held(&mp3_sampler_lock);
+	if ((!mp3_may_adopt(caller, process->task) ||
 	     mp3_below_denied(process->task, holder, process->follow_id)) &&
 	    mp3_unhold(process, BIT_ULL(holder)))
-		return false;
+		return;
 	raw_spin_lock(&mp3_registry_lock);
-	WRITE_ONCE(process->authorized, true);
+	list_del_init(&process->unauthorized);
+	/* L may have passed it by. */
+	WRITE_ONCE(process->located, process->located |
+		   (process->holders & mp3_locating));
 	raw_spin_unlock(&mp3_registry_lock);
-
-	return true;
 }
 
 /*
  * Authorize all processes that are not, or unregister them from @holder. Caller
- * holds mp3_follow_mutex and mp3_sampler_mutex, and has reset mp3_adopting_id.
+ * holds mp3_follow_mutex, and has reset mp3_adopting_id.
  *
- * One walk through the list suffices, however fast the processes fork. With
- * mp3_adopting_id reset, the probe leaves a child unauthorized only if the
- * process that forks it is. An unauthorized process is in the table before it
- * runs, so the entries of those it forks follow its own. Therefore an entry
- * stays authorized once it and all before it are; after the last one, no
- * process is left that could fork an unauthorized child. The reserve bounds the
- * walk: it is not refilled under mp3_follow_mutex.
+ * This ends, however fast the processes fork. With mp3_adopting_id reset, the
+ * probe leaves a child unauthorized only if the process that forks it is. The
+ * oldest comes first; once none is left, no process could fork another one. The
+ * reserve bounds the number: it is not refilled under mp3_follow_mutex.
  */
-static void mp3_authorize_pending(const struct file *file, unsigned int holder)
+static void mp3_authorize_all(const struct mp3_caller *caller,
+			      unsigned int holder)
 {
-	struct list_head *checked = &mp3_processes;
 	struct mp3_process *process;
 
 	lockdep_assert_held(&mp3_follow_mutex);
-	lockdep_assert_held(&mp3_sampler_mutex);
-	for (;;) {
-		/* Those checked last may have forked since. */
-		if (list_is_last(checked, &mp3_processes))
-			mp3_splice_pending();
-		if (list_is_last(checked, &mp3_processes))
-			break;
-		process = list_entry(checked->next, struct mp3_process, list);
-		if (READ_ONCE(process->authorized) ||
-		    mp3_authorize_one(file, holder, process))
-			checked = &process->list;
-	}
+	do {
+		spin_lock(&mp3_sampler_lock);
+		/* It is removed from mp3_processes if it is denied. */
+		mp3_splice_pending();
+		raw_spin_lock(&mp3_registry_lock);
+		process = list_first_entry_or_null(&mp3_unauthorized,
+						   struct mp3_process,
+						   unauthorized);
+		raw_spin_unlock(&mp3_registry_lock);
+		if (process)
+			mp3_authorize_one(caller, holder, process);
+		spin_unlock(&mp3_sampler_lock);
+		cond_resched();
+	} while (process);
 }
 
 /*
@@ -2278,16 +2696,16 @@ static void mp3_authorize_pending(const struct file *file, unsigned int holder)
  * @holder with @follow_id, as far as the caller of F may profile them. Caller
  * holds mp3_follow_mutex.
  */
-static void mp3_adopt(const struct file *file, unsigned int holder,
+static void mp3_adopt(const struct mp3_caller *caller, unsigned int holder,
 		      u64 follow_id)
 {
 	bool drop_on_enomem = false;
+	struct mp3_process *process;
 	int err;
 
 	lockdep_assert_held(&mp3_follow_mutex);
 	mp3_adopt_denied = false;
 	for (;;) {
-		mutex_lock(&mp3_sampler_mutex);
 		WRITE_ONCE(mp3_adopting_holder, holder);
 		/* Pairs with the acquire load in mp3_on_fork(). */
 		smp_store_release(&mp3_adopting_id, follow_id);
@@ -2296,23 +2714,37 @@ static void mp3_adopt(const struct file *file, unsigned int holder,
 		 * and the table. Pairs with the barrier in mp3_on_fork().
 		 */
 		smp_mb();
-		err = mp3_adopt_present(file, holder, follow_id,
+		err = mp3_adopt_present(caller, holder, follow_id,
 					drop_on_enomem);
 		/*
 		 * After this, the probe adds no unauthorized entry that
-		 * mp3_authorize_pending() would miss.
+		 * mp3_authorize_all() would miss.
 		 */
 		raw_spin_lock(&mp3_registry_lock);
 		/* Pairs with the acquire load in mp3_on_fork(). */
 		smp_store_release(&mp3_adopting_id, 0);
 		raw_spin_unlock(&mp3_registry_lock);
-		mp3_authorize_pending(file, holder);
-		mp3_update_processes();
-		mutex_unlock(&mp3_sampler_mutex);
+		mp3_authorize_all(caller, holder);
 		if (!err)
-			return;
+			break;
 		drop_on_enomem = mp3_fill_reserve() < 0;
 	}
+	spin_lock(&mp3_sampler_lock);
+	/*
+	 * All that were registered before may have gone since, with the tick, and
+	 * the probe may have added one on behalf of this F later; or that one may
+	 * just have been denied, after U of the last other one.
+	 */
+	if (READ_ONCE(mp3_nr_processes))
+		mp3_arm();
+	process = list_first_entry_or_null(&mp3_processes, struct mp3_process,
+					   list);
+	if (process && process->unregistered &&
+	    !READ_ONCE(mp3_nr_held[MP3_CLASSIC]))
+		mp3_sample_last();
+	mp3_publish_processes(holder);
+	mp3_wake_all();
+	spin_unlock(&mp3_sampler_lock);
 }
 
 /*
@@ -2384,31 +2816,42 @@ static void mp3_on_exec(void *data, struct task_struct *task, pid_t old_pid,
 	raw_spin_unlock(&mp3_registry_lock);
 }
 
-/* Attach the exec probe. Returns 0 or a negative errno. */
-static int mp3_attach_exec_probe(void)
+/* Work function: attach the exec probe if it is not. */
+static void mp3_attach_exec_probe(struct work_struct *work)
 {
 	int err = 0;
 
-	mutex_lock(&mp3_follow_mutex);
+	mutex_lock(&mp3_exec_mutex);
 	if (!mp3_exec_probe_attached)
 		err = tracepoint_probe_register(mp3_exec_tracepoint,
 						mp3_on_exec, NULL);
-	if (!err)
-		mp3_exec_probe_attached = true;
-	mutex_unlock(&mp3_follow_mutex);
-
-	return err;
+	spin_lock(&mp3_sampler_lock);
+	mp3_exec_probe_attached = !err;
+	spin_unlock(&mp3_sampler_lock);
+	WRITE_ONCE(mp3_exec_err, err);
+	mutex_unlock(&mp3_exec_mutex);
 }
 
-/* Detach the exec probe. Caller holds mp3_follow_mutex. */
+/*
+ * Detach the exec probe if no capture needs it. From then on, an opener does not
+ * find it attached.
+ */
 static void mp3_detach_exec_probe(void)
 {
-	lockdep_assert_held(&mp3_follow_mutex);
-	if (!mp3_exec_probe_attached)
-		return;
-	tracepoint_probe_unregister(mp3_exec_tracepoint, mp3_on_exec, NULL);
-	tracepoint_synchronize_unregister();
-	mp3_exec_probe_attached = false;
+	bool detach;
+
+	mutex_lock(&mp3_exec_mutex);
+	spin_lock(&mp3_sampler_lock);
+	detach = mp3_exec_probe_attached && !mp3_unprivileged;
+	if (detach)
+		mp3_exec_probe_attached = false;
+	spin_unlock(&mp3_sampler_lock);
+	if (detach) {
+		tracepoint_probe_unregister(mp3_exec_tracepoint, mp3_on_exec,
+					    NULL);
+		tracepoint_synchronize_unregister();
+	}
+	mutex_unlock(&mp3_exec_mutex);
 }
 
 /* Work function: detach the probes that are not needed any longer. */
@@ -2417,42 +2860,138 @@ static void mp3_detach(struct work_struct *work)
 	mutex_lock(&mp3_follow_mutex);
 	if (!READ_ONCE(mp3_nr_followed))
 		mp3_detach_probe();
-	if (!READ_ONCE(mp3_unprivileged))
-		mp3_detach_exec_probe();
 	mutex_unlock(&mp3_follow_mutex);
+	mp3_detach_exec_probe();
+}
+
+/**
+ * struct mp3_follow_request - an F that waits for its turn or is at work
+ * @work:	executes it
+ * @refs:	one of the work, and one of the caller, who may be killed
+ * @done:	it has been executed
+ * @killed:	set if the caller was killed: the work need not begin
+ * @caller:	on whose behalf; @file is pinned
+ * @task:	the caller, pinned
+ * @cred:	its credentials, pinned
+ * @holder:	where to register
+ * @process:	unused entry of the process to follow
+ * @inserted:	set if @process is now in the table
+ * @duration:	set to how long it has taken, in jiffies
+ * @err:	set to the result
+ */
+struct mp3_follow_request {
+	struct work_struct work;
+	struct kref refs;
+	struct completion done;
+	bool killed;
+	struct mp3_caller caller;
+	struct task_struct *task;
+	const struct cred *cred;
+	unsigned int holder;
+	struct mp3_process *process;
+	bool inserted;
+	long duration;
+	int err;
+};
+
+static void mp3_follow_request_free(struct kref *refs)
+{
+	struct mp3_follow_request *request =
+		container_of(refs, struct mp3_follow_request, refs);
+
+	if (!request->inserted)
+		mp3_process_free(request->process);
+	put_cred(request->cred);
+	put_task_struct(request->task);
+	fput(request->caller.file);
+	kfree(request);
+}
+
+/* Work function: execute an F. */
+static void mp3_execute_follow(struct work_struct *work)
+{
+	struct mp3_follow_request *request =
+		container_of(work, struct mp3_follow_request, work);
+	const struct mp3_caller *caller = &request->caller;
+	u64 start = get_jiffies_64(), follow_id = 0;
+	const struct cred *cred;
+	int err = -EINTR;
+
+	if (READ_ONCE(request->killed))
+		goto done;
+
+	cred = override_creds(request->cred);
+	mutex_lock(&mp3_follow_mutex);
+	/* Again: it may have been long ago. */
+	err = mp3_may_profile(caller, request->process->task) ?:
+	      mp3_attach_probe();
+	if (!err) {
+		spin_lock(&mp3_sampler_lock);
+		follow_id = ++mp3_last_follow_id;
+		err = mp3_insert(caller, request->process, request->holder,
+				 follow_id, &request->inserted);
+		spin_unlock(&mp3_sampler_lock);
+	}
+	if (!err)
+		mp3_adopt(caller, request->holder, follow_id);
+	else
+		queue_delayed_work(mp3_follow_wq, &mp3_detach_work, HZ);
+	mutex_unlock(&mp3_follow_mutex);
+	revert_creds(cred);
+done:
+	request->duration = get_jiffies_64() - start;
+	request->err = err;
+	complete(&request->done);
+	kref_put(&request->refs, mp3_follow_request_free);
 }
 
 /*
  * Execute F: profile the process of @task in @holder from now on, its present
- * descendants that may be profiled through @file, and all future ones. Returns
- * 0, -ENOMEM, or an error of mp3_insert() or of attaching the fork probe.
+ * descendants that @caller may profile, and all future ones. A work item does so,
+ * one F at a time: a caller could be preempted or throttled in the middle of it,
+ * with all others waiting. Returns 0, -EINTR if the caller was killed, -ENOMEM, or
+ * an error of mp3_insert() or of attaching the fork probe.
  */
-static int mp3_follow(const struct file *file, unsigned int holder,
+static int mp3_follow(const struct mp3_caller *caller, unsigned int holder,
 		      struct task_struct *task)
 {
-	struct mp3_process *process = mp3_process_alloc(task);
-	bool inserted = false;
-	u64 follow_id = 0;
+	struct mp3_follow_request *request;
+	struct mp3_process *process;
+	long duration = 0;
 	int err;
 
+	process = mp3_process_alloc(task);
 	if (IS_ERR(process))
 		return PTR_ERR(process);
-
-	mutex_lock(&mp3_follow_mutex);
-	err = mp3_attach_probe();
-	if (!err) {
-		mutex_lock(&mp3_sampler_mutex);
-		follow_id = ++mp3_last_follow_id;
-		err = mp3_insert(file, process, holder, follow_id, &inserted);
-		mutex_unlock(&mp3_sampler_mutex);
-	}
-	if (!err)
-		mp3_adopt(file, holder, follow_id);
-	else
-		schedule_delayed_work(&mp3_detach_work, HZ);
-	mutex_unlock(&mp3_follow_mutex);
-	if (!inserted)
+	request = kzalloc(sizeof(*request), GFP_KERNEL_ACCOUNT);
+	if (!request) {
 		mp3_process_free(process);
+		return -ENOMEM;
+	}
+	INIT_WORK(&request->work, mp3_execute_follow);
+	kref_init(&request->refs);
+	init_completion(&request->done);
+	request->caller = *caller;
+	get_file(request->caller.file);
+	request->task = get_task_struct(current);
+	request->cred = get_current_cred();
+	request->holder = holder;
+	request->process = process;
+
+	kref_get(&request->refs);
+	queue_work(mp3_follow_wq, &request->work);
+	err = wait_for_completion_killable(&request->done);
+	if (err) {
+		WRITE_ONCE(request->killed, true);
+		err = -EINTR;
+	} else {
+		err = request->err;
+		duration = request->duration;
+	}
+	kref_put(&request->refs, mp3_follow_request_free);
+	/* Leave as much time to others: this was not the caller's own. */
+	if (duration)
+		schedule_timeout_killable(duration);
 
 	return err;
 }
@@ -2465,8 +3004,8 @@ static void mp3_stop_following(void)
 {
 	mutex_lock(&mp3_follow_mutex);
 	mp3_detach_probe();
-	mp3_detach_exec_probe();
 	mutex_unlock(&mp3_follow_mutex);
+	mp3_detach_exec_probe();
 	cancel_work_sync(&mp3_refill_work);
 }
 
@@ -2512,9 +3051,12 @@ struct mp3_file_key {
  * @faults:	ring of faults
  * @capture:	the capture
  * @mask:	of each thread, locate faults whose number has none of these bits:
- *		n - 1. Written under mp3_locate_mutex; handlers use READ_ONCE()
+ *		n - 1. Written under @locate_mutex of the capture; handlers use
+ *		READ_ONCE()
  * @callers:	how many callers to record; the same
- * @active:	whether it counts in mp3_nr_locating (mp3_locate_mutex)
+ * @active:	whether it counts in mp3_nr_locating (@locate_mutex)
+ * @toggled:	when it was last started or stopped, as get_jiffies_64(), or 0
+ *		(@locate_mutex)
  * @files_lock:	protects the addition to @keys and @refs
  * @nr_files:	files that have a number
  * @nr_resolved: those of them that are in @files (@files_work)
@@ -2530,6 +3072,7 @@ struct mp3_locator {
 	u32 mask;
 	u32 callers;
 	bool active;
+	u64 toggled;
 	raw_spinlock_t files_lock;
 	u32 nr_files;
 	u32 nr_resolved;
@@ -2544,12 +3087,6 @@ struct mp3_locator {
 struct mp3_cpu_events {
 	struct perf_event *events[MP3_NR_EVENTS];
 };
-
-/* Serializes L, and the end of a capture that locates. */
-static DEFINE_MUTEX(mp3_locate_mutex);
-
-/* Captures that locate (mp3_locate_mutex; the work uses READ_ONCE()) */
-static unsigned int mp3_nr_locating;
 
 /* Only the work item uses these. */
 static DEFINE_PER_CPU(struct mp3_cpu_events, mp3_events);
@@ -2858,7 +3395,7 @@ static __always_inline struct mp3_process *mp3_find_located(u64 *holders)
 
 	if (!process)
 		return NULL;
-	*holders = READ_ONCE(process->holders) & READ_ONCE(mp3_locating);
+	*holders = READ_ONCE(process->located);
 
 	return *holders ? process : NULL;
 }
@@ -3076,48 +3613,106 @@ static int mp3_cpu_online(unsigned int cpu)
 	return 0;
 }
 
-/*
- * Report, to each capture that has a process of @capture, what precedes: faults
- * count from here on, or up to here.
- */
-static void mp3_collect_capture(const struct mp3_capture *capture)
+/* Add @change to the number of captures that locate. */
+static void mp3_count_locating(int change)
 {
-	struct mp3_process *process, *next;
-	u64 mask = BIT_ULL(capture->holder);
+	spin_lock(&mp3_sampler_lock);
+	WRITE_ONCE(mp3_nr_locating, mp3_nr_locating + change);
+	/* Delay, as in mp3_unhold(). */
+	mod_delayed_work(system_wq, &mp3_events_work, mp3_nr_locating ? 0 : HZ);
+	spin_unlock(&mp3_sampler_lock);
+}
 
-	lockdep_assert_held(&mp3_sampler_mutex);
-	mp3_splice_pending();
-	list_for_each_entry_safe(process, next, &mp3_processes, list) {
-		if (READ_ONCE(process->holders) & mask)
-			mp3_unhold(process, mp3_collect_now(process, 0));
-		cond_resched();
-	}
+/*
+ * Locate the faults of processes that are registered in @holder from now on, or
+ * do not.
+ */
+static void mp3_locate_new(unsigned int holder, bool locate)
+{
+	u64 mask = BIT_ULL(holder);
+
+	spin_lock(&mp3_sampler_lock);
+	raw_spin_lock(&mp3_registry_lock);
+	mp3_locating = locate ? mp3_locating | mask : mp3_locating & ~mask;
+	raw_spin_unlock(&mp3_registry_lock);
+	spin_unlock(&mp3_sampler_lock);
+}
+
+/*
+ * Locate the faults of a process for the holder @mask, or stop. What precedes is
+ * reported to each capture that has it: faults count from here on, or up to here.
+ */
+static void mp3_toggle_located(struct mp3_process *process, u64 mask,
+			       bool locate)
+{
+	u64 denied = 0;
+
+	lockdep_assert_held(&mp3_sampler_lock);
+	if (!!(READ_ONCE(process->located) & mask) == locate)
+		return;
+	/* No record of it may be emitted before F has authorized it. */
+	if (list_empty(&process->unauthorized))
+		denied = mp3_collect_now(process, 0);
+	raw_spin_lock(&mp3_registry_lock);
+	WRITE_ONCE(process->located, process->located ^ mask);
+	raw_spin_unlock(&mp3_registry_lock);
+	mp3_unhold(process, denied);
+}
+
+static void mp3_start_located(struct mp3_process *process, u64 mask)
+{
+	mp3_toggle_located(process, mask, true);
+}
+
+static void mp3_stop_located(struct mp3_process *process, u64 mask)
+{
+	mp3_toggle_located(process, mask, false);
+}
+
+/* Publish what L of @holder has changed. */
+static void mp3_publish_located(unsigned int holder)
+{
+	spin_lock(&mp3_sampler_lock);
+	mp3_publish_processes(holder);
+	mp3_wake_all();
+	spin_unlock(&mp3_sampler_lock);
+}
+
+/*
+ * Starting and stopping has records emitted, also to captures of others: wait until
+ * the last one is a turn old. Returns 0, or -EINTR if the caller was killed.
+ */
+static int mp3_wait_for_turn(struct mp3_locator *locator)
+{
+	u64 now = get_jiffies_64();
+
+	lockdep_assert_held(&locator->capture->locate_mutex);
+	if (now < locator->toggled + MP3_TURN)
+		schedule_timeout_killable(locator->toggled + MP3_TURN - now);
+	locator->toggled = get_jiffies_64();
+
+	return fatal_signal_pending(current) ? -EINTR : 0;
 }
 
 /* Have all faults of the capture's processes handled. Returns 0 or an errno. */
 static int mp3_start_locating(struct mp3_locator *locator)
 {
-	struct mp3_capture *capture = locator->capture;
+	unsigned int holder = locator->capture->holder;
 	int err;
 
-	lockdep_assert_held(&mp3_locate_mutex);
-	WRITE_ONCE(mp3_nr_locating, mp3_nr_locating + 1);
-	mod_delayed_work(system_wq, &mp3_events_work, 0);
+	lockdep_assert_held(&locator->capture->locate_mutex);
+	mp3_count_locating(1);
 	flush_delayed_work(&mp3_events_work);
 	err = READ_ONCE(mp3_events_err);
 	if (err) {
 		/* The work runs again, and releases what it has created. */
-		WRITE_ONCE(mp3_nr_locating, mp3_nr_locating - 1);
+		mp3_count_locating(-1);
 		return err;
 	}
 	locator->active = true;
-
-	mutex_lock(&mp3_sampler_mutex);
-	mp3_collect_capture(capture);
-	WRITE_ONCE(mp3_locating, mp3_locating | BIT_ULL(capture->holder));
-	mp3_update_processes();
-	mp3_wake_all();
-	mutex_unlock(&mp3_sampler_mutex);
+	mp3_locate_new(holder, true);
+	mp3_for_each_held(holder, mp3_start_located);
+	mp3_publish_located(holder);
 
 	return 0;
 }
@@ -3128,23 +3723,18 @@ static int mp3_start_locating(struct mp3_locator *locator)
  */
 static void mp3_stop_locating(struct mp3_locator *locator, bool report)
 {
-	struct mp3_capture *capture = locator->capture;
+	unsigned int holder = locator->capture->holder;
 
-	lockdep_assert_held(&mp3_locate_mutex);
+	lockdep_assert_held(&locator->capture->locate_mutex);
 	if (!locator->active)
 		return;
 	locator->active = false;
-	mutex_lock(&mp3_sampler_mutex);
-	if (report)
-		mp3_collect_capture(capture);
-	WRITE_ONCE(mp3_locating, mp3_locating & ~BIT_ULL(capture->holder));
-	mp3_update_processes();
-	mp3_wake_all();
-	mutex_unlock(&mp3_sampler_mutex);
-	WRITE_ONCE(mp3_nr_locating, mp3_nr_locating - 1);
-	/* Delay, as in mp3_unhold(). */
-	if (!mp3_nr_locating)
-		mod_delayed_work(system_wq, &mp3_events_work, HZ);
+	mp3_locate_new(holder, false);
+	if (report) {
+		mp3_for_each_held(holder, mp3_stop_located);
+		mp3_publish_located(holder);
+	}
+	mp3_count_locating(-1);
 }
 
 /* Free a locator that no handler can find. */
@@ -3202,24 +3792,24 @@ static struct mp3_locator *mp3_locator_alloc(struct mp3_capture *capture)
 static void mp3_install_locator(struct mp3_capture *capture,
 				struct mp3_locator *locator)
 {
-	lockdep_assert_held(&mp3_locate_mutex);
-	mutex_lock(&mp3_sampler_mutex);
+	lockdep_assert_held(&capture->locate_mutex);
+	spin_lock(&mp3_sampler_lock);
 	rcu_assign_pointer(mp3_fault_rings[capture->holder], &locator->faults);
-	mp3_update_processes();
-	mutex_unlock(&mp3_sampler_mutex);
+	mp3_publish_processes(capture->holder);
+	spin_unlock(&mp3_sampler_lock);
 	/* Pairs with the acquire load in mp3_region(). */
 	smp_store_release(&capture->locator, locator);
 }
 
 /*
  * Execute L: locate the faults of the processes in @capture, one minor fault in
- * @n, with so many @callers, or stop if @n is 0. Returns 0, -EPERM, -ENOMEM, or
- * an error of creating the events.
+ * @n, with so many @callers, or stop if @n is 0. Returns 0, -EPERM, -ENOMEM,
+ * -EINTR if the caller was killed, or an error of creating the events.
  */
 static int mp3_locate(struct mp3_capture *capture, unsigned int n,
 		      unsigned int callers)
 {
-	struct mp3_locator *locator, *new = NULL;
+	struct mp3_locator *locator;
 	int err = 0;
 
 	if (n && !READ_ONCE(mp3_user_faults) &&
@@ -3227,47 +3817,46 @@ static int mp3_locate(struct mp3_capture *capture, unsigned int n,
 	      mp3_capable(capture->file, &init_user_ns, CAP_PERFMON)))
 		return -EPERM;
 
-	/* Outside the mutex: at the limit of a memory cgroup, this may take long. */
-	if (n && !READ_ONCE(capture->locator)) {
-		new = mp3_locator_alloc(capture);
-		if (!new)
-			return -ENOMEM;
-	}
-
-	mutex_lock(&mp3_locate_mutex);
-	if (new && !capture->locator) {
-		mp3_install_locator(capture, new);
-		new = NULL;
+	if (mutex_lock_killable(&capture->locate_mutex))
+		return -EINTR;
+	if (n && !capture->locator) {
+		locator = mp3_locator_alloc(capture);
+		if (locator)
+			mp3_install_locator(capture, locator);
+		else
+			err = -ENOMEM;
 	}
 	locator = capture->locator;
-	if (n) {
+	if (!err && locator && locator->active != !!n)
+		err = mp3_wait_for_turn(locator);
+	if (!err && n) {
 		WRITE_ONCE(locator->mask, n - 1);
 		WRITE_ONCE(locator->callers, callers);
 		if (!locator->active)
 			err = mp3_start_locating(locator);
-	} else if (locator) {
+	} else if (!err && locator) {
 		mp3_stop_locating(locator, true);
 	}
-	mutex_unlock(&mp3_locate_mutex);
-	/* Another L for the same capture has been faster. */
-	if (new)
-		mp3_locator_free(new);
+	mutex_unlock(&capture->locate_mutex);
 
 	return err;
 }
 
-/*
- * Stop locating for a capture that is being freed, and whose processes are to be
- * unregistered next.
- */
+/* Free the locator of a capture that has no process any longer. */
 static void mp3_end_locating(struct mp3_capture *capture)
 {
-	mutex_lock(&mp3_locate_mutex);
+	mutex_lock(&capture->locate_mutex);
 	mp3_stop_locating(capture->locator, false);
-	mutex_unlock(&mp3_locate_mutex);
-	mutex_lock(&mp3_sampler_mutex);
+	mutex_unlock(&capture->locate_mutex);
+	spin_lock(&mp3_sampler_lock);
 	RCU_INIT_POINTER(mp3_fault_rings[capture->holder], NULL);
-	mutex_unlock(&mp3_sampler_mutex);
+	spin_unlock(&mp3_sampler_lock);
+	/*
+	 * Wait for the handlers that have found the locator, or a process with
+	 * this holder, before the number is free.
+	 */
+	synchronize_rcu();
+	mp3_locator_free(capture->locator);
 }
 
 /* Release the events for good: no capture exists any longer. */
@@ -3287,14 +3876,14 @@ static void mp3_stop_handling_faults(void)
 /*
  * Return a free holder number for an opener of @file, or -EBUSY if there is
  * none left for it, or -EMFILE if its user has as many captures as allowed.
- * Caller holds mp3_sampler_mutex.
+ * Caller holds mp3_sampler_lock.
  */
 static int mp3_find_holder(const struct file *file, bool privileged)
 {
 	unsigned int holder, nr_unprivileged = 0, nr_own = 0;
 	int found = -EBUSY;
 
-	lockdep_assert_held(&mp3_sampler_mutex);
+	lockdep_assert_held(&mp3_sampler_lock);
 	for (holder = 1; holder <= MP3_MAX_CAPTURES; holder++) {
 		const struct mp3_capture *capture;
 
@@ -3321,28 +3910,18 @@ static void mp3_capture_free(struct mp3_capture *capture)
 {
 	u64 mask = BIT_ULL(capture->holder);
 
+	mp3_unregister_all(capture->holder);
 	if (capture->locator)
 		mp3_end_locating(capture);
-	mutex_lock(&mp3_sampler_mutex);
-	mp3_unregister_all(capture->holder);
-	mutex_unlock(&mp3_sampler_mutex);
-	if (capture->locator) {
-		/*
-		 * Wait for the handlers that have found the locator, or a
-		 * process with this holder, before the number is free.
-		 */
-		synchronize_rcu();
-		mp3_locator_free(capture->locator);
-	}
 
-	mutex_lock(&mp3_sampler_mutex);
+	spin_lock(&mp3_sampler_lock);
 	mp3_holder_rings[capture->holder] = NULL;
 	mp3_captures &= ~mask;
 	WRITE_ONCE(mp3_unprivileged, mp3_unprivileged & ~mask);
-	mutex_unlock(&mp3_sampler_mutex);
+	spin_unlock(&mp3_sampler_lock);
 	/* Delay, as in mp3_unhold(). */
 	if (!capture->privileged)
-		schedule_delayed_work(&mp3_detach_work, HZ);
+		queue_delayed_work(mp3_follow_wq, &mp3_detach_work, HZ);
 	mp3_ring_free(&capture->ring);
 	put_pid(capture->opener);
 	kfree(capture);
@@ -3357,22 +3936,24 @@ static struct mp3_capture *mp3_capture_alloc(const struct file *file)
 	const struct mp3_header *classic = mp3_sample_ring->header;
 	struct mp3_capture *capture;
 	int holder, err;
+	bool attached;
 
 	capture = kzalloc(sizeof(*capture), GFP_KERNEL_ACCOUNT);
 	if (!capture)
 		return ERR_PTR(-ENOMEM);
 	capture->file = file;
 	capture->privileged = mp3_capable(file, &init_user_ns, CAP_PERFMON);
+	mutex_init(&capture->locate_mutex);
 	capture->ring.entry_size = sizeof(struct mp3_record);
 	mp3_ring_set_capacity(&capture->ring, mp3_capture_capacity,
 			      MP3_MAX_CAPTURE_RECORDS);
 
 	/* Reserve the number first: the limits also bound what is allocated. */
-	mutex_lock(&mp3_sampler_mutex);
+	spin_lock(&mp3_sampler_lock);
 	holder = mp3_find_holder(file, capture->privileged);
 	if (holder > 0)
 		mp3_holder_rings[holder] = &capture->ring;
-	mutex_unlock(&mp3_sampler_mutex);
+	spin_unlock(&mp3_sampler_lock);
 	if (holder < 0) {
 		kfree(capture);
 		return ERR_PTR(holder);
@@ -3383,10 +3964,10 @@ static struct mp3_capture *mp3_capture_alloc(const struct file *file)
 	err = mp3_ring_alloc(&capture->ring,
 			     MP3_GFP_CHARGED | __GFP_NORETRY | __GFP_NOWARN,
 			     0xff, classic->base_ns, classic->base_jiffies);
-	mutex_lock(&mp3_sampler_mutex);
+	spin_lock(&mp3_sampler_lock);
 	if (err) {
 		mp3_holder_rings[holder] = NULL;
-		mutex_unlock(&mp3_sampler_mutex);
+		spin_unlock(&mp3_sampler_lock);
 		put_pid(capture->opener);
 		kfree(capture);
 		return ERR_PTR(err);
@@ -3399,10 +3980,15 @@ static struct mp3_capture *mp3_capture_alloc(const struct file *file)
 	mp3_dropped[holder] = 0;
 	raw_spin_unlock(&mp3_registry_lock);
 	mp3_update_headers();
-	mutex_unlock(&mp3_sampler_mutex);
+	/* Now that the bit is set, mp3_detach() leaves the probe attached. */
+	attached = mp3_exec_probe_attached;
+	spin_unlock(&mp3_sampler_lock);
 
-	/* After the bit has been set, mp3_detach() leaves the probe attached. */
-	err = capture->privileged ? 0 : mp3_attach_exec_probe();
+	if (capture->privileged || attached)
+		return capture;
+	queue_work(system_highpri_wq, &mp3_exec_work);
+	flush_work(&mp3_exec_work);
+	err = READ_ONCE(mp3_exec_err);
 	if (err) {
 		mp3_capture_free(capture);
 		return ERR_PTR(err);
@@ -3435,15 +4021,87 @@ static int mp3_locate_command(struct mp3_capture *capture, char *args)
 	return mp3_locate(capture, n, callers);
 }
 
+#define MP3_GATE_BITS	8
+
+/*
+ * What makes commands of one user wait for each other, by a hash of the user: F,
+ * and those that wait for a turn
+ */
+static struct mutex mp3_follow_gates[1 << MP3_GATE_BITS];
+static struct mutex mp3_turn_gates[1 << MP3_GATE_BITS];
+
+/*
+ * Return the number of the gates of the caller. In a user namespace, a user may
+ * have any number of ids: there, the owner of the namespace counts or, if root has
+ * created it, the namespace.
+ */
+static unsigned int mp3_gate_of_caller(void)
+{
+	struct user_namespace *ns = current_user_ns();
+	kuid_t uid = current_uid();
+
+	if (ns != &init_user_ns) {
+		while (ns->parent != &init_user_ns)
+			ns = ns->parent;
+		uid = ns->owner;
+		if (uid_eq(uid, GLOBAL_ROOT_UID))
+			return hash_ptr(ns, MP3_GATE_BITS);
+	}
+
+	return hash_32(from_kuid(&init_user_ns, uid), MP3_GATE_BITS);
+}
+
+/*
+ * Execute a command, which is R, F or U, for the process of @task. Those that
+ * take long, or make records outside the grid, are executed one at a time for
+ * each user, so that they delay only their own. Returns 0 or an errno.
+ */
+static int mp3_execute(const struct mp3_caller *caller, unsigned int holder,
+		       char letter, struct task_struct *task)
+{
+	struct mutex *gates = letter == 'F' ? mp3_follow_gates : mp3_turn_gates;
+	struct mutex *gate = &gates[mp3_gate_of_caller()];
+	int err = -EAGAIN;
+
+	if (letter == 'R')
+		err = mp3_register(caller, holder, task, false);
+	else if (letter == 'U')
+		err = mp3_unregister(holder, task, false);
+	if (err != -EAGAIN)
+		return err;
+
+	if (mutex_lock_killable(gate))
+		return -EINTR;
+	if (letter == 'F' && module_is_live(THIS_MODULE))
+		err = mp3_follow(caller, holder, task);
+	while (err == -EAGAIN) {
+		if (module_is_live(THIS_MODULE))
+			schedule_timeout_killable(MP3_TURN);
+		if (!module_is_live(THIS_MODULE))
+			err = -EIO;
+		else if (fatal_signal_pending(current))
+			err = -EINTR;
+		else if (letter == 'R')
+			err = mp3_may_profile(caller, task) ?:
+			      mp3_register(caller, holder, task, true);
+		else
+			err = mp3_unregister(holder, task, true);
+	}
+	mutex_unlock(gate);
+
+	return err;
+}
+
 /*
  * Execute the command in @line for @capture or, if that is NULL, for the classic
  * registry: a letter, one comma or blanks, and a pid, with no newline; or L with
  * its numbers. Returns 0 or an error as listed in mp3_uapi.h.
  */
-static int mp3_command(const struct file *file, struct mp3_capture *capture,
+static int mp3_command(struct file *file, struct mp3_capture *capture,
 		       char *line)
 {
 	unsigned int holder = capture ? capture->holder : MP3_CLASSIC;
+	struct mp3_caller caller = { file, current->signal };
 	struct task_struct *task;
 	struct pid *pid;
 	char *digits;
@@ -3468,24 +4126,45 @@ static int mp3_command(const struct file *file, struct mp3_capture *capture,
 	if (task->flags & PF_KTHREAD)
 		err = -EINVAL;
 	else
-		err = mp3_may_profile(file, task);
+		err = mp3_may_profile(&caller, task);
 	if (!err)
-		err = line[0] == 'R' ? mp3_register(file, holder, task) :
-		      line[0] == 'F' ? mp3_follow(file, holder, task) :
-				       mp3_unregister(holder, task);
+		err = mp3_execute(&caller, holder, line[0], task);
 	put_task_struct(task);
 
 	return err;
 }
 
 /*
- * Execute the commands that are written to @file, for @capture or, if that is
- * NULL, for the classic registry. Copy and execute
- * one line at a time, so that no allocation has a length
- * chosen by the user. A newline or a NUL ends a line. Empty lines are ignored,
- * but a write that contains nothing else is malformed.
+ * Copy a line from user space. A fault there may take forever, if a user handles
+ * it. The module is pinned for that time, since its removal would wait for the
+ * writer. Most lines are copied without a fault, and without that. Returns 0,
+ * -EFAULT, or -EIO if the module is being removed.
  */
-static ssize_t mp3_write_commands(const struct file *file,
+static int mp3_copy_line(char *line, const char __user *buffer, size_t size)
+{
+	unsigned long left;
+
+	pagefault_disable();
+	left = copy_from_user(line, buffer, size);
+	pagefault_enable();
+	if (!left)
+		return 0;
+
+	if (!try_module_get(THIS_MODULE))
+		return -EIO;
+	left = copy_from_user(line, buffer, size);
+	module_put(THIS_MODULE);
+
+	return left ? -EFAULT : 0;
+}
+
+/*
+ * Execute the commands that are written to @file, for @capture or, if that is
+ * NULL, for the classic registry. Copy and execute one line at a time, so that no
+ * allocation has a length chosen by the user. A newline or a NUL ends a line.
+ * Empty lines are ignored, but a write that contains nothing else is malformed.
+ */
+static ssize_t mp3_write_commands(struct file *file,
 				  struct mp3_capture *capture,
 				  const char __user *buffer, size_t count)
 {
@@ -3508,8 +4187,12 @@ static ssize_t mp3_write_commands(const struct file *file,
 		err = -EINTR;
 		if (fatal_signal_pending(current))
 			break;
-		err = -EFAULT;
-		if (copy_from_user(line, buffer + done, size))
+		/* Its removal waits for this. */
+		err = -EIO;
+		if (!module_is_live(THIS_MODULE))
+			break;
+		err = mp3_copy_line(line, buffer + done, size);
+		if (err)
 			break;
 		line[size] = '\0';
 		len = strcspn(line, "\n");
@@ -3531,61 +4214,127 @@ static ssize_t mp3_write_commands(const struct file *file,
 	return err ? err : -EINVAL;
 }
 
+/*
+ * The list of processes is read without a lock that the tick waits for, one bucket
+ * of mp3_table after the other, in no order that means anything. A process stays
+ * in its bucket: one that is registered all the time is listed exactly once.
+ */
+static void *mp3_status_start(struct seq_file *seq, loff_t *pos)
+{
+	for (; *pos < HASH_SIZE(mp3_table); ++*pos)
+		if (!hlist_empty(&mp3_table[*pos]))
+			return &mp3_table[*pos];
+	return NULL;
+}
+
+static void *mp3_status_next(struct seq_file *seq, void *bucket, loff_t *pos)
+{
+	cond_resched();
+	++*pos;
+
+	return mp3_status_start(seq, pos);
+}
+
+static void mp3_status_stop(struct seq_file *seq, void *bucket)
+{
+}
+
+/*
+ * Return the pid of a process in the classic registry, with a reference, or NULL.
+ * Caller is in an RCU read-side section.
+ */
+static struct pid *mp3_get_classic_pid(const struct mp3_process *process)
+{
+	struct pid *pid = NULL;
+
+	/* Under the lock, an entry with a holder keeps its pid. */
+	raw_spin_lock(&mp3_registry_lock);
+	if (process->holders & MP3_CLASSIC_MASK)
+		pid = get_pid(process->pid);
+	raw_spin_unlock(&mp3_registry_lock);
+
+	return pid;
+}
+
+/*
+ * Print the pid of each process of a bucket that is in the classic registry, that
+ * the reader's pid namespace has, and that the reader may profile. One that has
+ * been reaped is left out: its number may be in use again.
+ */
+static int mp3_status_show(struct seq_file *seq, void *bucket)
+{
+	struct mp3_caller caller = { seq->private, current->signal };
+	struct mp3_process *process;
+
+	rcu_read_lock();
+	hlist_for_each_entry_rcu(process, (struct hlist_head *)bucket, hash) {
+		struct pid *pid = mp3_get_classic_pid(process);
+		struct task_struct *task = pid_task(pid, PIDTYPE_TGID);
+		pid_t nr = pid_vnr(pid);
+
+		if (task && nr && mp3_may_profile(&caller, task) != -EPERM)
+			seq_printf(seq, "%d\n", nr);
+		put_pid(pid);
+	}
+	rcu_read_unlock();
+
+	return 0;
+}
+
+static const struct seq_operations mp3_status_seq_ops = {
+	.start = mp3_status_start,
+	.next = mp3_status_next,
+	.stop = mp3_status_stop,
+	.show = mp3_status_show,
+};
+
+/* A file that is only written allocates no buffer. */
+static int mp3_status_open(struct inode *inode, struct file *file)
+{
+	struct seq_file *seq;
+	int err;
+
+	err = seq_open(file, &mp3_status_seq_ops);
+	if (err)
+		return err;
+	seq = file->private_data;
+	seq->private = file;
+
+	return 0;
+}
+
 static ssize_t mp3_status_write(struct file *file, const char __user *buffer,
 				size_t count, loff_t *ppos)
 {
 	return mp3_write_commands(file, NULL, buffer, count);
 }
 
-/*
- * Print the pid of each process in the classic registry that the reader's
- * namespace has and the reader may profile.
- */
-static int mp3_status_show(struct seq_file *seq, void *v)
+/* As mp3_copy_line(), the buffer may have faults that do not end. */
+static ssize_t mp3_status_read(struct file *file, char __user *buffer,
+			       size_t count, loff_t *ppos)
 {
-	const struct file *file = seq->private;
-	bool all = mp3_capable(NULL, &init_user_ns, CAP_PERFMON) &&
-		   mp3_capable(file, &init_user_ns, CAP_PERFMON);
-	struct mp3_process *process;
-	pid_t nr;
+	ssize_t ret;
 
-	mutex_lock(&mp3_sampler_mutex);
-	mp3_splice_pending();
-	list_for_each_entry(process, &mp3_processes, list) {
-		if (!(READ_ONCE(process->holders) & MP3_CLASSIC_MASK) ||
-		    (!all && mp3_may_profile(file, process->task) == -EPERM))
-			continue;
-		nr = pid_vnr(process->pid);
-		/*
-		 * Skip processes outside the reader's pid namespace, and those
-		 * that have been reaped: their number may be in use again.
-		 */
-		if (nr && pid_has_task(process->pid, PIDTYPE_TGID))
-			seq_printf(seq, "%d\n", nr);
-		if (seq_has_overflowed(seq))
-			break;
-	}
-	mutex_unlock(&mp3_sampler_mutex);
+	pagefault_disable();
+	ret = seq_read(file, buffer, count, ppos);
+	pagefault_enable();
+	if (ret != -EFAULT)
+		return ret;
 
-	return 0;
-}
+	if (!try_module_get(THIS_MODULE))
+		return -EIO;
+	ret = seq_read(file, buffer, count, ppos);
+	module_put(THIS_MODULE);
 
-/*
- * The list is printed in one piece, into a buffer that grows, so that no
- * process is missed or listed twice. A file that is only written allocates no
- * buffer.
- */
-static int mp3_status_open(struct inode *inode, struct file *file)
-{
-	return single_open(file, mp3_status_show, file);
+	return ret;
 }
 
 static const struct proc_ops mp3_status_ops = {
 	.proc_open = mp3_status_open,
-	.proc_read = seq_read,
+	.proc_read = mp3_status_read,
 	.proc_write = mp3_status_write,
 	.proc_lseek = seq_lseek,
-	.proc_release = single_release,
+	.proc_release = seq_release,
 };
 
 /* ---- Devices ---- */
@@ -3914,9 +4663,14 @@ static int __init mp3_create_devices(void)
 
 static int __init mp3_init(void)
 {
+	unsigned int i;
 	dev_t dev;
 	int err;
 
+	for (i = 0; i < ARRAY_SIZE(mp3_turn_gates); i++) {
+		mutex_init(&mp3_follow_gates[i]);
+		mutex_init(&mp3_turn_gates[i]);
+	}
 	for_each_kernel_tracepoint(mp3_find_tracepoint, NULL);
 	if (!mp3_fork_tracepoint || !mp3_exec_tracepoint)
 		return -ENOENT;
@@ -3929,10 +4683,13 @@ static int __init mp3_init(void)
 	mp3_wq = alloc_ordered_workqueue("mp3", WQ_HIGHPRI | WQ_MEM_RECLAIM);
 	if (!mp3_wq)
 		goto free_rings;
+	mp3_follow_wq = alloc_ordered_workqueue("mp3_follow", WQ_HIGHPRI);
+	if (!mp3_follow_wq)
+		goto destroy_wq;
 
 	err = mp3_get_major();
 	if (err)
-		goto destroy_wq;
+		goto destroy_follow_wq;
 	dev = MKDEV(mp3_major, 0);
 
 	mp3_class = mp3_class_create("mp3");
@@ -3980,6 +4737,8 @@ destroy_class:
 	class_destroy(mp3_class);
 put_major:
 	unregister_chrdev_region(dev, MP3_NR_MINORS);
+destroy_follow_wq:
+	destroy_workqueue(mp3_follow_wq);
 destroy_wq:
 	destroy_workqueue(mp3_wq);
 free_rings:
@@ -4000,6 +4759,7 @@ static void __exit mp3_exit(void)
 	mp3_stop_sampling();
 	class_destroy(mp3_class);
 	unregister_chrdev_region(dev, MP3_NR_MINORS);
+	destroy_workqueue(mp3_follow_wq);
 	destroy_workqueue(mp3_wq);
 	mp3_free_rings();
 }

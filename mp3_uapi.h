@@ -38,9 +38,13 @@
  *	ENOMEM	not enough memory
  *	EFAULT	the buffer cannot be read
  *
+ * R and U take up to 50 ms if the same was done less than 50 ms ago, and it would
+ * make another sample between two ticks, or another record for the captures of
+ * others.
+ *
  * A read returns the pids of the registered processes that the reader may
  * profile by the rule above, one per line, as the reader's pid namespace
- * numbers them. A process that exits is unregistered automatically at the next
+ * numbers them, in no particular order. A process that exits is unregistered automatically at the next
  * tick.
  *
  * Reading: /dev/mp3 and /dev/mp3_procs (mode 0600)
