@@ -3400,19 +3400,21 @@ static __always_inline struct mp3_process *mp3_find_located(u64 *holders)
 	return *holders ? process : NULL;
 }
 
-/* Handle a fault of the calling task that the kernel has just counted. */
+/*
+ * Handle a fault of the calling task that the kernel has just counted. Caller is in
+ * an RCU read-side section: perf calls the handlers of its software events in one,
+ * that of do_perf_sw_event().
+ */
 static __always_inline void mp3_on_fault(struct perf_sample_data *data,
 					 struct pt_regs *regs, u32 flags)
 {
 	struct mp3_process *process;
 	u64 holders;
 
-	rcu_read_lock();
 	process = mp3_find_located(&holders);
 	if (process)
 		mp3_locate_fault(process, holders, regs,
 				 mp3_event_address(data), flags);
-	rcu_read_unlock();
 }
 
 static void mp3_on_minor_fault(struct perf_event *event,
@@ -3429,15 +3431,16 @@ static void mp3_on_major_fault(struct perf_event *event,
 	mp3_on_fault(data, regs, MP3_FAULT_MAJOR);
 }
 
-/* Handle a fault that the calling task begins. */
+/*
+ * Handle a fault that the calling task begins. Caller is in an RCU read-side
+ * section, with preemption disabled.
+ */
 static __always_inline void mp3_on_start(u64 address, u32 flags)
 {
 	u64 holders;
 
-	rcu_read_lock();
 	if (mp3_find_located(&holders))
 		mp3_start_fault(mp3_starts, address, flags);
-	rcu_read_unlock();
 }
 
 /* On architectures without tracepoints for it */
@@ -3450,7 +3453,10 @@ static void mp3_on_start_event(struct perf_event *event,
 	mp3_on_start(address, mp3_syndrome_flags(address));
 }
 
-/* The probe of x86's tracepoints page_fault_user and page_fault_kernel */
+/*
+ * The probe of x86's tracepoints page_fault_user and page_fault_kernel. Interrupts
+ * are still disabled there, which makes it an RCU read-side section.
+ */
 static void mp3_on_exception(void *data, unsigned long address,
 			     struct pt_regs *regs, unsigned long error_code)
 {
