@@ -414,16 +414,18 @@ static inline unsigned int mp3_read_frames(struct pt_regs *regs, u64 *frames,
 					   unsigned int max)
 {
 	unsigned long frame[2], next, pointer = mp3_frame_pointer(regs);
+	unsigned long last;
 	unsigned int nr = 0;
 
 	frames[nr++] = instruction_pointer(regs);
 	if (nr == max)
 		return nr;
+	/* TASK_SIZE depends on the task: do not compute it for each frame. */
+	last = TASK_SIZE - sizeof(frame);
 	pagefault_disable();
 	for (; nr < max; pointer = next) {
 		if (!pointer || pointer % sizeof(long) ||
-		    pointer > TASK_SIZE - sizeof(frame) ||
-		    !mp3_read_frame(pointer, frame))
+		    pointer > last || !mp3_read_frame(pointer, frame))
 			break;
 		next = frame[0];
 		/* An address in the first page is no return address. */
