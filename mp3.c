@@ -563,32 +563,41 @@ static __always_inline void mp3_ring_append(struct mp3_ring *ring,
 }
 
 /*
- * Publish a copy of @fault, whose @seq it sets, in a ring of faults. Any number of
- * tasks may do so at the same time, with preemption disabled. A slot is busy if
- * the writer of an earlier entry has not finished while the others have filled
- * the whole ring: the fault is dropped then.
+ * Begin a fault in a ring of faults. Returns its slot, to be filled in place and
+ * passed to mp3_fault_publish() with @seq, which is set here. The caller sets all
+ * fields but the slot's @seq and the frames that are not valid: those keep what an
+ * earlier fault has left. Any number of tasks may do so at the same time, with
+ * preemption disabled.
+ *
+ * Returns NULL, and counts the fault as dropped, if the slot is busy: the writer of
+ * an earlier entry has not finished while the others have filled the whole ring.
  */
-static void mp3_fault_append(struct mp3_fault_ring *ring,
-			     struct mp3_fault *fault)
+static __always_inline struct mp3_fault *
+mp3_fault_begin(struct mp3_fault_ring *ring, u64 *seq)
 {
 	u64 number = atomic64_inc_return_relaxed(&ring->head) - 1;
 	struct mp3_fault *slot = (struct mp3_fault *)ring->ring.data +
 				 number % ring->ring.capacity;
-	u64 seq = READ_ONCE(slot->seq);
+	u64 old = READ_ONCE(slot->seq);
 
 	/*
 	 * A reader that sees a word of the slot change also sees this. Pairs
 	 * with the acquire fence in mp3_faults_next() (mp3_client.h).
 	 */
-	if (seq > number ||
-	    cmpxchg(&slot->seq, seq, MP3_FAULT_BUSY) != seq) {
+	if (old > number || cmpxchg(&slot->seq, old, MP3_FAULT_BUSY) != old) {
 		this_cpu_inc(ring->nr->dropped);
-		return;
+		return NULL;
 	}
-	fault->seq = MP3_FAULT_BUSY;
-	*slot = *fault;
+	*seq = number + 1;
+
+	return slot;
+}
+
+/* Publish the fault in a slot that mp3_fault_begin() has returned with @seq. */
+static __always_inline void mp3_fault_publish(struct mp3_fault *slot, u64 seq)
+{
 	/* Pairs with the acquire load in mp3_faults_next() (mp3_client.h). */
-	smp_store_release(&slot->seq, number + 1);
+	smp_store_release(&slot->seq, seq);
 }
 
 /*
@@ -3142,10 +3151,11 @@ static void mp3_resolve_files(struct work_struct *work)
 
 /*
  * Return the key of a file, or the unused one where it belongs. There is always
- * one: the table has twice as many keys as files.
+ * one: the table has twice as many keys as files. Inline, because each located
+ * fault passes through here.
  */
-static struct mp3_file_key *mp3_find_key(struct mp3_locator *locator,
-					 const struct mp3_mapping *mapping)
+static __always_inline struct mp3_file_key *
+mp3_find_key(struct mp3_locator *locator, const struct mp3_mapping *mapping)
 {
 	/* By the address: a file system may choose its inode numbers. */
 	u32 i = hash_ptr(mapping->id.inode, MP3_FILE_BITS);
@@ -3226,18 +3236,11 @@ struct mp3_location {
 	bool no_room;
 };
 
-/*
- * Set @location to that of @address in the memory of the calling task, unless it
- * is so already: most frames are in the mapping of their callers. @hold is not
- * MP3_HOLD_NONE.
- */
-static void mp3_locate_address(struct mp3_locator *locator, u64 address,
-			       enum mp3_hold hold,
-			       struct mp3_location *location)
+/* Set @location for mp3_locate_address(). */
+static noinline void mp3_look_up_address(struct mp3_locator *locator,
+					 u64 address, enum mp3_hold hold,
+					 struct mp3_location *location)
 {
-	if (location->found && address >= location->mapping.start &&
-	    address < location->mapping.end)
-		return;
 	location->found = mp3_read_mapping(current->mm, address, hold,
 					   &location->mapping);
 	if (!location->found)
@@ -3245,6 +3248,20 @@ static void mp3_locate_address(struct mp3_locator *locator, u64 address,
 	location->file = mp3_number_file(locator, &location->mapping, hold);
 	if (location->file == MP3_UNKNOWN_FILE)
 		location->no_room |= READ_ONCE(locator->nr_files) == MP3_FILES;
+}
+
+/*
+ * Set @location to that of @address in the memory of the calling task, unless it
+ * is so already: most frames are in the mapping of their callers. @hold is not
+ * MP3_HOLD_NONE.
+ */
+static __always_inline void
+mp3_locate_address(struct mp3_locator *locator, u64 address,
+		   enum mp3_hold hold, struct mp3_location *location)
+{
+	if (!location->found || address < location->mapping.start ||
+	    address >= location->mapping.end)
+		mp3_look_up_address(locator, address, hold, location);
 }
 
 /*
@@ -3273,12 +3290,15 @@ static u64 mp3_locate_frame(struct mp3_locator *locator, u64 address,
 static void mp3_fill_location(struct mp3_locator *locator,
 			      struct mp3_fault *fault, unsigned int nr)
 {
-	struct mp3_location location = { .found = false };
+	struct mp3_location location __uninitialized;
 	struct mm_struct *mm = current->mm;
 	enum mp3_hold hold = mp3_hold_mappings(mm);
 	unsigned int i;
 
+	location.found = false;
+	location.no_room = false;
 	fault->file = MP3_UNKNOWN_FILE;
+	fault->offset = 0;
 	if (hold != MP3_HOLD_NONE)
 		mp3_locate_address(locator, fault->address, hold, &location);
 	if (location.found) {
@@ -3298,25 +3318,31 @@ static void mp3_fill_location(struct mp3_locator *locator,
 }
 
 /*
- * Record a fault of the calling task, of which the caller has filled in the
- * times, the address and the flags. @regs are its user-mode registers, or NULL.
+ * Record a fault of the calling task. @regs are its user-mode registers, or NULL.
  * Caller is in an RCU read-side section, with preemption disabled.
  */
-static void mp3_record_fault(struct mp3_locator *locator,
-			     const struct mp3_fault *common,
-			     struct pt_regs *regs)
+static __always_inline void
+mp3_record_fault(struct mp3_locator *locator, u64 time_ns, u64 stall_ns,
+		 u64 address, u32 flags, struct pt_regs *regs)
 {
-	struct mp3_fault fault = *common;
+	struct mp3_fault *fault;
 	unsigned int nr = 0;
+	u64 seq;
 
-	fault.pid = current->tgid;
-	fault.tid = current->pid;
+	fault = mp3_fault_begin(&locator->faults, &seq);
+	if (!fault)
+		return;
+	fault->time_ns = time_ns;
+	fault->pid = current->tgid;
+	fault->tid = current->pid;
+	fault->address = address;
+	fault->stall_ns = stall_ns;
 	if (regs)
-		nr = mp3_read_frames(regs, fault.frames,
+		nr = mp3_read_frames(regs, fault->frames,
 				     READ_ONCE(locator->callers) + 1);
-	fault.flags |= nr << 28;
-	mp3_fill_location(locator, &fault, nr);
-	mp3_fault_append(&locator->faults, &fault);
+	fault->flags = flags | nr << 28;
+	mp3_fill_location(locator, fault, nr);
+	mp3_fault_publish(fault, seq);
 }
 
 /*
@@ -3344,12 +3370,11 @@ static noinline void mp3_locate_fault(struct mp3_process *process,
 {
 	/* Of this thread, with this one: no counter is shared or written. */
 	u32 number = current->min_flt + current->maj_flt + current->pid;
-	struct mp3_fault fault = { .address = address, .flags = flags };
-	u64 start_ns, secure;
+	u64 start_ns, secure, time_ns = 0, stall_ns = MP3_NO_STALL;
 
-	start_ns = mp3_end_fault(mp3_starts, address, &fault.flags);
+	start_ns = mp3_end_fault(mp3_starts, address, &flags);
 	if (user_mode(regs))
-		fault.flags |= MP3_FAULT_USER;
+		flags |= MP3_FAULT_USER;
 	regs = mp3_user_regs(regs);
 
 	secure = READ_ONCE(process->secure);
@@ -3375,12 +3400,13 @@ static noinline void mp3_locate_fault(struct mp3_process *process,
 			continue;
 		}
 		/* Not before: most faults are left out if n is large. */
-		if (!fault.time_ns) {
-			fault.time_ns = ktime_get_mono_fast_ns();
-			fault.stall_ns = start_ns ? fault.time_ns - start_ns :
-						    MP3_NO_STALL;
+		if (!time_ns) {
+			time_ns = ktime_get_mono_fast_ns();
+			if (start_ns)
+				stall_ns = time_ns - start_ns;
 		}
-		mp3_record_fault(locator, &fault, regs);
+		mp3_record_fault(locator, time_ns, stall_ns, address, flags,
+				 regs);
 	}
 }
 

@@ -171,6 +171,15 @@ static inline struct user_namespace *mp3_get_dumpable(struct task_struct *task,
 
 /* ---- Locating faults ---- */
 
+/* A local variable that CONFIG_INIT_STACK_ALL_ZERO need not zero */
+#ifndef __uninitialized
+#if __has_attribute(__uninitialized__)
+#define __uninitialized		__attribute__((__uninitialized__))
+#else
+#define __uninitialized
+#endif
+#endif
+
 /* Each fault holds mmap_lock when it is counted. */
 #define MP3_FAULT_HOLDS_LOCK	(LINUX_VERSION_CODE < KERNEL_VERSION(6, 0, 0))
 
