@@ -630,11 +630,11 @@ static inline int mp3_faults_next(struct mp3_faults *faults,
 		const struct mp3_fault *slot =
 			&faults->data[faults->next % faults->capacity];
 
-		/* Pairs with the release store of seq in mp3_fault_append(). */
+		/* Pairs with the release store of seq in mp3_fault_publish(). */
 		seq = __atomic_load_n(&slot->seq, __ATOMIC_ACQUIRE);
 		if (seq == faults->next + 1) {
 			memcpy(fault, slot, sizeof(*fault));
-			/* Pairs with the exchange of seq in mp3_fault_append(). */
+			/* Pairs with the exchange of seq in mp3_fault_begin(). */
 			__atomic_thread_fence(__ATOMIC_ACQUIRE);
 			seq = __atomic_load_n(&slot->seq, __ATOMIC_RELAXED);
 			if (seq == faults->next + 1) {
