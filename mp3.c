@@ -157,6 +157,84 @@ static bool mp3_user_faults;
 module_param_named(user_faults, mp3_user_faults, bool, 0644);
 MODULE_PARM_DESC(user_faults, "let users without CAP_PERFMON locate faults (default N)");
 
+static bool mp3_user_follow = true;
+module_param_named(user_follow, mp3_user_follow, bool, 0644);
+MODULE_PARM_DESC(user_follow, "let users without CAP_PERFMON follow processes (default Y)");
+
+/*
+ * Set the mode of a file. Its owner, which is root, always reads and writes: the
+ * kernel would replace a mode of 0 by its own default.
+ */
+static int mp3_set_mode(const char *val, const struct kernel_param *kp)
+{
+	u16 mode;
+	int err;
+
+	err = kstrtou16(val, 8, &mode);
+	if (err)
+		return err;
+	if ((mode & ~0666) || (mode & 0600) != 0600)
+		return -EINVAL;
+	*(u16 *)kp->arg = mode;
+
+	return 0;
+}
+
+static int mp3_get_mode(char *buffer, const struct kernel_param *kp)
+{
+	return scnprintf(buffer, PAGE_SIZE, "%#o\n", *(u16 *)kp->arg);
+}
+
+static const struct kernel_param_ops mp3_mode_ops = {
+	.set = mp3_set_mode,
+	.get = mp3_get_mode,
+};
+
+/* Set the group of a file, by its id in the initial user namespace. */
+static int mp3_set_gid(const char *val, const struct kernel_param *kp)
+{
+	unsigned int nr;
+	kgid_t gid;
+	int err;
+
+	err = kstrtouint(val, 10, &nr);
+	if (err)
+		return err;
+	gid = make_kgid(&init_user_ns, nr);
+	if (!gid_valid(gid))
+		return -EINVAL;
+	*(kgid_t *)kp->arg = gid;
+
+	return 0;
+}
+
+static int mp3_get_gid(char *buffer, const struct kernel_param *kp)
+{
+	return scnprintf(buffer, PAGE_SIZE, "%u\n",
+			 from_kgid(&init_user_ns, *(kgid_t *)kp->arg));
+}
+
+static const struct kernel_param_ops mp3_gid_ops = {
+	.set = mp3_set_gid,
+	.get = mp3_get_gid,
+};
+
+static u16 mp3_user_mode = 0666;
+module_param_cb(user_mode, &mp3_mode_ops, &mp3_user_mode, 0444);
+MODULE_PARM_DESC(user_mode, "mode of the status file and /dev/mp3_capture (default 0666)");
+
+static kgid_t mp3_user_gid = GLOBAL_ROOT_GID;
+module_param_cb(user_gid, &mp3_gid_ops, &mp3_user_gid, 0444);
+MODULE_PARM_DESC(user_gid, "group of the status file and /dev/mp3_capture (default 0)");
+
+static u16 mp3_ring_mode = 0600;
+module_param_cb(ring_mode, &mp3_mode_ops, &mp3_ring_mode, 0444);
+MODULE_PARM_DESC(ring_mode, "mode of /dev/mp3 and /dev/mp3_procs (default 0600)");
+
+static kgid_t mp3_ring_gid = GLOBAL_ROOT_GID;
+module_param_cb(ring_gid, &mp3_gid_ops, &mp3_ring_gid, 0444);
+MODULE_PARM_DESC(ring_gid, "group of /dev/mp3 and /dev/mp3_procs (default 0)");
+
 /*
  * The holders of a process receive its records: the classic registry, and each
  * capture that the process is registered in. A set of holders is a mask.
@@ -1173,6 +1251,15 @@ static int mp3_may_profile(const struct mp3_caller *caller,
 	if (err || file->f_cred == current_cred())
 		return err;
 	return mp3_ptrace_may_read(file->f_cred, file, task);
+}
+
+/*
+ * Return whether both the calling task and the opener of @file have CAP_PERFMON.
+ */
+static bool mp3_is_privileged(const struct file *file)
+{
+	return mp3_capable(NULL, &init_user_ns, CAP_PERFMON) &&
+	       mp3_capable(file, &init_user_ns, CAP_PERFMON);
 }
 
 /* ---- Sampler ---- */
@@ -4149,6 +4236,10 @@ static int mp3_command(struct file *file, struct mp3_capture *capture,
 	if (!isdigit(*digits) || kstrtoint(digits, 10, &nr) || nr == 0)
 		return -EINVAL;
 
+	if (line[0] == 'F' && !READ_ONCE(mp3_user_follow) &&
+	    !mp3_is_privileged(file))
+		return -EPERM;
+
 	pid = find_get_pid(nr);
 	task = get_pid_task(pid, PIDTYPE_PID);
 	put_pid(pid);
@@ -4608,13 +4699,30 @@ static const char *const mp3_device_names[] = {
 static_assert(ARRAY_SIZE(mp3_device_names) == MP3_NR_MINORS);
 static_assert(ARRAY_SIZE(mp3_rings) == MP3_CAPTURE_MINOR);
 
-/* Captures are for every user; the classic rings keep the default, 0600. */
-static char *mp3_devnode(mp3_const_device *device, umode_t *mode)
+/* By default, captures are for every user, and the classic rings for root. */
+static char *mp3_devnode(mp3_const_device *device, umode_t *mode, kuid_t *uid,
+			 kgid_t *gid)
 {
-	if (mode && MINOR(device->devt) == MP3_CAPTURE_MINOR)
-		*mode = 0666;
+	bool is_capture = MINOR(device->devt) == MP3_CAPTURE_MINOR;
+
+	/* All three are NULL if only the name is wanted. */
+	if (mode)
+		*mode = is_capture ? mp3_user_mode : mp3_ring_mode;
+	if (gid)
+		*gid = is_capture ? mp3_user_gid : mp3_ring_gid;
 	return NULL;
 }
+
+static void mp3_release_device(struct device *device)
+{
+	kfree(device);
+}
+
+/* A device needs a type to have a group: a class has none. */
+static const struct device_type mp3_device_type = {
+	.devnode = mp3_devnode,
+	.release = mp3_release_device,
+};
 
 /* Reserve the device numbers, and set mp3_major if it is 0. */
 static int __init mp3_get_major(void)
@@ -4677,17 +4785,36 @@ static void mp3_destroy_devices(void)
 		device_destroy(mp3_class, MKDEV(mp3_major, minor));
 }
 
+static int __init mp3_create_device(unsigned int minor)
+{
+	struct device *device = kzalloc(sizeof(*device), GFP_KERNEL);
+	int err;
+
+	if (!device)
+		return -ENOMEM;
+	device_initialize(device);
+	device->class = mp3_class;
+	device->type = &mp3_device_type;
+	device->devt = MKDEV(mp3_major, minor);
+	err = dev_set_name(device, "%s", mp3_device_names[minor]);
+	if (!err)
+		err = device_add(device);
+	if (err)
+		put_device(device);
+
+	return err;
+}
+
 static int __init mp3_create_devices(void)
 {
-	struct device *device;
 	unsigned int minor;
+	int err;
 
 	for (minor = 0; minor < ARRAY_SIZE(mp3_device_names); minor++) {
-		device = device_create(mp3_class, NULL, MKDEV(mp3_major, minor),
-				       NULL, "%s", mp3_device_names[minor]);
-		if (IS_ERR(device)) {
+		err = mp3_create_device(minor);
+		if (err) {
 			mp3_destroy_devices();
-			return PTR_ERR(device);
+			return err;
 		}
 	}
 	return 0;
@@ -4695,6 +4822,7 @@ static int __init mp3_create_devices(void)
 
 static int __init mp3_init(void)
 {
+	struct proc_dir_entry *status;
 	unsigned int i;
 	dev_t dev;
 	int err;
@@ -4728,14 +4856,16 @@ static int __init mp3_init(void)
 	err = PTR_ERR_OR_ZERO(mp3_class);
 	if (err)
 		goto put_major;
-	mp3_class->devnode = mp3_devnode;
 
 	err = -ENOMEM;
 	mp3_proc_dir = proc_mkdir("mp3", NULL);
 	if (!mp3_proc_dir)
 		goto destroy_class;
-	if (!proc_create("status", 0666, mp3_proc_dir, &mp3_status_ops))
+	status = proc_create("status", mp3_user_mode, mp3_proc_dir,
+			     &mp3_status_ops);
+	if (!status)
 		goto remove_proc;
+	proc_set_user(status, GLOBAL_ROOT_UID, mp3_user_gid);
 
 	err = cpuhp_setup_state_nocalls(CPUHP_AP_ONLINE_DYN, "mp3:online",
 					mp3_cpu_online, NULL);
