@@ -7,6 +7,7 @@
  * Usage: lifecycle [MP3.KO], by default /mp3/mp3.ko; fail.ko is next to it.
  */
 #include <dirent.h>
+#include <grp.h>
 #include <libgen.h>
 #include <linux/sched.h>
 #include <sys/sysmacros.h>
@@ -504,6 +505,17 @@ static void test_bad_parameters(void)
 		"capture_records=63", "capture_records=0",
 		"capture_records=4194305", "capture_records=-1",
 		"capture_records=x", "capture_records=",
+		"user_mode=0667", "user_mode=0777", "user_mode=04666",
+		"user_mode=0", "user_mode=0466", "user_mode=0266",
+		"user_mode=668", "user_mode=-1",
+		"user_mode=rw", "user_mode=",
+		"ring_mode=0601", "ring_mode=02600", "ring_mode=0",
+		"ring_mode=0400", "ring_mode=x", "ring_mode=",
+		"user_gid=4294967295", "user_gid=-1",
+		"user_gid=mp3", "user_gid=",
+		"ring_gid=4294967295", "ring_gid=-1", "ring_gid=x",
+		"ring_gid=",
+		"user_follow=2", "user_follow=x", "user_follow=",
 	};
 	bool good = true;
 	size_t i;
@@ -604,6 +616,111 @@ static void test_major(void)
 	   "unloading frees the number taken with major=0");
 }
 
+/* ---- Modes and groups ---- */
+
+static bool parameter_is(const char *name, const char *want)
+{
+	char path[80], text[32] = "";
+	ssize_t size;
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/module/mp3/parameters/%s", name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		err(1, "%s", path);
+	size = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (size > 0 && text[size - 1] == '\n')
+		text[size - 1] = '\0';
+	if (strcmp(text, want))
+		diag("%s is %s, want %s", name, text, want);
+
+	return !strcmp(text, want);
+}
+
+/* Compare the mode and the group of a file of root's, and print them if wrong. */
+static bool file_is(const char *path, mode_t mode, gid_t gid)
+{
+	struct stat status;
+
+	if (stat(path, &status))
+		err(1, "%s", path);
+	if ((status.st_mode & 07777) == mode && !status.st_uid &&
+	    status.st_gid == gid)
+		return true;
+	diag("%s: mode %#o, user %u, group %u", path, status.st_mode,
+	     status.st_uid, status.st_gid);
+	return false;
+}
+
+/* Open a file as user 1000 of a group. Returns 0 or -errno. */
+static int try_open_as(gid_t gid, const char *path)
+{
+	pid_t pid = fork_child();
+	int status;
+
+	if (!pid) {
+		if (setgroups(0, NULL) || setresgid(gid, gid, gid) ||
+		    setresuid(1000, 1000, 1000))
+			_exit(255);
+		_exit(open(path, O_RDWR) < 0 ? errno : 0);
+	}
+	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status) ||
+	    WEXITSTATUS(status) == 255)
+		errx(1, "a child ended with status %#x", status);
+	return -WEXITSTATUS(status);
+}
+
+static bool only_group_opens(gid_t gid, const char *path)
+{
+	return !try_open_as(gid, path) && try_open_as(1000, path) == -EACCES;
+}
+
+static void test_modes(void)
+{
+	load_or_die("");
+	ok(parameter_is("user_mode", "0666") && parameter_is("user_gid", "0") &&
+	   parameter_is("ring_mode", "0600") && parameter_is("ring_gid", "0"),
+	   "the parameters of modes and groups have their defaults");
+	ok(file_is(MP3_STATUS_PATH, 0666, 0) &&
+	   file_is(MP3_CAPTURE_PATH, 0666, 0) &&
+	   file_is(MP3_DEVICE_PATH, 0600, 0) && file_is(MP3_PROCS_PATH, 0600, 0),
+	   "by default, every user opens the status file and captures, and root the rings");
+	unload_or_die();
+
+	load_or_die("user_mode=0660 user_gid=2001 ring_mode=660 ring_gid=2002");
+	ok(parameter_is("user_mode", "0660") &&
+	   parameter_is("user_gid", "2001") &&
+	   parameter_is("ring_mode", "0660") && parameter_is("ring_gid", "2002"),
+	   "the parameters of modes and groups report what was given at load");
+	ok(file_is(MP3_STATUS_PATH, 0660, 2001) &&
+	   only_group_opens(2001, MP3_STATUS_PATH),
+	   "user_mode and user_gid give the status file to a group");
+	ok(file_is(MP3_CAPTURE_PATH, 0660, 2001) &&
+	   only_group_opens(2001, MP3_CAPTURE_PATH),
+	   "user_mode and user_gid give captures to a group");
+	ok(file_is(MP3_DEVICE_PATH, 0660, 2002) &&
+	   only_group_opens(2002, MP3_DEVICE_PATH) &&
+	   file_is(MP3_PROCS_PATH, 0660, 2002) &&
+	   only_group_opens(2002, MP3_PROCS_PATH),
+	   "ring_mode and ring_gid give the classic rings to a group");
+	unload_or_die();
+
+	load_or_die("user_mode=0600 ring_mode=0644 ring_gid=4294967294");
+	ok(file_is(MP3_STATUS_PATH, 0600, 0) &&
+	   try_open_as(1000, MP3_STATUS_PATH) == -EACCES &&
+	   file_is(MP3_CAPTURE_PATH, 0600, 0) &&
+	   try_open_as(1000, MP3_CAPTURE_PATH) == -EACCES,
+	   "user_mode=0600 closes the status file and captures to all but root");
+	ok(file_is(MP3_DEVICE_PATH, 0644, 4294967294) &&
+	   file_is(MP3_PROCS_PATH, 0644, 4294967294) &&
+	   try_open_as(1000, MP3_DEVICE_PATH) == -EACCES,
+	   "ring_mode=0644 lets no user write to the classic rings");
+	unload_or_die();
+	ok(nothing_left(),
+	   "nothing is left of the module after loads with modes and groups");
+}
+
 /* ---- Loads that fail ---- */
 
 /*
@@ -642,11 +759,13 @@ static void test_steps(void)
 		  "", 0, 1, -ENOMEM },
 		{ "adding the callback for CPUs", "__cpuhp_setup_state",
 		  "", -EXFULL, 1, -EXFULL },
-		{ "creating " MP3_DEVICE_PATH, "device_create",
+		{ "naming " MP3_DEVICE_PATH, "dev_set_name",
 		  "", -EXFULL, 1, -EXFULL },
-		{ "creating " MP3_PROCS_PATH, "device_create",
+		{ "creating " MP3_DEVICE_PATH, "device_add",
+		  "", -EXFULL, 1, -EXFULL },
+		{ "creating " MP3_PROCS_PATH, "device_add",
 		  "", -EXFULL, 2, -EXFULL },
-		{ "creating " MP3_CAPTURE_PATH, "device_create",
+		{ "creating " MP3_CAPTURE_PATH, "device_add",
 		  "", -EXFULL, 3, -EXFULL },
 		{ "adding the character devices", "cdev_add",
 		  "", -EXFULL, 1, -EXFULL },
@@ -987,6 +1106,7 @@ int main(int argc, char **argv)
 	test_capture_records();
 	test_intervals();
 	test_major();
+	test_modes();
 	test_busy();
 	test_hundred_processes();
 	test_references();
