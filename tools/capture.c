@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <err.h>
+#include <linux/capability.h>
+#include <sys/syscall.h>
 
 #include "capture.h"
+
+#define USER_FOLLOW_PATH "/sys/module/mp3/parameters/user_follow"
 
 /* Creates a capture. Exits with status 1 and one line if that is impossible. */
 void capture_open_or_exit(struct mp3_reader *capture)
@@ -10,6 +14,37 @@ void capture_open_or_exit(struct mp3_reader *capture)
 
 	if (error)
 		reader_open_failed(capture, MP3_CAPTURE_PATH, error);
+}
+
+/* Returns whether this process has CAP_PERFMON, as far as it can find out. */
+static bool has_perfmon(void)
+{
+	struct __user_cap_header_struct header = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct data[2];
+
+	return !syscall(SYS_capget, &header, data) &&
+	       (data[CAP_TO_INDEX(CAP_PERFMON)].effective &
+		CAP_TO_MASK(CAP_PERFMON));
+}
+
+/*
+ * Exits with status 1 and one line if the module does not let this process follow
+ * any other. To be called before the first one is followed.
+ */
+void check_may_follow(void)
+{
+	int fd = open(USER_FOLLOW_PATH, O_RDONLY | O_CLOEXEC);
+	char value = 'Y';
+
+	/* If it cannot be read, the module decides when a process is followed. */
+	if (fd >= 0 && read(fd, &value, 1) != 1)
+		value = 'Y';
+	if (fd >= 0)
+		close(fd);
+	if (value == 'N' && !has_perfmon())
+		errx(1, "following requires CAP_PERFMON, or the module's user_follow=1");
 }
 
 /**

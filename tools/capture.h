@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Opening a capture or a ring, or explaining in one line why that is impossible.
+ * Opening a capture or a ring, or explaining in one line why that, or following, is
+ * impossible.
  */
 #ifndef MP3_TOOLS_CAPTURE_H
 #define MP3_TOOLS_CAPTURE_H
@@ -8,6 +9,7 @@
 #include "../mp3_client.h"
 
 void capture_open_or_exit(struct mp3_reader *capture);
+void check_may_follow(void);
 __attribute__((noreturn))
 void reader_open_failed(const struct mp3_reader *reader, const char *path,
 			int error);

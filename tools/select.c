@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <err.h>
 
+#include "capture.h"
 #include "proc.h"
 #include "select.h"
 #include "util.h"
@@ -120,6 +121,8 @@ bool selection_start(struct selection *selection, struct source *source,
 {
 	bool found = false;
 
+	if (!options->nr_pids || options->follow)
+		check_may_follow();
 	*selection = (struct selection){
 		.options = options,
 		.capture = &source->reader,

@@ -61,6 +61,8 @@ void session_option(struct session *session, int option, const char *help)
 void session_open(struct session *session)
 {
 	capture_open_or_exit(&session->capture);
+	if (!session->no_follow)
+		check_may_follow();
 	if (session->output) {
 		session->report.file = fopen(session->output, "we");
 		if (!session->report.file)

@@ -177,6 +177,17 @@ ends 0 su user -c /mp3/readme-capture && faults=$(cut -d ' ' -f 1 out) &&
 ok "the documented program counts its own 256 pages as an ordinary user"
 ends 0 su user -c "/mp3/mp3ctl run sh -c '(:); :'" && grep -q '^total (2 processes)' errors
 ok "mp3ctl run prints its table as an ordinary user"
+user_follow=/sys/module/mp3/parameters/user_follow
+echo N >$user_follow
+for tool in "run true" "attach -p 1" "where true" watch "watch -f -p 1" top; do
+	refuses 1 su user -c "/mp3/mp3ctl $tool" && grep -q CAP_PERFMON errors &&
+		grep -q user_follow errors
+	ok "mp3ctl $tool names the parameter user_follow and CAP_PERFMON if the user may not follow"
+done
+ends 0 su user -c "/mp3/mp3ctl run --no-follow true" && grep -q '^total ' errors &&
+	ends 0 mp3ctl run true
+ok "with user_follow=0, a user can profile without following, and root can follow"
+echo Y >$user_follow
 mv /dev/mp3_capture /dev/kept
 refuses 1 mp3ctl run true && grep -q 'device node' errors
 ok "mp3ctl run reports a missing device node while the module is loaded"
