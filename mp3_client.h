@@ -152,7 +152,8 @@ static inline int mp3_register(pid_t pid)
 
 /*
  * Profiles a process and all its descendants from now on. Returns -EEXIST if
- * the process is followed already.
+ * the process is followed already, and -EPERM without CAP_PERFMON if the module's
+ * parameter user_follow is not set.
  */
 static inline int mp3_follow(pid_t pid)
 {
@@ -451,7 +452,7 @@ static inline int mp3_capture_register(const struct mp3_reader *capture,
 
 /*
  * Profiles a process and all its descendants from now on. Returns -EEXIST if
- * the capture follows it already.
+ * the capture follows it already, and -EPERM as mp3_follow().
  */
 static inline int mp3_capture_follow(const struct mp3_reader *capture,
 				     pid_t pid)

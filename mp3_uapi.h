@@ -2,7 +2,7 @@
 /*
  * mp3: the ABI between the module, the tools and the tests
  *
- * Registering: /proc/mp3/status (mode 0666)
+ * Registering: /proc/mp3/status (mode 0666, or the parameter user_mode)
  *
  * A write contains one command per line, and at most one page:
  *
@@ -34,7 +34,9 @@
  *		registered
  *	EEXIST	R of a registered process, or F of a followed one (F of a
  *		process registered by R follows it from now on)
- *	EPERM	the writer or the opener has no access to the process
+ *	EPERM	the writer or the opener has no access to the process, or F if
+ *		one of them lacks CAP_PERFMON and the parameter user_follow is
+ *		not set
  *	ENOMEM	not enough memory
  *	EFAULT	the buffer cannot be read
  *
@@ -47,7 +49,7 @@
  * numbers them, in no particular order. A process that exits is unregistered automatically at the next
  * tick.
  *
- * Reading: /dev/mp3 and /dev/mp3_procs (mode 0600)
+ * Reading: /dev/mp3 and /dev/mp3_procs (mode 0600, or ring_mode)
  *
  * Each is a ring. /dev/mp3 has samples: what all registered processes did in
  * one interval. Its data are MP3_DATA_PAGES pages, to be mapped shared, for
@@ -71,7 +73,7 @@
  * the module is loaded, word 0 of the slot after the newest entry is always -1,
  * and a reader consumes an entry by storing -1 in its words.
  *
- * Captures: /dev/mp3_capture (mode 0666)
+ * Captures: /dev/mp3_capture (mode 0666, or user_mode)
  *
  * Each open(2) creates a capture: registrations that last as long as the open
  * file and its mappings do, and a private ring of their records, which can only
