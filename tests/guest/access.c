@@ -9,126 +9,14 @@
  *
  * "access dumpable" and "access undumpable" are programs that the test starts.
  */
-#include <grp.h>
-#include <linux/capability.h>
 #include <linux/sched.h>
 #include <pthread.h>
-#include <signal.h>
-#include <sys/mount.h>
-#include <sys/pidfd.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
-#include "process.h"
-#include "test.h"
-
-#define CAP(cap)	(1ull << (cap))
-#define ALL_CAPS	(~0ull)
-#define DUMPABLE	1
-#define PROGRAM		"/tmp/mp3-access"	/* a copy of this program */
-
-/**
- * struct credentials - credentials of a process
- * @uid:       real, effective and saved user id
- * @gid:       real, effective and saved group id
- * @effective: effective capabilities, which are permitted as well
- * @permitted: capabilities that are permitted only
- */
-struct credentials {
-	uid_t uid[3];
-	gid_t gid[3];
-	uint64_t effective, permitted;
-};
-
-static const struct credentials root = {
-	.effective = ALL_CAPS,
-}, user = {
-	.uid = { 1000, 1000, 1000 }, .gid = { 1000, 1000, 1000 },
-}, stranger = {
-	.uid = { 1001, 1001, 1001 }, .gid = { 1001, 1001, 1001 },
-};
+#include "credentials.h"
 
 /* What the commands of a child returned; shared with it. */
 static volatile int *results;
-
-/* ---- Processes ---- */
-
-static void set_caps(uint64_t permitted, uint64_t effective)
-{
-	struct __user_cap_header_struct header = {
-		.version = _LINUX_CAPABILITY_VERSION_3,
-	};
-	struct __user_cap_data_struct data[2], now[2];
-	int i;
-
-	if (syscall(SYS_capget, &header, now))
-		err(1, "capget");
-	for (i = 0; i < 2; i++) {
-		data[i].permitted = now[i].permitted & (permitted >> 32 * i);
-		data[i].effective = now[i].permitted & (effective >> 32 * i);
-		data[i].inheritable = 0;
-	}
-	if (syscall(SYS_capset, &header, data))
-		err(1, "capset");
-}
-
-static void become(const struct credentials *cred)
-{
-	if (setgroups(0, NULL) || prctl(PR_SET_KEEPCAPS, 1) ||
-	    setresgid(cred->gid[0], cred->gid[1], cred->gid[2]) ||
-	    setresuid(cred->uid[0], cred->uid[1], cred->uid[2]))
-		err(255, "cannot change ids");
-	set_caps(cred->effective | cred->permitted, cred->effective);
-}
-
-/* Fork a child with a pipe to this process, for report_ready(). */
-static pid_t fork_with_pipe(int ready[2])
-{
-	pid_t pid;
-
-	fflush(stdout);
-	if (pipe(ready))
-		err(1, "pipe");
-	pid = fork_child();
-	return pid;
-}
-
-/* Report to the parent, and sleep until killed. */
-static void report_ready(int ready)
-{
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (write(ready, "", 1) != 1)
-		_exit(1);
-	for (;;)
-		pause();
-}
-
-/* Wait for report_ready() in the child. */
-static void wait_ready(int ready[2])
-{
-	char byte;
-
-	close(ready[1]);
-	if (read(ready[0], &byte, 1) != 1)
-		errx(1, "a child exited before it was ready");
-	close(ready[0]);
-}
-
-static pid_t start_target(const struct credentials *cred, int dumpable)
-{
-	int ready[2];
-	pid_t pid = fork_with_pipe(ready);
-
-	if (!pid) {
-		become(cred);
-		if (prctl(PR_SET_DUMPABLE, dumpable))
-			err(1, "prctl");
-		report_ready(ready[1]);
-	}
-	wait_ready(ready);
-	return pid;
-}
 
 /* ---- Commands ---- */
 
@@ -145,7 +33,7 @@ static int command_as(const struct credentials *cred, int fd, char letter,
 	fflush(stdout);
 	self = fork_child();
 	if (!self) {
-		become(cred);
+		set_credentials(cred);
 		_exit(-(fd < 0 ? command(letter, pid) :
 				 command_by_fd(fd, letter, pid)));
 	}
@@ -215,7 +103,7 @@ static void test_modes(void)
 		   paths[i]);
 		pid = fork_with_pipe(ready);
 		if (!pid) {
-			become(&stranger);
+			set_credentials(&stranger);
 			_exit(open(paths[i], O_RDONLY) < 0 ? errno : 0);
 		}
 		waitpid(pid, &code, 0);
@@ -231,7 +119,7 @@ static void test_modes(void)
 	   MP3_CAPTURE_PATH);
 	pid = fork_with_pipe(ready);
 	if (!pid) {
-		become(&stranger);
+		set_credentials(&stranger);
 		_exit(open(MP3_CAPTURE_PATH, O_RDWR) < 0 ? errno : 0);
 	}
 	waitpid(pid, &code, 0);
@@ -300,7 +188,7 @@ static void test_dumpable(void)
 
 	pid = fork_with_pipe(ready);
 	if (!pid) {
-		become(&user);
+		set_credentials(&user);
 		if (prctl(PR_SET_DUMPABLE, !DUMPABLE))
 			_exit(1);
 		_exit(-command('R', getpid()) | -command('U', getpid()));
@@ -322,7 +210,7 @@ static void test_suid_dumpable(void)
 	write_file(dumpable, "2");
 	pid = fork_with_pipe(ready);
 	if (!pid) {
-		become(&user);
+		set_credentials(&user);
 		report_ready(ready[1]);
 	}
 	wait_ready(ready);
@@ -335,49 +223,12 @@ static void test_suid_dumpable(void)
 
 /* ---- Programs ---- */
 
-/* Report the effective user id, and sleep until killed. */
-static int program_main(bool dumpable)
-{
-	int euid = geteuid();
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (!dumpable)
-		prctl(PR_SET_DUMPABLE, !DUMPABLE);
-	if (write(1, &euid, sizeof(euid)) != sizeof(euid))
-		return 1;
-	for (;;)
-		pause();
-}
-
-/* Run PROGRAM with other credentials. @want is its effective user id then. */
-static pid_t run_program(const struct credentials *cred, uid_t want,
-			 const char *how)
-{
-	int euid_pipe[2];
-	pid_t pid = fork_with_pipe(euid_pipe);
-	uid_t euid;
-
-	if (!pid) {
-		become(cred);
-		dup2(euid_pipe[1], 1);
-		execl(PROGRAM, PROGRAM, how, NULL);
-		_exit(1);
-	}
-	close(euid_pipe[1]);
-	if (read(euid_pipe[0], &euid, sizeof(euid)) != sizeof(euid) ||
-	    euid != want)
-		errx(1, "%s does not run as user %u", PROGRAM, want);
-	close(euid_pipe[0]);
-
-	return pid;
-}
-
 static void test_setuid(void)
 {
 	pid_t pid;
 
 	copy_program(PROGRAM, 04755);
-	pid = run_program(&user, 0, "dumpable");
+	pid = run_program(PROGRAM, &user, 0, "dumpable");
 	ok(is_refused(&user, pid),
 	   "a user cannot profile a setuid root program that it runs");
 	kill_and_reap(pid);
@@ -538,7 +389,7 @@ static struct threads two_threads(const struct credentials *first, int dumpable,
 
 	threads.first = fork_with_pipe(id_pipe);
 	if (!threads.first) {
-		become(first);
+		set_credentials(first);
 		threads.fd = id_pipe[1];
 		if (prctl(PR_SET_DUMPABLE, dumpable) ||
 		    prctl(PR_SET_PDEATHSIG, SIGKILL) ||
@@ -584,29 +435,6 @@ static void test_threads(void)
 
 /* ---- Passed descriptors ---- */
 
-/* Have a child open the status file with other credentials; get its descriptor. */
-static int open_status_as(const struct credentials *cred)
-{
-	int ready[2], pidfd, fd;
-	pid_t pid = fork_with_pipe(ready);
-
-	if (!pid) {
-		become(cred);
-		if (dup2(open(MP3_STATUS_PATH, O_RDWR), 100) != 100)
-			_exit(1);
-		report_ready(ready[1]);
-	}
-	wait_ready(ready);
-	pidfd = pidfd_open(pid, 0);
-	fd = pidfd_getfd(pidfd, 100, 0);
-	if (fd < 0)
-		err(1, "pidfd_getfd");
-	close(pidfd);
-	kill_and_reap(pid);
-
-	return fd;
-}
-
 static void test_descriptors(void)
 {
 	static const struct credentials capable = {
@@ -615,8 +443,8 @@ static void test_descriptors(void)
 	};
 	pid_t user_pid = start_target(&user, DUMPABLE);
 	pid_t root_pid = start_target(&root, DUMPABLE);
-	int stranger_fd = open_status_as(&stranger);
-	int capable_fd = open_status_as(&capable);
+	int stranger_fd = open_as(&stranger, MP3_STATUS_PATH, O_RDWR);
+	int capable_fd = open_as(&capable, MP3_STATUS_PATH, O_RDWR);
 	int root_fd = open(MP3_STATUS_PATH, O_RDWR | O_CLOEXEC);
 
 	ok(is_refused_by_fd(&root, stranger_fd, user_pid) &&
@@ -647,27 +475,16 @@ static void test_descriptors(void)
  */
 static int listed_as(const struct credentials *cred, int fd, pid_t pid)
 {
-	int status, times = 0;
+	int status;
 	pid_t self;
 
 	fflush(stdout);
 	self = fork_child();
 	if (!self) {
-		char text[65536], *line;
-		ssize_t size;
-
-		become(cred);
+		set_credentials(cred);
 		if (fd < 0)
 			fd = open(MP3_STATUS_PATH, O_RDONLY | O_CLOEXEC);
-		if (fd < 0 || lseek(fd, 0, SEEK_SET))
-			_exit(255);
-		size = read(fd, text, sizeof(text) - 1);
-		if (size < 0)
-			_exit(255);
-		text[size] = '\0';
-		for (line = text; *line; line = strchr(line, '\n') + 1)
-			times += atoi(line) == pid;
-		_exit(times);
+		_exit(listed_by_fd(fd, pid));
 	}
 	if (waitpid(self, &status, 0) != self || !WIFEXITED(status) ||
 	    WEXITSTATUS(status) == 255)
@@ -707,7 +524,7 @@ static void test_listing(void)
 	};
 	enum { NR = ARRAY_SIZE(pids), ALL = (1 << NR) - 1 };
 	int root_fd = open(MP3_STATUS_PATH, O_RDWR | O_CLOEXEC);
-	int stranger_fd = open_status_as(&stranger);
+	int stranger_fd = open_as(&stranger, MP3_STATUS_PATH, O_RDWR);
 	struct credentials cred = stranger;
 	siginfo_t info;
 	int ready[2], code, i;
@@ -749,7 +566,7 @@ static void test_listing(void)
 
 	pid = fork_with_pipe(ready);
 	if (!pid) {
-		become(&stranger);
+		set_credentials(&stranger);
 		if (prctl(PR_SET_DUMPABLE, !DUMPABLE))
 			_exit(1);
 		_exit(command('R', getpid()) || listed(getpid()) != 1 ||
@@ -768,14 +585,6 @@ static void test_listing(void)
 }
 
 /* ---- User namespaces ---- */
-
-static void write_map(pid_t pid, const char *name)
-{
-	char path[40];
-
-	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
-	write_file(path, "0 1001 1\n1 1002 1\n");
-}
 
 /* Results of root of a user namespace; user 1 inside is user 1002 outside. */
 enum {
@@ -797,11 +606,11 @@ static void user_namespace(pid_t user_pid, pid_t own, pid_t own_undumpable)
 	results[NS_OWN] = command('R', own);
 	results[NS_OWN_UNDUMPABLE] = command('R', own_undumpable);
 
-	inside = run_program(&second, 1, "dumpable");
-	undumpable = run_program(&second, 1, "undumpable");
+	inside = run_program(PROGRAM, &second, 1, "dumpable");
+	undumpable = run_program(PROGRAM, &second, 1, "undumpable");
 	from_outside = fork_with_pipe(ready);
 	if (!from_outside) {
-		become(&second);
+		set_credentials(&second);
 		report_ready(ready[1]);
 	}
 	wait_ready(ready);
@@ -854,7 +663,7 @@ static void test_user_namespace(void)
 		err(1, "pipe");
 	pid = fork_with_pipe(ready);
 	if (!pid) {
-		become(&stranger);
+		set_credentials(&stranger);
 		if (unshare(CLONE_NEWUSER) || prctl(PR_SET_DUMPABLE, DUMPABLE))
 			err(1, "unshare");
 		if (write(ready[1], "", 1) != 1 || read(go[0], &byte, 1) != 1)
@@ -863,8 +672,7 @@ static void test_user_namespace(void)
 		_exit(0);
 	}
 	wait_ready(ready);
-	write_map(pid, "uid_map");
-	write_map(pid, "gid_map");
+	write_maps(pid, 1001, 1002);
 	ok(is_allowed(&stranger, pid),
 	   "the owner of a user namespace can profile a process inside");
 	ok(is_refused(&same_ids, pid) && is_refused(&user, pid),
@@ -910,9 +718,7 @@ static void pid_namespace(pid_t outside, int fd)
 {
 	pid_t second;
 
-	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-	    mount("proc", "/proc", "proc", 0, NULL))
-		err(1, "mount");
+	mount_proc();
 	results[PID_SELF] = command('R', 1);
 	results[PID_LIST] = status_is("1\n");
 	second = fork_child();
@@ -968,12 +774,16 @@ static void test_pid_namespace(void)
 int main(int argc, char **argv)
 {
 	struct ring ring;
+	pid_t anchor;
 
 	if (argc > 1)
 		return program_main(!strcmp(argv[1], "dumpable"));
 
 	ring = ring_open();
 	results = shared_memory(sysconf(_SC_PAGESIZE));
+	/* No U is the last one: that could have to wait for 50 ms. */
+	anchor = sleeper();
+	command_or_die('R', anchor);
 	test_modes();
 	test_users();
 	test_ids();
@@ -988,6 +798,7 @@ int main(int argc, char **argv)
 	test_listing();
 	test_user_namespace();
 	test_pid_namespace();
+	kill_and_reap(anchor);
 	wait_idle(&ring);
 
 	return done();
