@@ -218,6 +218,22 @@ static bool visit_symbol(struct reading *reading, char *line)
 	return true;
 }
 
+/*
+ * Returns whether a text consists of whole lines of printable ASCII and tabs. It is
+ * printed as it is: any other byte could control a terminal.
+ */
+static bool is_text(const char *text, size_t size)
+{
+	size_t i;
+
+	for (i = 0; i < size; i++)
+		if ((text[i] < ' ' || text[i] > '~') && text[i] != '\n' &&
+		    text[i] != '\t')
+			return false;
+
+	return text[size - 1] == '\n';
+}
+
 /* Reads the lines of a chunk of text. */
 static bool read_text(struct reading *reading, __u64 bytes,
 		      bool (*visit)(struct reading *reading, char *line))
@@ -234,8 +250,7 @@ static bool read_text(struct reading *reading, __u64 bytes,
 		return false;
 	}
 	text[bytes] = '\0';
-	/* Without a NUL, and whole lines only */
-	if (strlen(text) != bytes || text[bytes - 1] != '\n')
+	if (!is_text(text, bytes))
 		good = refuse(reading);
 	while (good && (line = strsep(&rest, "\n")) && rest)
 		if (!visit(reading, line))

@@ -25,7 +25,9 @@
  *	3. skips a chunk of an unknown type: a type can be added without a new
  *	   version. A change of what a chunk contains needs one, except that
  *	   RECORDING_TOTALS can grow;
- *	4. refuses contents that are not a multiple of their element's size.
+ *	4. refuses contents that are not a multiple of their element's size;
+ *	5. refuses text with a byte that is not printable ASCII, a tab or a newline:
+ *	   printed, it could control a terminal.
  *
  * The keys of RECORDING_INFO; a reader ignores others. Values are printable
  * ASCII: a backslash is \\, any other byte \xNN.

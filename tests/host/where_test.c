@@ -323,6 +323,39 @@ static void test_refused(void)
 	   "a device, a directory and a missing file are refused in one line");
 }
 
+/* Replaces the value of "command" in the recording by bytes of the same length. */
+static void set_command(const char *bytes)
+{
+	size_t size;
+	char *text = contents(file_fd, &size), *at;
+
+	at = memmem(text, size, "command=", 8);
+	if (!at)
+		errx(1, "the sample has no command");
+	overwrite(at + 8 - text, bytes, strlen(bytes));
+	free(text);
+}
+
+static void test_text(void)
+{
+	static const char *const refused[] = {
+		"\033[2J", "\033]0;x\a", "\r", "\b", "\177", "\302\233", "\377",
+	};
+	bool good = true;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(refused); i++) {
+		write_sample();
+		set_command(refused[i]);
+		good = good && is_refused(file_path, "broken");
+	}
+	ok(good, "a recording with text that could control a terminal is refused in one line");
+	write_sample();
+	set_command(" !~\\x1b\t");
+	ok(see(file_path) && seen.info == 12,
+	   "a recording with printable text, escapes and a tab is read");
+}
+
 /* Overwrites random bytes. Nothing may crash, or pass invalid elements on. */
 static void test_damaged(void)
 {
@@ -797,6 +830,7 @@ int main(void)
 	test_round_trip();
 	test_truncated();
 	test_refused();
+	test_text();
 	test_damaged();
 	test_disk_full();
 	test_kinds();
