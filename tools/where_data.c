@@ -8,6 +8,9 @@
 #include "symbols.h"
 #include "where_data.h"
 
+/* The last second of the year 9999: a later time is none that was recorded. */
+#define MAX_TIME 253402300799LL
+
 /**
  * struct newest - the newest process of an id
  * @pid:   the id
@@ -69,6 +72,7 @@ void data_info(void *pointer, const char *key, const char *value)
 {
 	struct where_data *data = pointer;
 	char host[256] = "";
+	long long seconds;
 
 	if (!strcmp(key, "n")) {
 		data->n = (unsigned int)strtoul(value, NULL, 10);
@@ -81,7 +85,9 @@ void data_info(void *pointer, const char *key, const char *value)
 	} else if (!strcmp(key, "release")) {
 		replace(&data->release, value);
 	} else if (!strcmp(key, "start_time")) {
-		replace(&data->time, value);
+		seconds = strtoll(value, NULL, 10);
+		if (seconds >= 0 && seconds <= MAX_TIME)
+			replace(&data->time, value);
 	} else if (!strcmp(key, "host")) {
 		replace(&data->host, value);
 		gethostname(host, sizeof(host) - 1);

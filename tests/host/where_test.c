@@ -756,6 +756,46 @@ static void test_report(void)
 	free(text);
 }
 
+/* Returns the title of a recording that starts at @time, to be freed. */
+static char *make_title(const char *time)
+{
+	size_t size;
+	char *text;
+	FILE *file;
+
+	data_init(&found);
+	data_info(&found, "start_time", time);
+	file = open_memstream(&text, &size);
+	if (!file)
+		err(1, "open_memstream");
+	where_title(file, &found);
+	fclose(file);
+
+	return text;
+}
+
+static void test_title(void)
+{
+	static const char *const times[] = {
+		"253402300800", "67768036191676799", "67768036191676800",
+		"9223372036854775807", "99999999999999999999", "-1",
+		"-9223372036854775808", "-99999999999999999999",
+	};
+	char *none = make_title("0"), *title = make_title("1764201600.25");
+	bool good = strstr(title, "recorded 2025-11-2");
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(times); i++) {
+		free(title);
+		title = make_title(times[i]);
+		good = good && !strcmp(title, none);
+	}
+	if (!ok(good, "a time that is no date of four digits is ignored in the title"))
+		diag("%s", title);
+	free(title);
+	free(none);
+}
+
 /* Returns whether the proof of @totals contains @text. */
 static bool proves(const struct recording_totals *totals, const char *text)
 {
@@ -839,6 +879,7 @@ int main(void)
 	test_callers();
 	test_set();
 	test_report();
+	test_title();
 	test_proof();
 
 	return done();
