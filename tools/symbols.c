@@ -91,9 +91,15 @@ static const char *why_lost(const struct mp3_file *file)
 static int open_profiled(const struct mp3_file *file)
 {
 	const char *why = why_lost(file);
+	struct stat info;
 	char *name;
 	int fd = -1;
 
+	/* A recording can name anything. To open a FIFO can block, and to open a
+	 * device can change its state.
+	 */
+	if (!why && !stat(file->path, &info) && !S_ISREG(info.st_mode))
+		why = "it is not a regular file";
 	if (!why) {
 		fd = open(file->path, O_RDONLY | O_CLOEXEC);
 		if (fd < 0)
