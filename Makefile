@@ -87,6 +87,11 @@ test-all:			## run all tests on every kernel: KERNELS="5.10 6.12"
 test-random:			## run 1,000 random workloads: SEED=1 NR=100
 	tests/random -k $(KERNEL) $(or $(SEED),$(shell date +%s)) $(NR)
 
+.PHONY: fuzz-parser
+fuzz-parser:			## fuzz the parsers of commands and recordings: SECONDS=600
+	tests/vm/setup --with clang --with libclang-rt-14-dev $(KERNEL)
+	tests/fuzz_parser/run $(if $(SECONDS),-s $(SECONDS))
+
 .PHONY: mutants
 mutants:			## check that the tests catch faults: MUTANTS=names
 	tests/mutants/run -k $(KERNEL) $(MUTANTS)

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the command parser of mp3.c uses of the kernel and calls in the module, for
+ * user space. The functions behave as the kernel's documentation describes them,
+ * and record what the parser requests. A call that no correct parser makes aborts.
+ */
+#ifndef MP3_FUZZ_PARSER_KERNEL_H
+#define MP3_FUZZ_PARSER_KERNEL_H
+
+#include <errno.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+
+#include "../../mp3_uapi.h"
+
+/* A real page is larger. The parser does not depend on its size. */
+#define PAGE_SIZE 512UL
+
+#define __user
+#define PF_KTHREAD 0x00200000
+#define PIDTYPE_PID 0
+#define MP3_CLASSIC 0
+#define current NULL
+
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+
+#define min(a, b) ({ \
+	__auto_type min_a = (a); \
+	__auto_type min_b = (b); \
+	min_a < min_b ? min_a : min_b; \
+})
+
+/* Abort unless @condition holds. */
+#define require(condition) do { \
+	if (!(condition)) { \
+		fprintf(stderr, "%s(): %s does not hold\n", __func__, \
+			#condition); \
+		abort(); \
+	} \
+} while (0)
+
+/* ---- The write, and what it leads to ---- */
+
+/**
+ * struct environment - what an input defines, apart from the text
+ * @capture: the text is written to a capture, else to the status file
+ * @fault:   bytes of the text from this one on cannot be read
+ * @killed:  a fatal signal arrives after so many reads of the text
+ * @changed: after so many reads, another thread has overwritten the text by X
+ */
+struct environment {
+	bool capture;
+	size_t fault;
+	size_t killed;
+	size_t changed;
+};
+
+/**
+ * struct call - a request to the rest of the module
+ * @letter:  of the command
+ * @pid:     R, F, U: the process id
+ * @n:	     L: one minor fault in n
+ * @callers: L: callers of each fault
+ */
+struct call {
+	char letter;
+	int pid;
+	unsigned int n;
+	unsigned int callers;
+};
+
+/**
+ * struct outcome - what a write has done
+ * @result: its return value
+ * @nr:	    number of calls
+ * @calls:  the calls, in their order; a command has at least three bytes
+ */
+struct outcome {
+	ssize_t result;
+	size_t nr;
+	struct call calls[PAGE_SIZE / 3];
+};
+
+/*
+ * What happens to a process id is determined by its last digit. A process with 0
+ * does not exist, and 1 is a kernel thread.
+ */
+#define PID_NONE(pid)	((pid) % 10 == 0)
+#define PID_KTHREAD(pid) ((pid) % 10 == 1)
+
+/* Returns whether the writer may profile a process: 0 or an errno. */
+static inline int permission(int pid)
+{
+	switch (pid % 10) {
+	case 2: return -EPERM;
+	case 3: return -ESRCH;
+	default: return 0;
+	}
+}
+
+/* Returns the result of R, F or U for a process that may be profiled. */
+static inline int execution(int pid)
+{
+	switch (pid % 10) {
+	case 4: return -EEXIST;
+	case 5: return -ENOMEM;
+	default: return 0;
+	}
+}
+
+/* Returns the result of a well-formed L. */
+static inline int location(unsigned int n)
+{
+	switch (n) {
+	case 2: return -EPERM;
+	case 4: return -ENOMEM;
+	case 8: return -EOPNOTSUPP;
+	default: return 0;
+	}
+}
+
+struct file { int unused; };
+struct mp3_capture { unsigned int holder; };
+
+static struct environment environment;
+static struct outcome outcome;
+static struct file written_file;
+static struct mp3_capture written_capture = { .holder = 17 };
+static const char *written;
+static size_t written_size;
+
+/* Reads of the text, and references that the parser holds */
+static size_t nr_reads, nr_held;
+
+static inline void record_call(struct call call)
+{
+	require(outcome.nr < ARRAY_SIZE(outcome.calls));
+	outcome.calls[outcome.nr++] = call;
+}
+
+/* ---- Library ---- */
+
+/* The C library's depends on the locale, and not every char may be passed. */
+static inline int isdigit(int character)
+{
+	return character >= '0' && character <= '9';
+}
+
+static inline bool is_power_of_2(unsigned long number)
+{
+	return number && !(number & (number - 1));
+}
+
+/*
+ * Parse digits that a newline may follow, up to the NUL. Returns 0, -EINVAL or, if
+ * @value would exceed @max, -ERANGE.
+ */
+static inline int parse_digits(const char *text, unsigned long long max,
+			       unsigned long long *value)
+{
+	bool too_large = false;
+
+	*value = 0;
+	if (!isdigit(*text))
+		return -EINVAL;
+	for (; isdigit(*text); text++) {
+		unsigned int digit = (unsigned int)(*text - '0');
+
+		too_large |= *value > (max - digit) / 10;
+		if (!too_large)
+			*value = *value * 10 + digit;
+	}
+	if (too_large)
+		return -ERANGE;
+	if (*text == '\n')
+		text++;
+
+	return *text ? -EINVAL : 0;
+}
+
+/* A plus or a minus sign may precede the digits. */
+static inline int kstrtoint(const char *text, unsigned int base, int *result)
+{
+	bool negative = *text == '-';
+	unsigned long long value;
+	int err;
+
+	require(base == 10);
+	if (*text == '-' || *text == '+')
+		text++;
+	err = parse_digits(text, INT_MAX + (negative ? 1ULL : 0), &value);
+	if (!err)
+		*result = (int)(negative ? -(long long)value : (long long)value);
+
+	return err;
+}
+
+/* A plus sign may precede the digits, a minus sign not. */
+static inline int kstrtouint(const char *text, unsigned int base,
+			     unsigned int *result)
+{
+	unsigned long long value;
+	int err;
+
+	require(base == 10);
+	if (*text == '+')
+		text++;
+	err = parse_digits(text, UINT_MAX, &value);
+	if (!err)
+		*result = (unsigned int)value;
+
+	return err;
+}
+
+/* ---- User memory and signals ---- */
+
+/*
+ * Returns the number of bytes that could not be copied, which are zeros in @to.
+ * The parser has to stay within what was written.
+ */
+static inline unsigned long copy_from_user(void *to, const void *from,
+					   unsigned long size)
+{
+	size_t at = (size_t)((const char *)from - written), good = size;
+
+	require(at <= written_size && size <= written_size - at);
+	if (environment.fault < at + size)
+		good = environment.fault > at ? environment.fault - at : 0;
+	if (nr_reads >= environment.changed)
+		memset(to, 'X', good);
+	else
+		memcpy(to, from, good);
+	memset((char *)to + good, 0, size - good);
+	nr_reads++;
+
+	return size - good;
+}
+
+static inline bool fatal_signal_pending(const void *task)
+{
+	(void)task;
+	return nr_reads >= environment.killed;
+}
+
+/* ---- Processes ---- */
+
+struct pid { int nr; };
+
+struct task_struct {
+	unsigned int flags;
+	int pid;
+	bool permitted;
+};
+
+/* Every other id that names no process has a struct pid, as a zombie's has. */
+static inline struct pid *find_get_pid(int nr)
+{
+	struct pid *pid;
+
+	require(nr > 0);
+	if (PID_NONE(nr) && nr % 20)
+		return NULL;
+	pid = malloc(sizeof(*pid));
+	require(pid);
+	pid->nr = nr;
+	nr_held++;
+
+	return pid;
+}
+
+static inline void put_pid(struct pid *pid)
+{
+	nr_held -= !!pid;
+	free(pid);
+}
+
+static inline struct task_struct *get_pid_task(struct pid *pid, int type)
+{
+	struct task_struct *task;
+
+	require(type == PIDTYPE_PID);
+	if (!pid || PID_NONE(pid->nr))
+		return NULL;
+	task = malloc(sizeof(*task));
+	require(task);
+	*task = (struct task_struct){
+		.flags = PID_KTHREAD(pid->nr) ? PF_KTHREAD : 0,
+		.pid = pid->nr,
+	};
+	nr_held++;
+
+	return task;
+}
+
+static inline void put_task_struct(struct task_struct *task)
+{
+	nr_held--;
+	free(task);
+}
+
+/* ---- The rest of the module ---- */
+
+static inline int mp3_may_profile(const struct file *file,
+				  struct task_struct *task)
+{
+	int err = permission(task->pid);
+
+	require(file == &written_file);
+	task->permitted = !err;
+
+	return err;
+}
+
+static inline int execute(char letter, unsigned int holder,
+			  const struct task_struct *task)
+{
+	require(task->permitted && !PID_KTHREAD(task->pid));
+	require(holder == (environment.capture ? written_capture.holder :
+						 MP3_CLASSIC));
+	record_call((struct call){ .letter = letter, .pid = task->pid });
+
+	return execution(task->pid);
+}
+
+static inline int mp3_register(const struct file *file, unsigned int holder,
+			       struct task_struct *task)
+{
+	require(file == &written_file);
+	return execute('R', holder, task);
+}
+
+static inline int mp3_follow(const struct file *file, unsigned int holder,
+			     struct task_struct *task)
+{
+	require(file == &written_file);
+	return execute('F', holder, task);
+}
+
+static inline int mp3_unregister(unsigned int holder, struct task_struct *task)
+{
+	return execute('U', holder, task);
+}
+
+static inline int mp3_locate(struct mp3_capture *capture, unsigned int n,
+			     unsigned int callers)
+{
+	require(capture == &written_capture && environment.capture);
+	record_call((struct call){ .letter = 'L', .n = n, .callers = callers });
+
+	return location(n);
+}
+
+#endif /* MP3_FUZZ_PARSER_KERNEL_H */
