@@ -8,7 +8,7 @@
 # packages with the image and the headers or, for a debug kernel, the package with
 # its source and the fragments in tests/vm/config that make up its configuration.
 #
-# name	arch	suite		slow	packages
+# name		arch	suite		slow	packages
 readonly KERNELS='
 6.1	amd64	bookworm	1	linux-image-cloud-amd64 linux-headers-cloud-amd64
 6.12	amd64	bookworm	1	linux-image-6.12-cloud-amd64 linux-headers-6.12-cloud-amd64
@@ -16,6 +16,9 @@ readonly KERNELS='
 sid	amd64	sid		1	linux-image-cloud-amd64 linux-headers-cloud-amd64
 6.1-rt	amd64	bookworm	2	linux-image-rt-amd64 linux-headers-rt-amd64
 6.1-arm64	arm64	bookworm	2	linux-image-cloud-arm64:arm64 linux-headers-cloud-arm64:arm64
+6.1-ppc64el	ppc64el	bookworm	4	linux-image-powerpc64le:ppc64el linux-headers-powerpc64le:ppc64el
+6.1-s390x	s390x	bookworm	4	linux-image-s390x:s390x linux-headers-s390x:s390x
+sid-riscv64	riscv64	sid		4	linux-image-riscv64:riscv64 linux-headers-riscv64:riscv64
 kasan	amd64	bookworm	4	linux-source-6.1 base debug kasan
 kcsan	amd64	bookworm	4	linux-source-6.1 base debug kcsan
 gcov	amd64	bookworm	1	linux-source-6.1 base gcov
@@ -90,14 +93,27 @@ find_kernel() {
 	fi
 }
 
+# set_cross ARCH: set how Linux names an architecture of Debian, the prefix of its
+# cross compiler's names, and the packages with that and with QEMU
+set_cross() {
+	case $1 in
+	arm64) cross_kernel_arch=arm64 cross_prefix=aarch64-linux-gnu- cross_qemu=arm ;;
+	ppc64el) cross_kernel_arch=powerpc cross_prefix=powerpc64le-linux-gnu- cross_qemu=ppc ;;
+	riscv64) cross_kernel_arch=riscv cross_prefix=riscv64-linux-gnu- cross_qemu=misc ;;
+	s390x) cross_kernel_arch=s390 cross_prefix=s390x-linux-gnu- cross_qemu=misc ;;
+	esac
+	cross_packages=("qemu-system-$cross_qemu" "gcc-${cross_prefix%-}" "libc6-dev-$1-cross")
+}
+
 # use_kernel NAME: set the paths of a kernel in the cache, and how to build for it
 use_kernel() {
 	find_kernel "$1"
 	[[ -e $kernel_link ]] ||
 		die "kernel $1 is not in the cache: run tests/vm/setup $1"
 	kernel_dir=$(readlink -f "$kernel_link")
-	kernel_vmlinuz=$(echo "$kernel_dir"/boot/vmlinuz-*)
-	kernel_release=${kernel_vmlinuz##*/vmlinuz-}
+	# ppc64el has vmlinux, which is not compressed.
+	kernel_vmlinuz=$(echo "$kernel_dir"/boot/vmlinu[xz]-*)
+	kernel_release=${kernel_vmlinuz##*/vmlinu?-}
 	kernel_modules=$kernel_dir/lib/modules/$kernel_release
 	kernel_kdir=$kernel_dir/usr/src/linux-headers-$kernel_release
 	# The guest's busybox, and the compiler for guest programs. Programs for a
@@ -105,24 +121,25 @@ use_kernel() {
 	kernel_busybox=/bin/busybox
 	kernel_cc=(gcc)
 	# The command that builds a module, up to the arguments of make
-	kernel_make=(make --no-print-directory -C "$kernel_kdir")
-	# Instrument the module only; the kernel itself is not profiled.
-	[[ $kernel_name != gcov ]] || kernel_make+=(GCOV_PROFILE=y)
-	case $kernel_arch,$kernel_suite in
-	arm64,*)
-		kernel_busybox=$kernel_dir/bin/busybox
-		kernel_cc=(aarch64-linux-gnu-gcc -static)
-		kernel_make+=(ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu-)
-		;;
-	# Debian 11's makefiles name a compiler that Debian 12 does not have.
-	*,bullseye) kernel_make+=(CC=gcc) ;;
+	kernel_make=(make --no-print-directory -C)
 	# sid's compiler and kbuild need sid's libraries: run make in a mount
 	# namespace with the /usr from sid's packages.
-	*,sid)
-		# shellcheck disable=SC2016	# expanded by the inner shell
+	# shellcheck disable=SC2016	# expanded by the inner shell
+	if [[ $kernel_suite = sid ]]; then
 		kernel_make=(unshare --mount --map-root-user sh -c
 			'mount -o bind,ro "$0" /usr && exec "$@"' "$kernel_dir/usr"
-			make --no-print-directory -C "/usr/${kernel_kdir#*/usr/}")
-		;;
-	esac
+			"${kernel_make[@]}" "${kernel_kdir#"$kernel_dir"}")
+	else
+		kernel_make+=("$kernel_kdir")
+	fi
+	# Debian 11's makefiles name a compiler that Debian 12 does not have.
+	[[ $kernel_suite != bullseye ]] || kernel_make+=(CC=gcc)
+	# Instrument the module only; the kernel itself is not profiled.
+	[[ $kernel_name != gcov ]] || kernel_make+=(GCOV_PROFILE=y)
+	if [[ $kernel_arch != amd64 ]]; then
+		set_cross "$kernel_arch"
+		kernel_busybox=$kernel_dir/bin/busybox
+		kernel_cc=("${cross_prefix}gcc" -static)
+		kernel_make+=(ARCH="$cross_kernel_arch" CROSS_COMPILE="$cross_prefix")
+	fi
 }
