@@ -24,8 +24,9 @@
 #endif
 
 #define NR		8	/* faults of each kind */
+#define MAX_PAGE	65536	/* the largest page of an architecture */
 #define MAX_EXPECTED	64
-#define AROUND		16	/* pages that a read of a file maps at once */
+#define AROUND		(65536 / PAGE)	/* pages that a read of a file maps at once */
 #define DELAY_MS	50	/* of a page that userfaultfd delivers */
 #define FILE_PAGES	(4 + NR * AROUND)
 #define TMPFS_FILE	"/tmp/located-file"
@@ -226,13 +227,14 @@ static void prepare_heap(struct scene *s)
 /* Next to the heap, if addresses are not random */
 static void prepare_bss(struct scene *s)
 {
-	static char bss[NR * 4096] __attribute__((aligned(4096)));
+	static char bss[(NR + 1) * MAX_PAGE];
+	char *area = bss + -(uintptr_t)bss % PAGE;
 	struct mapping m;
 
-	if (!find_mapping((uintptr_t)bss, NULL, &m))
-		errx(1, "no mapping of %p", bss);
-	set_area(s, bss, NR * PAGE);
-	expect_strided(s, 1, bss - (char *)m.start, WRITE);
+	if (!find_mapping((uintptr_t)area, NULL, &m))
+		errx(1, "no mapping of %p", area);
+	set_area(s, area, NR * PAGE);
+	expect_strided(s, 1, area - (char *)m.start, WRITE);
 }
 
 /* The lowest pages of the stack's mapping, and then those below it. */
@@ -635,7 +637,7 @@ static void prepare_rest(struct scene *s)
 
 static void act_process_vm(struct scene *s)
 {
-	static char from[NR * 4096];
+	static char from[NR * MAX_PAGE];
 	struct iovec local = { from, s->size };
 	struct iovec remote = { s->area, s->size };
 
@@ -806,7 +808,9 @@ static bool file_matches(const struct fault_ring *r, const struct scene *s,
 }
 
 static bool instruction_matches(const struct fault_ring *r,
-				const struct scene *s, const struct mp3_fault *f)
+				const struct scene *s,
+				const struct expected *want,
+				const struct mp3_fault *f)
 {
 	uint64_t frame = f->frames[0], end = code_offset(call_kernel_return);
 
@@ -814,12 +818,12 @@ static bool instruction_matches(const struct fault_ring *r,
 		return false;
 	if (s->fetch)
 		return MP3_FRAME_FILE(frame) == f->file &&
-		       MP3_FRAME_OFFSET(frame) == f->offset;
+		       MP3_FRAME_OFFSET(frame) == want->offset;
 	/* The kernel returns to the next instruction. */
 	if (s->kernel)
 		return frame_is(r, frame, end) ||
 		       frame_is(r, frame, end - SYSCALL_SIZE);
-	if (f->flags & MP3_FAULT_WRITE)
+	if (want->flags & MP3_FAULT_WRITE)
 		return frame_is(r, frame, code_offset(store_byte));
 	return frame_is(r, frame, code_offset(load_byte));
 }
@@ -836,6 +840,7 @@ static void check_scene(const struct kind *kind, const struct fault_ring *r,
 			const struct scene *s, pid_t pid)
 {
 	uint32_t mask = 0xfffffff & ~kind->ignored;
+	uint32_t unknown = HAVE_ACCESS ? 0 : ACCESS_FLAGS;
 	bool good = true, instruction = true, plausible = true;
 	uint64_t i, previous = 0;
 	unsigned int nr = 0;
@@ -854,15 +859,17 @@ static void check_scene(const struct kind *kind, const struct fault_ring *r,
 			continue;
 		}
 		good &= f.tid == (uint32_t)pid;
-		if (f.address != want->address || f.offset != want->offset ||
-		    ((f.flags ^ want->flags) & mask) || !file_matches(r, s, &f)) {
+		if (f.address != reported(want->address) ||
+		    f.offset != reported(want->offset) ||
+		    ((f.flags ^ (want->flags & ~unknown)) & mask) ||
+		    !file_matches(r, s, &f)) {
 			diag_fault("got", &f);
 			diag("want: address %#lx offset %#lx flags %#x",
 			     (unsigned long)want->address,
 			     (unsigned long)want->offset, want->flags);
 			good = false;
 		}
-		if (!instruction_matches(r, s, &f)) {
+		if (!instruction_matches(r, s, want, &f)) {
 			diag_fault("instruction", &f);
 			instruction = false;
 		}
@@ -912,7 +919,7 @@ static void test_majors(void)
 			struct mp3_fault f = fault_at(&r, i);
 
 			minor += !(f.flags & MAJOR);
-			nr += f.address == scene->faults[nr].address;
+			nr += f.address == reported(scene->faults[nr].address);
 		}
 		ok(counts_add_up(&c, &r, 0) && nr == NR && minor <= 1, "%s",
 		   name);
@@ -1005,10 +1012,12 @@ static void test_exec(void)
 		uint32_t frame = MP3_FRAME_FILE(f.frames[0]);
 		unsigned int frames = MP3_FAULT_FRAMES(f.flags);
 		bool new_file = !strcmp(path_at(&r, f.file), EXEC_FILE);
+		bool at_itself = frames && frame == f.file &&
+			reported(MP3_FRAME_OFFSET(f.frames[0])) == f.offset;
+		bool fetch = HAVE_ACCESS ? f.flags & MP3_FAULT_EXEC : at_itself;
 
 		/* The first instruction of the new program, or of its loader */
-		if (f.flags & MP3_FAULT_EXEC &&
-		    strcmp(path_at(&r, f.file), program_path()))
+		if (fetch && strcmp(path_at(&r, f.file), program_path()))
 			begun = true;
 		if (!begun && new_file && frames) {
 			diag_fault("during exec", &f);
@@ -1016,10 +1025,9 @@ static void test_exec(void)
 		}
 		unframed += !begun && new_file && !frames;
 		good &= !begun || frames == 1;
-		if (new_file && f.flags & MP3_FAULT_EXEC) {
+		if (new_file && fetch) {
 			fetches++;
-			good &= f.flags & MP3_FAULT_USER && frame == f.file &&
-				MP3_FRAME_OFFSET(f.frames[0]) == f.offset;
+			good &= f.flags & MP3_FAULT_USER && at_itself;
 		}
 		stores += !strcmp(path_at(&r, frame), EXEC_FILE) &&
 			  MP3_FRAME_OFFSET(f.frames[0]) ==
@@ -1066,7 +1074,7 @@ recurse(unsigned int depth, char *address)
 		recurse(depth - 1, address);
 	else
 		__asm__ volatile(".globl recurse_store\nrecurse_store: " STORE
-				 : : "r"(address) : "memory");
+				 : : BASE(address) : "memory");
 	__asm__ volatile("");
 }
 
@@ -1121,13 +1129,16 @@ static void test_callers(unsigned int depth, unsigned int callers)
 	subject_profile(&c, pid);
 	good = counts_add_up(&c, &r, 0) && find_fault(&r, frames->area, &f);
 	nr = MP3_FAULT_FRAMES(f.flags);
-	good &= nr == callers + 1 &&
+	good &= nr == (HAVE_CALLERS ? callers + 1 : 1) &&
 		frame_is(&r, f.frames[0], code_offset(recurse_store));
 	for (i = 1; i < nr && i <= callers; i++)
 		good &= frame_is(&r, f.frames[i],
 				 code_offset((void *)frames->returns[i - 1]));
-	if (!ok(good, "L,1,%u records the instruction and its %u callers",
-		callers, callers)) {
+	if (!(HAVE_CALLERS ?
+	      ok(good, "L,1,%u records the instruction and its %u callers",
+		 callers, callers) :
+	      ok(good, "L,1,%u records the instruction, of which callers are unknown here",
+		 callers))) {
 		diag("%u frames", nr);
 		for (i = 0; i < nr && i < MP3_FRAMES; i++)
 			diag("frame %u: %u+%#lx, want %#lx", i,
@@ -1215,9 +1226,9 @@ static void test_bad_frames(void)
 			good &= nr == 1;
 		/* The frame itself, and the next one above it */
 		if (i == LOOP)
-			ends &= nr == 2;
+			ends &= nr == (HAVE_CALLERS ? 2 : 1);
 		if (i == LOOP + 1)
-			ends &= nr == 3;
+			ends &= nr == (HAVE_CALLERS ? 3 : 1);
 		if (!good)
 			diag("frame pointer %#lx: %u frames",
 			     frames->pointers[i], nr);

@@ -39,6 +39,7 @@ __asm__(".globl store_byte, load_byte, store_with, store_with_store\n"
 #define SYSCALL_SIZE	2
 #define RETURN		"\xc3"
 #define STORE		"movb $0, (%0)"
+#define BASE		"r"	/* the constraint of its operand */
 __asm__(".text\n"
 	"store_byte:\n"
 	"	movb $0, (%rdi)\n"
@@ -64,10 +65,11 @@ __asm__(".text\n"
 	"	syscall\n"
 	"call_kernel_return:\n"
 	"	ret\n");
-#else
+#elif defined(__aarch64__)
 #define SYSCALL_SIZE	4
 #define RETURN		"\xc0\x03\x5f\xd6"
 #define STORE		"strb wzr, [%0]"
+#define BASE		"r"
 __asm__(".text\n"
 	".balign 4\n"
 	"store_byte:\n"
@@ -94,7 +96,130 @@ __asm__(".text\n"
 	"	svc #0\n"
 	"call_kernel_return:\n"
 	"	ret\n");
+#elif defined(__powerpc64__)
+#define SYSCALL_SIZE	4
+#define RETURN		"\x20\x00\x80\x4e"
+#define STORE		"stb 1, 0(%0)"
+#define BASE		"b"
+__asm__(".text\n"
+	".balign 4\n"
+	"store_byte:\n"
+	"	stb 3, 0(3)\n"
+	"	blr\n"
+	"load_byte:\n"
+	"	lbz 4, 0(3)\n"
+	"	blr\n"
+	"store_with:\n"
+	"	mr 9, 31\n"
+	"	mr 31, 4\n"
+	"store_with_store:\n"
+	"	stb 3, 0(3)\n"
+	"	mr 31, 9\n"
+	"	blr\n"
+	"call_kernel:\n"
+	"	mr 0, 3\n"
+	"	mr 3, 4\n"
+	"	mr 4, 5\n"
+	"	mr 5, 6\n"
+	"	mr 6, 7\n"
+	"	mr 7, 8\n"
+	"	mr 8, 9\n"
+	"	sc\n"
+	"call_kernel_return:\n"
+	"	bnslr\n"
+	"	neg 3, 3\n"
+	"	blr\n");
+#elif defined(__riscv)
+#define SYSCALL_SIZE	4
+#define RETURN		"\x67\x80\x00\x00"
+#define STORE		"sb zero, 0(%0)"
+#define BASE		"r"
+__asm__(".text\n"
+	".balign 4\n"
+	"store_byte:\n"
+	"	sb zero, 0(a0)\n"
+	"	ret\n"
+	"load_byte:\n"
+	"	lb a1, 0(a0)\n"
+	"	ret\n"
+	"store_with:\n"
+	"	mv t0, s0\n"
+	"	mv s0, a1\n"
+	"store_with_store:\n"
+	"	sb zero, 0(a0)\n"
+	"	mv s0, t0\n"
+	"	ret\n"
+	"call_kernel:\n"
+	"	mv a7, a0\n"
+	"	mv a0, a1\n"
+	"	mv a1, a2\n"
+	"	mv a2, a3\n"
+	"	mv a3, a4\n"
+	"	mv a4, a5\n"
+	"	mv a5, a6\n"
+	"	ecall\n"
+	"call_kernel_return:\n"
+	"	ret\n");
+#elif defined(__s390x__)
+#define SYSCALL_SIZE	2
+#define RETURN		"\x07\xfe"
+#define STORE		"mvi 0(%0), 0"
+#define BASE		"a"
+__asm__(".text\n"
+	".balign 4\n"
+	"store_byte:\n"
+	"	mvi 0(%r2), 0\n"
+	"	br %r14\n"
+	"load_byte:\n"
+	"	llgc %r1, 0(%r2)\n"
+	"	br %r14\n"
+	"store_with:\n"
+	"	lgr %r1, %r11\n"
+	"	lgr %r11, %r3\n"
+	"store_with_store:\n"
+	"	mvi 0(%r2), 0\n"
+	"	lgr %r11, %r1\n"
+	"	br %r14\n"
+	"call_kernel:\n"
+	"	stmg %r6, %r7, 48(%r15)\n"
+	"	lgr %r1, %r2\n"
+	"	lgr %r2, %r3\n"
+	"	lgr %r3, %r4\n"
+	"	lgr %r4, %r5\n"
+	"	lgr %r5, %r6\n"
+	"	lg %r6, 160(%r15)\n"
+	"	lg %r7, 168(%r15)\n"
+	"	svc 0\n"
+	"call_kernel_return:\n"
+	"	lmg %r6, %r7, 48(%r15)\n"
+	"	br %r14\n");
+#else
+#error "add the instructions of this architecture"
 #endif
+
+/*
+ * What the module knows of a fault on other architectures than x86 and arm64: not
+ * the access, and no callers.
+ */
+#if defined(__x86_64__) || defined(__aarch64__)
+#define HAVE_ACCESS	1
+#define HAVE_CALLERS	1
+#else
+#define HAVE_ACCESS	0
+#define HAVE_CALLERS	0
+#endif
+#define ACCESS_FLAGS	(MP3_FAULT_ACCESS_KNOWN | MP3_FAULT_WRITE | \
+			 MP3_FAULT_EXEC | MP3_FAULT_PRESENT)
+
+/* Return what the module records of an address: s390x reports only the page. */
+static inline uint64_t reported(uint64_t address)
+{
+#ifdef __s390x__
+	return address & -PAGE;
+#else
+	return address;
+#endif
+}
 
 /* ---- The ring of faults ---- */
 
@@ -327,10 +452,15 @@ static inline bool frame_is(const struct fault_ring *r, uint64_t frame,
 	       !strcmp(path_at(r, MP3_FRAME_FILE(frame)), program_path());
 }
 
+/* Of a transparent huge page, and of the default huge page of hugetlbfs */
+#ifdef __s390x__
+#define HUGE_SIZE	((size_t)1 << 20)
+#else
 #define HUGE_SIZE	((size_t)2 << 20)
+#endif
 
 /*
- * Map memory that is aligned to 2 MiB and does not merge with other mappings: the
+ * Map memory that is aligned to HUGE_SIZE and does not merge with other mappings: the
  * pages before and after it are inaccessible.
  */
 static inline char *map_alone(size_t size, int prot, int flags, int fd,

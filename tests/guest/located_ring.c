@@ -836,11 +836,11 @@ static void test_files(unsigned int nr_files)
 	for (i = 0; i < fault_head(&r); i++) {
 		struct mp3_fault f = fault_at(&r, i);
 
-		if (f.address != (uintptr_t)filed->area + 5) {
+		if (f.address != reported((uintptr_t)filed->area + 5)) {
 			others += f.file == MP3_UNKNOWN_FILE;
 			continue;
 		}
-		wrong += f.offset != 3 * PAGE + 5 ||
+		wrong += f.offset != reported(3 * PAGE + 5) ||
 			 !(f.flags & MP3_FAULT_SHARED) ||
 			 !frame_is(&r, f.frames[0], code_offset(load_byte));
 		if (f.file == MP3_UNKNOWN_FILE)
