@@ -140,6 +140,9 @@ use_kernel() {
 		set_cross "$kernel_arch"
 		kernel_busybox=$kernel_dir/bin/busybox
 		kernel_cc=("${cross_prefix}gcc" -static)
+		# Otherwise, its __u64 does not match %llu.
+		[[ $kernel_arch != ppc64el ]] ||
+			kernel_cc+=(-D__SANE_USERSPACE_TYPES__)
 		kernel_make+=(ARCH="$cross_kernel_arch" CROSS_COMPILE="$cross_prefix")
 	fi
 }
