@@ -67,11 +67,11 @@ publish 200
 until_true lines 230 one && end INT && monitor >all && cmp one all && summary 230 all
 ok "monitor --follow prints what the ring held and each new sample, and consumes nothing"
 
-# A page holds about 250 samples.
-publish 600
+# A page of 4 KiB holds about 250 samples, one of 64 KiB about 4,000.
+publish $((600 * 16 / $(pages 65536)))
 monitor --keep >all
 mkdir small
-mount -t tmpfs -o size=4k none small
+mount -t tmpfs -o size=4k none small	# one page, whatever its size
 status=0
 monitor >small/data 2>errors || status=$?
 monitor >rest
