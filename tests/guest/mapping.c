@@ -175,7 +175,9 @@ static void test_regions(void)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		void *got = mmap(NULL, cases[i].size, PROT_READ, MAP_SHARED,
+		/* ppc64el uses addresses from here on only at such a hint. */
+		void *hint = cases[i].size >> 47 ? (void *)(1UL << 47) : NULL;
+		void *got = mmap(hint, cases[i].size, PROT_READ, MAP_SHARED,
 				 device, cases[i].offset);
 
 		ok_errno(got == MAP_FAILED, cases[i].want, cases[i].name);
@@ -814,13 +816,15 @@ static void test_record_protections(void)
 {
 	struct iovec from = { &(uint64_t){ 1 }, sizeof(uint64_t) };
 	int memory = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+	/* All data, at the default of the parameter records */
+	const size_t size = 65536 * sizeof(struct mp3_record);
 	struct iovec to;
 	char *got;
 
 	reload_records("");
 	check_record_protections();
 
-	got = mmap_or_die(device, 1024 * PAGE, PROT_READ, MAP_SHARED, 0);
+	got = mmap_or_die(device, size, PROT_READ, MAP_SHARED, 0);
 	ok(has_flag(got, " dd") && has_flag(got, " de") &&
 	   !has_flag(got, " mw") && !has_flag(got, " me"),
 	   "records cannot be dumped, expanded, made writable or executable");
@@ -829,11 +833,11 @@ static void test_record_protections(void)
 	   pwrite(memory, from.iov_base, 8, (uintptr_t)got + 8) < 0 &&
 	   is_unused(got),
 	   "neither process_vm_writev nor /proc/self/mem writes the records");
-	ok(mremap(got, 1024 * PAGE, 1025 * PAGE, MREMAP_MAYMOVE) == MAP_FAILED,
+	ok(mremap(got, size, size + PAGE, MREMAP_MAYMOVE) == MAP_FAILED,
 	   "mremap does not grow a mapping of records");
 	close(device);
 	ok_eq(unload(), -EWOULDBLOCK, "a mapping of records pins the module");
-	munmap(got, 1024 * PAGE);
+	munmap(got, size);
 	close(memory);
 	reload_records("");
 	close(device);
