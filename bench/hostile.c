@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What a hostile user can do to the sampler and to another user.
+ *
+ * Usage: hostile SECONDS [ATTACK]...
+ *
+ * Runs in a guest with the module loaded, as root. Each attack is run by one user
+ * (uid 1000) while another (uid 1001) has a followed process, a followed process that
+ * forks, and loops of R and U, of F and U, and of reading the list. Next to each
+ * attack runs a control, with as many processes that only use the CPU. Prints
+ * "attack role deadlines missed gap OPERATION:median/longest ... slab dead entries",
+ * times in milliseconds: slab is the growth of the kernel's slab memory in KiB, dead
+ * the number of exited processes that are held, and entries those per second in a ring
+ * that is not the attacker's. As a second block, prints each target, what was
+ * measured, and whether the target is met.
+ */
+#include "bench.h"
+#include "../tests/guest/attack.h"
+
+static const char *const operations[NR_OPERATIONS] = {
+	[OP_R] = "R", [OP_U] = "U", [OP_F] = "F", [OP_READ] = "read", [OP_L] = "L",
+};
+
+/* Return the median of a victim's operation, or -1 if none was completed. */
+static double median_ms(enum operation operation)
+{
+	unsigned int nr = shared->nr[operation];
+
+	if (!nr)
+		return -1;
+	sort(shared->ms[operation], nr);
+	return quantile(shared->ms[operation], nr, 0.5);
+}
+
+/* Print a result. Returns the largest of the medians. */
+static double print_result(const struct attack *attack, bool control,
+			   const struct result *result)
+{
+	double largest = 0;
+	unsigned int i;
+
+	printf("%s %s %llu %llu %.0f", attack->name,
+	       control ? "control" : "attack",
+	       (unsigned long long)result->deadlines,
+	       (unsigned long long)result->missed, result->gap_ms);
+	for (i = 0; i < NR_OPERATIONS; i++) {
+		double median = median_ms(i);
+
+		if (median < 0) {
+			printf(" %s:-", operations[i]);
+			continue;
+		}
+		printf(" %s:%.1f/%.1f", operations[i], median,
+		       result->longest_ms[i]);
+		if (median > largest)
+			largest = median;
+	}
+	printf(" %ld %ld", result->slab_kib, result->dead);
+	if (result->per_s < 0)
+		printf(" -\n");
+	else
+		printf(" %.0f\n", result->per_s);
+	if (!control)
+		printf("# %s: repeated %llu times\n", attack->name,
+		       (unsigned long long)shared->rounds);
+	if (result->ended != result->forks)
+		printf("# %s: %llu of %llu children of a victim have a last record, %llu records were lost\n",
+		       attack->name, (unsigned long long)result->ended,
+		       (unsigned long long)result->forks,
+		       (unsigned long long)result->lost);
+	fflush(stdout);
+
+	return largest;
+}
+
+/* ---- Targets ---- */
+
+static char verdicts[1 << 16], *verdict = verdicts;
+
+static void judge(const struct attack *attack, const char *what, double limit,
+		  double measured, double control)
+{
+	verdict += sprintf(verdict, "%s %s %.0f %.1f %.1f %s\n", attack->name,
+			   what, limit, measured, control,
+			   measured <= limit ? "met" :
+			   control <= limit ? "missed" : "missed-by-both");
+}
+
+/* Return the longest time of all operations of victims. */
+static double longest_ms(const struct result *result)
+{
+	double longest = 0;
+	unsigned int i;
+
+	for (i = 0; i < NR_OPERATIONS; i++)
+		if (result->longest_ms[i] > longest)
+			longest = result->longest_ms[i];
+	return longest;
+}
+
+static void judge_all(const struct attack *attack, const struct result *result,
+		      const struct result *control)
+{
+	if (!attack->alone) {
+		judge(attack, "missed", 0, result->missed, control->missed);
+		judge(attack, "gap", (attack->interval_ms ?: 50) + 50,
+		      result->gap_ms, control->gap_ms);
+		judge(attack, "longest", 100, longest_ms(result),
+		      longest_ms(control));
+	}
+	judge(attack, "slab", attack->forks ? 65536 : 8192, result->slab_kib,
+	      control->slab_kib);
+	judge(attack, "dead", 4096, result->dead, control->dead);
+	if (result->per_s >= 0)
+		judge(attack, "entries", 41, result->per_s, control->per_s);
+}
+
+static void run(const struct attack *attack, unsigned int seconds)
+{
+	struct result result, control;
+	double median, control_median;
+
+	result = attack_run(attack, false, seconds * 1000);
+	median = print_result(attack, false, &result);
+	control = attack_run(attack, true, seconds * 1000);
+	control_median = print_result(attack, true, &control);
+	if (!attack->alone)
+		judge(attack, "median", 20, median, control_median);
+	judge_all(attack, &result, &control);
+}
+
+int main(int argc, char **argv)
+{
+	unsigned int seconds, i;
+
+	if (argc < 2)
+		errx(2, "usage: hostile SECONDS [ATTACK]...");
+	seconds = parse_number(argv[1]);
+	for (i = 2; i < (unsigned int)argc; i++)
+		if (!attack_find(argv[i]))
+			errx(2, "no attack '%s'", argv[i]);
+	attack_init();
+	describe();
+	printf("# attack role deadlines missed gap OPERATION:median/longest ... slab dead entries\n");
+	for (i = 0; i < ARRAY_SIZE(attacks) && argc == 2; i++)
+		run(&attacks[i], seconds);
+	for (i = 2; i < (unsigned int)argc; i++)
+		run(attack_find(argv[i]), seconds);
+	printf("\n\n# attack target limit measured control verdict\n%s", verdicts);
+
+	return 0;
+}
