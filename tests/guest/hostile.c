@@ -1,0 +1,549 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Hostile users: what one user does with commands, forks and its own memory is
+ * bounded, and others go on. These checks count, or use limits that only something
+ * that waits forever exceeds; "starve" measures delays.
+ *
+ * Takes about a minute.
+ */
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
+
+#include "hostile.h"
+
+#define TIMEOUT_MS	5000	/* what takes longer, hangs */
+#define DELAY_MS	12000	/* of a call of the kernel that is delayed */
+#define LOOP_MS		2000
+#define PER_S		40	/* entries that a user can cause per second */
+#define MAX_HELD	4096	/* exited processes that are held */
+#define NR_FORKS	6000
+
+/* ---- Functions with a time limit ---- */
+
+/* Wait for a child. Returns false if it has not exited in time. */
+static bool exits(pid_t pid, int *status)
+{
+	int ms;
+
+	for (ms = 0; ms < TIMEOUT_MS; ms += 10) {
+		if (waitpid(pid, status, WNOHANG) == pid)
+			return true;
+		sleep_ms(10);
+	}
+	return false;
+}
+
+/* Kill a child. Returns false if it has not exited in time. */
+static bool dies(pid_t pid)
+{
+	int status;
+
+	kill(pid, SIGKILL);
+	return exits(pid, &status);
+}
+
+/* Start a child that is this user, and runs a function that returns 0..127. */
+static pid_t start_as(uid_t uid, int (*function)(void *arg), void *arg)
+{
+	pid_t pid = fork_child();
+
+	if (pid)
+		return pid;
+	if (uid)
+		log_in(uid);
+	_exit(function(arg));
+}
+
+/* Returns whether a function returns 0 in time. Prints what it does instead. */
+static bool completes_as(uid_t uid, int (*function)(void *arg), void *arg)
+{
+	pid_t pid = start_as(uid, function, arg);
+	int status;
+
+	if (!exits(pid, &status)) {
+		diag("it hangs");
+		kill(pid, SIGKILL);
+		return false;
+	}
+	if (status)
+		diag("step %d failed", WEXITSTATUS(status));
+
+	return !status;
+}
+
+/* All commands but F, the list, and a capture. */
+static int use_without_f(void *unused)
+{
+	pid_t pid = sleeper();
+	int fd;
+
+	(void)unused;
+	if (command('R', pid) || listed(pid) != 1 || command('U', pid))
+		return 1;
+	fd = capture_try_open();
+	if (fd < 0)
+		return 2;
+	if (command_by_fd(fd, 'R', pid) || command_by_fd(fd, 'U', pid))
+		return 3;
+	close(fd);
+
+	return 0;
+}
+
+static int use_f(void *unused)
+{
+	pid_t pid = sleeper();
+	int ret;
+
+	(void)unused;
+	ret = command('F', pid);
+	if (ret)
+		diag("F: %s", strerror(-ret));
+	return ret || command('U', pid);
+}
+
+static int use_all(void *unused)
+{
+	return use_without_f(unused) ?: use_f(unused) ? 4 : 0;
+}
+
+/* ---- Loops of commands ---- */
+
+static int sleep_forever(void *unused)
+{
+	(void)unused;
+	for (;;)
+		pause();
+	return 0;
+}
+
+/**
+ * struct loop - commands that a process writes again and again
+ * @path:   to which file
+ * @letter: the command, in turn with U
+ * @target: for which process
+ */
+struct loop {
+	const char *path;
+	char letter;
+	pid_t target;
+};
+
+static int write_loop(void *arg)
+{
+	static char page[COMMANDS_SIZE];
+	const struct loop *loop = arg;
+	int fd = open(loop->path, O_RDWR | O_CLOEXEC);
+	ssize_t size = commands_in_turn(page, loop->letter, loop->target);
+
+	while (write(fd, page, size) == size)
+		;
+	return 1;
+}
+
+/*
+ * Have a capture of this process's own hold it for moments, with something to report
+ * each time.
+ */
+static int join_loop(void *letter)
+{
+	int fd = capture_try_open();
+
+	while (fd >= 0) {
+		touch(1);
+		if (command_by_fd(fd, *(char *)letter, getpid()))
+			return 1;
+		touch(1);
+		if (command_by_fd(fd, 'U', getpid()))
+			return 2;
+	}
+	return 3;
+}
+
+/* Check the number of entries that a loop, and the sampler, have made. */
+static void check_rate(uint64_t made, uint64_t start_ns, const char *name)
+{
+	double seconds = (now_ns() - start_ns) / 1e9;
+
+	if (!ok(made && made <= seconds * PER_S + 2, "%s", name))
+		diag("%llu in %.1f s", (unsigned long long)made, seconds);
+}
+
+/* Loops of the first command and U, while nothing else is registered. */
+static void test_samples(char letter, const char *name, const char *killed)
+{
+	struct ring ring = ring_open();
+	pid_t target = start_as(ATTACKER, sleep_forever, NULL), writer;
+	struct loop loop = { MP3_STATUS_PATH, letter, target };
+	uint64_t head, start_ns;
+
+	sleep_ms(100);
+	wait_idle(&ring);
+	head = ring_head(&ring);
+	start_ns = now_ns();
+	writer = start_as(ATTACKER, write_loop, &loop);
+	sleep_ms(LOOP_MS);
+	check_rate(ring_head(&ring) - head, start_ns, name);
+	ok(dies(writer), "%s", killed);
+	dies(target);
+	wait_idle(&ring);
+}
+
+/* A process that joins and leaves one capture, while another one holds it. */
+static void test_records(char letter, const char *name)
+{
+	struct capture capture = capture_open();
+	pid_t target = start_as(ATTACKER, join_loop, &letter);
+	uint64_t head, start_ns;
+
+	sleep_ms(100);
+	capture_command_or_die(&capture, 'R', target);
+	wait_ticks(&capture);
+	start_ns = now_ns();
+	head = capture_head(&capture);
+	sleep_ms(LOOP_MS);
+	check_rate(capture_head(&capture) - head, start_ns, name);
+	dies(target);
+	capture_close(&capture);
+}
+
+/*
+ * R of a registered process fails. Its new entry has been in no table: the kernel
+ * need not wait until its readers have gone.
+ */
+static void test_free_at_once(void)
+{
+	static const char name[] = "R that fails leaves no memory to RCU";
+	pid_t target = sleeper();
+	int fd = status_open(O_WRONLY), i, calls;
+
+	if (fail_call(getpid(), "kvfree_call_rcu", 0, 0, 0)) {
+		skip(name, "no kprobe at kvfree_call_rcu");
+		return;
+	}
+	command_by_fd(fd, 'R', target);
+	calls = probe_calls();
+	for (i = 0; i < 1000; i++)
+		if (command_by_fd(fd, 'R', target) != -EEXIST)
+			errx(1, "R does not fail");
+	calls = probe_calls() - calls;
+	if (!ok(calls < 10, "%s", name))
+		diag("%d entries of 1000", calls);
+	fail_unload();
+	command_by_fd(fd, 'U', target);
+	close(fd);
+	dies(target);
+}
+
+/* ---- Forks ---- */
+
+static int fork_storm(void *pipe)
+{
+	char byte;
+	int i;
+
+	if (read(*(int *)pipe, &byte, 1) != 1)
+		return 1;
+	for (i = 0; i < NR_FORKS / 2; i++) {
+		pid_t pid = vfork();
+
+		if (!pid)
+			syscall(SYS_exit_group, 0);
+		waitpid(pid, NULL, 0);
+	}
+	return 0;
+}
+
+/* Returns the number of last records from entry @from on. */
+static unsigned int count_last(const struct capture *c, uint64_t from,
+			       pid_t except)
+{
+	uint64_t head = capture_head(c);
+	unsigned int last = 0;
+
+	if (head - from > c->capacity - 2)
+		errx(1, "the ring has lapped");
+	for (; from < head; from++) {
+		struct mp3_record record = capture_at(c, from);
+
+		last += record.flags & MP3_LAST && record.pid != (uint32_t)except;
+	}
+	return last;
+}
+
+/*
+ * Follow two processes that fork, in the classic registry or a capture, without a
+ * tick: to set the interval restarts it. The commands for another process update
+ * the header.
+ */
+static void test_storm(bool in_capture, const char *held, const char *last)
+{
+	struct capture ring = in_capture ? capture_open() : classic_open();
+	struct ring samples = ring_open();
+	pid_t other = sleeper(), forkers[2];
+	int fd = in_capture ? ring.fd : status_open(O_WRONLY), pipes[2], status;
+	unsigned int max = 0, i, running = 2, round;
+	uint64_t head = capture_head(&ring);
+
+	if (pipe(pipes))
+		err(1, "pipe");
+	set_interval("10000");
+	for (i = 0; i < 2; i++) {
+		forkers[i] = start_as(ATTACKER, fork_storm, &pipes[0]);
+		if (command_by_fd(fd, 'F', forkers[i]))
+			errx(1, "F");
+	}
+	if (write(pipes[1], "ab", 2) != 2)
+		err(1, "write");
+	for (round = 0; running; round++) {
+		if (round % 100 == 99)
+			set_interval("10000");
+		command_by_fd(fd, 'R', other);
+		if (capture_processes(&ring) > max)
+			max = capture_processes(&ring);
+		command_by_fd(fd, 'U', other);
+		sleep_ms(5);
+		for (i = 0; i < 2; i++)
+			if (forkers[i] &&
+			    waitpid(forkers[i], &status, WNOHANG) > 0) {
+				if (status)
+					errx(1, "a forker failed");
+				forkers[i] = 0;
+				running--;
+			}
+	}
+	/* The two, the other one, and a few between death and the next look. */
+	if (!ok(max <= MAX_HELD + 64, "%s", held))
+		diag("%u were held", max);
+	set_interval("20");
+	if (!in_capture) {
+		wait_idle(&samples);
+		ok_eq(count_last(&ring, head, other), NR_FORKS + 2, last);
+	}
+	kill_and_reap(other);
+	sampler_stops(&samples);
+	set_interval("50");
+	capture_close(&ring);
+	close(samples.fd);
+	munmap((void *)samples.header, PAGE);
+	munmap((void *)samples.samples, samples.data_size);
+}
+
+/* ---- Memory that the kernel waits for ---- */
+
+/**
+ * struct blocked - a system call that waits for memory
+ * @what:   the caller, for the names of the results
+ * @path:   of the file
+ * @text:   what is written before the page that is missing; NULL: a read
+ * @follow: write F for a sleeping process before that
+ */
+static const struct blocked {
+	const char *what;
+	const char *path;
+	const char *text;
+	bool follow;
+} blocked_calls[] = {
+	{ "a writer of the status file", MP3_STATUS_PATH, "", false },
+	{ "a writer of F and then nothing", MP3_STATUS_PATH, "", true },
+	{ "a reader of the status file", MP3_STATUS_PATH, NULL, false },
+	{ "a writer of a capture", CAPTURE_PATH, "", false },
+};
+
+/* Write a byte to a pipe once the page has been accessed. */
+static void *wait_fault(void *fds)
+{
+	struct uffd_msg message;
+	int uffd = ((int *)fds)[0], out = ((int *)fds)[1];
+
+	if (read(uffd, &message, sizeof(message)) != sizeof(message) ||
+	    write(out, "", 1) != 1)
+		_exit(1);
+	for (;;)
+		pause();
+	return NULL;
+}
+
+/*
+ * Start a process of the attacker that is stuck in a system call, in a page that
+ * userfaultfd never delivers. Returns it, or 0 if there is no userfaultfd.
+ */
+static pid_t start_blocked(const struct blocked *call)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register missing = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	int pipes[2], fds[2], fd;
+	pthread_t thread;
+	size_t before;
+	char *pages, byte;
+	pid_t pid;
+
+	if (pipe2(pipes, O_CLOEXEC))
+		err(1, "pipe");
+	pid = fork_child();
+	if (pid) {
+		close(pipes[1]);
+		if (read(pipes[0], &byte, 1) != 1)
+			errx(1, "%s does not block", call->what);
+		close(pipes[0]);
+		if (byte) {
+			waitpid(pid, NULL, 0);
+			return 0;
+		}
+		return pid;
+	}
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	pages = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	fds[0] = syscall(SYS_userfaultfd, O_CLOEXEC);
+	fds[1] = pipes[1];
+	if (fds[0] < 0)
+		_exit(write(pipes[1], "x", 1) != 1);
+	missing.range.start = (uintptr_t)pages + PAGE;
+	missing.range.len = PAGE;
+	if (ioctl(fds[0], UFFDIO_API, &api) ||
+	    ioctl(fds[0], UFFDIO_REGISTER, &missing))
+		err(1, "userfaultfd");
+	log_in(ATTACKER);
+	if (pthread_create(&thread, NULL, wait_fault, fds))
+		errx(1, "pthread_create");
+	fd = open(call->path, O_RDWR | O_CLOEXEC);
+	/* Empty lines do nothing. The module copies a line at a time. */
+	memset(pages, '\n', PAGE);
+	before = 0;
+	if (call->follow) {
+		before = 70;
+		sprintf(pages + PAGE - before, "F,%d", sleeper());
+		*strchr(pages + PAGE - before, '\0') = '\n';
+	}
+	if (call->text) {
+		if (write(fd, pages + PAGE - before, before + 16) < 0)
+			err(1, "write");
+	} else {
+		command_or_die('R', getpid());
+		if (read(fd, pages + PAGE, 16) < 0)
+			err(1, "read");
+	}
+	_exit(0);
+}
+
+static int unload_busy(void *unused)
+{
+	int ret = unload();
+
+	(void)unused;
+	return ret != -EBUSY && ret != -EWOULDBLOCK;
+}
+
+static void test_blocked(const struct blocked *call)
+{
+	pid_t pid = start_blocked(call), unloader;
+	int status;
+
+	if (!pid) {
+		skip(call->what, "no userfaultfd");
+		return;
+	}
+	ok(completes_as(STRANGER, use_all, NULL),
+	   "%s that waits for its memory does not stop a stranger", call->what);
+	ok(completes_as(ATTACKER, use_all, NULL),
+	   "%s that waits for its memory does not stop its own user", call->what);
+	unloader = start_as(0, unload_busy, NULL);
+	ok(exits(unloader, &status) && !status,
+	   "%s that waits for its memory has the unloading refused", call->what);
+	ok(dies(pid), "%s that waits for its memory can be killed", call->what);
+	waitpid(unloader, NULL, 0);
+	kill_user(ATTACKER);
+	/* The unloading may have continued. */
+	if (access(MP3_STATUS_PATH, F_OK))
+		load_or_die("");
+}
+
+/* ---- Waiting for F ---- */
+
+/*
+ * The first F after a pause attaches the fork probe. Delay that, and let others
+ * wait for it.
+ */
+static void test_waiting_f(void)
+{
+	static const char *const names[] = {
+		"the caller of a slow F can be killed",
+		"a caller of F that waits for one of its own user can be killed",
+		"a caller of F that waits for one of another user can be killed",
+	};
+	static const uid_t uids[] = { ATTACKER, ATTACKER, STRANGER };
+	struct ring ring = ring_open();
+	pid_t pids[ARRAY_SIZE(uids)];
+	bool dead[ARRAY_SIZE(uids)];
+	uint64_t start_ns;
+	unsigned int i;
+	int status;
+
+	/* The fork probe is detached a second after nothing is followed. */
+	wait_idle(&ring);
+	sleep_ms(3000);
+	if (fail_call(0, "tracepoint_probe_register", 1, -ENOMEM, DELAY_MS)) {
+		skip(names[0], "no kprobe at tracepoint_probe_register");
+		return;
+	}
+	start_ns = now_ns();
+	for (i = 0; i < ARRAY_SIZE(uids); i++) {
+		pids[i] = start_as(uids[i], use_f, NULL);
+		sleep_ms(200);
+	}
+	ok(completes_as(STRANGER, use_without_f, NULL),
+	   "a slow F stops no other command");
+	for (i = ARRAY_SIZE(uids); i-- > 0;) {
+		if (waitpid(pids[i], &status, WNOHANG))
+			errx(1, "F %u does not wait", i);
+		kill(pids[i], SIGKILL);
+	}
+	sleep_ms(TIMEOUT_MS / 2);
+	for (i = 0; i < ARRAY_SIZE(uids); i++) {
+		dead[i] = waitpid(pids[i], &status, WNOHANG);
+		ok(dead[i], "%s", names[i]);
+	}
+	/* The delayed call is in the module that delays it. */
+	while (now_ns() - start_ns < (DELAY_MS + 1000) * 1000000ULL)
+		sleep_ms(100);
+	fail_unload();
+	for (i = 0; i < ARRAY_SIZE(uids); i++)
+		if (!dead[i])
+			waitpid(pids[i], NULL, 0);
+	ok(completes_as(STRANGER, use_f, NULL),
+	   "F works after its callers have been killed");
+	kill_user(ATTACKER);
+	kill_user(STRANGER);
+	wait_idle(&ring);
+	ok_eq(ring.header->processes, 0,
+	      "F of callers that have been killed leaves nothing registered");
+	close(ring.fd);
+	munmap((void *)ring.header, PAGE);
+	munmap((void *)ring.samples, ring.data_size);
+}
+
+int main(void)
+{
+	unsigned int i;
+
+	raise_limits();
+	/* While no device is open, only the status file can pin the module. */
+	for (i = 0; i < ARRAY_SIZE(blocked_calls); i++)
+		test_blocked(&blocked_calls[i]);
+	test_waiting_f();
+	test_free_at_once();
+	test_samples('R', "R and U in a loop make at most 40 samples per second",
+		     "a process that writes R and U in a loop can be killed");
+	test_samples('F', "F and U in a loop make at most 40 samples per second",
+		     "a process that writes F and U in a loop can be killed");
+	test_records('R', "a process that joins and leaves a capture by R makes at most 40 records per second in another");
+	test_records('F', "a process that joins and leaves a capture by F makes at most 40 records per second in another");
+	test_storm(false, "the classic registry holds at most 4,096 of 6,000 children that exit between two ticks",
+		   "each of 6,000 children that exit between two ticks has a last record");
+	test_storm(true, "a capture holds at most 4,096 of 6,000 children that exit between two ticks",
+		   NULL);
+
+	return done();
+}
