@@ -2,12 +2,13 @@
 /*
  * What a hostile user can do to the sampler and to another user.
  *
- * Usage: hostile SECONDS [ATTACK]...
+ * Usage: hostile MS CROWD [ATTACK]...
  *
  * Runs in a guest with the module loaded, as root. Each attack is run by one user
- * (uid 1000) while another (uid 1001) has a followed process, a followed process that
- * forks, and loops of R and U, of F and U, and of reading the list. Next to each
- * attack runs a control, with as many processes that only use the CPU. Prints
+ * (uid 1000), most of them with a crowd of registered processes, while another (uid
+ * 1001) has a followed process, a followed process that forks, and loops of R and U,
+ * of F and U, and of reading the list. Next to each attack runs a control, with as many
+ * processes that only use the CPU. Both are measured for MS milliseconds. Prints
  * "attack role deadlines missed gap OPERATION:median/longest ... slab dead entries",
  * times in milliseconds: slab is the growth of the kernel's slab memory in KiB, dead
  * the number of exited processes that are held, and entries those per second in a ring
@@ -64,7 +65,7 @@ static double print_result(const struct attack *attack, bool control,
 		printf("# %s: repeated %llu times\n", attack->name,
 		       (unsigned long long)shared->rounds);
 	if (result->ended != result->forks)
-		printf("# %s: %llu of %llu children of a victim have a last record, %llu records were lost\n",
+		printf("# %s: %llu last records of %llu, %llu were overwritten\n",
 		       attack->name, (unsigned long long)result->ended,
 		       (unsigned long long)result->forks,
 		       (unsigned long long)result->lost);
@@ -115,14 +116,14 @@ static void judge_all(const struct attack *attack, const struct result *result,
 		judge(attack, "entries", 41, result->per_s, control->per_s);
 }
 
-static void run(const struct attack *attack, unsigned int seconds)
+static void run(const struct attack *attack, unsigned int ms)
 {
 	struct result result, control;
 	double median, control_median;
 
-	result = attack_run(attack, false, seconds * 1000);
+	result = attack_run(attack, false, ms);
 	median = print_result(attack, false, &result);
-	control = attack_run(attack, true, seconds * 1000);
+	control = attack_run(attack, true, ms);
 	control_median = print_result(attack, true, &control);
 	if (!attack->alone)
 		judge(attack, "median", 20, median, control_median);
@@ -131,21 +132,23 @@ static void run(const struct attack *attack, unsigned int seconds)
 
 int main(int argc, char **argv)
 {
-	unsigned int seconds, i;
+	unsigned int ms, i;
 
-	if (argc < 2)
-		errx(2, "usage: hostile SECONDS [ATTACK]...");
-	seconds = parse_number(argv[1]);
-	for (i = 2; i < (unsigned int)argc; i++)
+	if (argc < 3)
+		errx(2, "usage: hostile MS CROWD [ATTACK]...");
+	ms = parse_number(argv[1]);
+	crowd_size = parse_number(argv[2]);
+	for (i = 3; i < (unsigned int)argc; i++)
 		if (!attack_find(argv[i]))
 			errx(2, "no attack '%s'", argv[i]);
 	attack_init();
 	describe();
-	printf("# attack role deadlines missed gap OPERATION:median/longest ... slab dead entries\n");
-	for (i = 0; i < ARRAY_SIZE(attacks) && argc == 2; i++)
-		run(&attacks[i], seconds);
-	for (i = 2; i < (unsigned int)argc; i++)
-		run(attack_find(argv[i]), seconds);
+	printf("# attack role deadlines missed gap %s slab dead entries\n",
+	       "OPERATION:median/longest ...");
+	for (i = 0; i < ARRAY_SIZE(attacks) && argc == 3; i++)
+		run(&attacks[i], ms);
+	for (i = 3; i < (unsigned int)argc; i++)
+		run(attack_find(argv[i]), ms);
 	printf("\n\n# attack target limit measured control verdict\n%s", verdicts);
 
 	return 0;

@@ -151,7 +151,7 @@ static void prepare_idle(void)
 		err(1, "sched_setscheduler");
 }
 
-/* The last workers are not idle: they keep the others from the CPU. */
+/* The hogs, which are not idle, keep these workers from the CPU. */
 static void prepare_idle_ru(unsigned int worker)
 {
 	prepare_ru(worker);
@@ -176,7 +176,7 @@ static void prepare_adopt(unsigned int worker)
 {
 	me.fd = status_open(O_WRONLY);
 	commands_for(me.page, &me.size, 'U',
-		     me.crowd + worker * 100 % (crowd_size - 250), 250);
+		     me.crowd + worker * 100 % (crowd_size / 2), 250);
 }
 
 static void prepare_capture(unsigned int worker)
@@ -211,14 +211,18 @@ static void prepare_chain(unsigned int worker)
 			   me.leader, me.leader);
 }
 
-/* Have the kernel print all of the list, and take one byte of it. */
 static void read_list(void)
 {
-	static unsigned int nr;
-	char byte;
+	static char text[1 << 16];
+	off_t offset = 0;
+	ssize_t got;
 
-	if (pread(me.fd, &byte, 1, nr++ % 2 ? 0 : 3) < 0)
-		err(1, "read %s", MP3_STATUS_PATH);
+	do {
+		got = pread(me.fd, text, sizeof(text), offset);
+		if (got < 0)
+			err(1, "read %s", MP3_STATUS_PATH);
+		offset += got;
+	} while (got && !shared->stop);
 }
 
 /* Errors are expected: several workers write commands for the same process. */
@@ -578,7 +582,7 @@ static double longest_gap_ms(uint64_t from)
 {
 	const struct mp3_header *header = (const void *)ring.header;
 	uint64_t i, head = ring_head(&ring);
-	unsigned long jiffies, last, longest = 0;
+	unsigned long tick, last, longest = 0;
 
 	if (head - from > MP3_SAMPLES - 2)
 		from = head - (MP3_SAMPLES - 2);
@@ -587,13 +591,13 @@ static double longest_gap_ms(uint64_t from)
 	last = ring.samples[from % MP3_SAMPLES].jiffies;
 	for (i = from + 1; i <= head; i++) {
 		if (i < head)
-			jiffies = ring.samples[i % MP3_SAMPLES].jiffies;
+			tick = ring.samples[i % MP3_SAMPLES].jiffies;
 		else
-			jiffies = header->base_jiffies +
-				  (now_ns() - header->base_ns) / 1e9 * header->hz;
-		if (jiffies > last && jiffies - last > longest)
-			longest = jiffies - last;
-		last = jiffies;
+			tick = header->base_jiffies +
+			       (now_ns() - header->base_ns) / 1e9 * header->hz;
+		if (tick > last && tick - last > longest)
+			longest = tick - last;
+		last = tick;
 	}
 	return longest * 1000.0 / header->hz;
 }

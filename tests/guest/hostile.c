@@ -494,7 +494,7 @@ static void test_waiting_f(void)
 		sleep_ms(200);
 	}
 	ok(completes_as(STRANGER, use_without_f, NULL),
-	   "a slow F stops no other command");
+	   "a slow F stops no R, U, list or capture");
 	for (i = ARRAY_SIZE(uids); i-- > 0;) {
 		if (waitpid(pids[i], &status, WNOHANG))
 			errx(1, "F %u does not wait", i);
@@ -538,11 +538,15 @@ int main(void)
 		     "a process that writes R and U in a loop can be killed");
 	test_samples('F', "F and U in a loop make at most 40 samples per second",
 		     "a process that writes F and U in a loop can be killed");
-	test_records('R', "a process that joins and leaves a capture by R makes at most 40 records per second in another");
-	test_records('F', "a process that joins and leaves a capture by F makes at most 40 records per second in another");
-	test_storm(false, "the classic registry holds at most 4,096 of 6,000 children that exit between two ticks",
+	test_records('R',
+		     "a process that joins and leaves a capture by R makes at most 40 records per second in another");
+	test_records('F',
+		     "a process that joins and leaves a capture by F makes at most 40 records per second in another");
+	test_storm(false,
+		   "the classic registry holds at most 4,096 of 6,000 children that exit between two ticks",
 		   "each of 6,000 children that exit between two ticks has a last record");
-	test_storm(true, "a capture holds at most 4,096 of 6,000 children that exit between two ticks",
+	test_storm(true,
+		   "a capture holds at most 4,096 of 6,000 children that exit between two ticks",
 		   NULL);
 
 	return done();
