@@ -1041,6 +1041,76 @@ static void test_client(void)
 	mp3_capture_close(&capture);
 }
 
+/* ---- A copy that is overwritten ---- */
+
+static char *torn_pages;		/* two: the slot begins in the first */
+static struct mp3_fault *torn_slot;
+static struct mp3_header *torn_header;
+
+/* Returns a fault whose words all depend on its number. */
+static struct mp3_fault torn_fault(uint64_t number)
+{
+	struct mp3_fault fault;
+
+	memset(&fault, (int)number + 1, sizeof(fault));
+	fault.seq = number + 1;
+
+	return fault;
+}
+
+/* Publish a fault in the only slot. */
+static void torn_publish(uint64_t number)
+{
+	struct mp3_fault fault = torn_fault(number);
+
+	__atomic_store_n(&torn_slot->seq, MP3_FAULT_BUSY, __ATOMIC_SEQ_CST);
+	fault.seq = MP3_FAULT_BUSY;
+	memcpy(torn_slot, &fault, sizeof(fault));
+	__atomic_store_n(&torn_slot->seq, number + 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&torn_header->head, number + 1, __ATOMIC_RELEASE);
+}
+
+/* The copy has reached the second page: overwrite the fault, and let it go on. */
+static void torn_overwrite(int signal)
+{
+	(void)signal;
+	if (mprotect(torn_pages, 2 * PAGE, PROT_READ | PROT_WRITE))
+		_exit(1);
+	torn_publish(1);
+}
+
+/*
+ * A fault that is overwritten while mp3_faults_next() copies it: in a ring with a
+ * single slot, the second half of which cannot be read at first.
+ */
+static void test_torn(void)
+{
+	struct mp3_header header = { .processes = 1 };
+	struct mp3_fault fault, want = torn_fault(1);
+	struct mp3_faults faults;
+	bool good;
+
+	torn_pages = map_anonymous(2);
+	torn_slot = (struct mp3_fault *)(torn_pages + PAGE -
+					 sizeof(*torn_slot) / 2);
+	torn_header = &header;
+	faults = (struct mp3_faults){
+		.header = &header, .data = torn_slot, .capacity = 1,
+	};
+	torn_publish(0);
+	if (signal(SIGSEGV, torn_overwrite) == SIG_ERR ||
+	    mprotect(torn_pages + PAGE, PAGE, PROT_NONE))
+		err(1, "mprotect");
+	good = !mp3_faults_next(&faults, &fault);
+	signal(SIGSEGV, SIG_DFL);
+	ok(good && faults.lost == 1 && header.head == 2,
+	   "a fault that is overwritten while it is copied is lost");
+	ok(mp3_faults_next(&faults, &fault) && faults.lost == 1 &&
+	   !memcmp(&fault, &want, sizeof(fault)),
+	   "mp3_faults_next() reads the fault that has overwritten another one");
+	munmap(torn_pages, 2 * PAGE);
+}
+
 /* ---- Memory ---- */
 
 /* Runs in the memory cgroup, where a ring of faults does not fit. */
@@ -1244,6 +1314,7 @@ static const struct {
 	{ "replaced", test_both_replaced },
 	{ "files", test_both_files },
 	{ "client", test_client },
+	{ "torn", test_torn },
 	{ "memory", test_memory },
 	{ "allocations", test_allocations },
 	{ "handlers", test_handlers },
