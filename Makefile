@@ -87,6 +87,10 @@ test-all:			## run all tests on every kernel: KERNELS="5.10 6.12"
 test-random:			## run 1,000 random workloads: SEED=1 NR=100
 	tests/random -k $(KERNEL) $(or $(SEED),$(shell date +%s)) $(NR)
 
+.PHONY: fuzz
+fuzz:				## run random operations of several users: SEED=1 SECONDS=60
+	tests/fuzz -k $(KERNEL) $(or $(SEED),$(shell date +%s)) $(SECONDS)
+
 .PHONY: fuzz-parser
 fuzz-parser:			## fuzz the parsers of commands and recordings: SECONDS=600
 	tests/vm/setup --with clang --with libclang-rt-14-dev $(KERNEL)
