@@ -15,7 +15,7 @@
  *
  * "fuzz program" is what processes execute.
  *
- * vm: -m 2048 -a slub_debug=FZPU
+ * vm: -m 2048 -t 1500 -a slub_debug=FZPU,kmalloc-*
  */
 #include <assert.h>
 #include <limits.h>
@@ -25,7 +25,7 @@
 #define SECONDS		15
 #define USER		1000
 #define OTHER		1001
-#define MIN_REUSES	20
+#define MIN_REUSES	10
 #define MIN_LOADS	3
 #define PID_MAX_PATH	"/proc/sys/kernel/pid_max"
 #define SMALL_PID_MAX	"600"
@@ -37,13 +37,15 @@
 
 #define ROOT_ONLY	1
 #define FORKS		2	/* not in a child of a worker */
+#define QUICK		4	/* several times in a row */
+#define MAX_ROW		8
 
 /**
  * struct operation - what a worker can do
  * @name:    in diagnostics
  * @perform: does it, with random arguments
  * @weight:  how often, relative to the others
- * @flags:   ROOT_ONLY and FORKS
+ * @flags:   ROOT_ONLY, FORKS, QUICK
  */
 static const struct operation {
 	const char *name;
@@ -54,31 +56,31 @@ static const struct operation {
 	{ "open", op_open, 40, 0 },
 	{ "close", op_close, 10, 0 },
 	{ "dup", op_dup, 5, 0 },
-	{ "exhaust captures", op_exhaust, 2, 0 },
+	{ "exhaust captures", op_exhaust, 1, 0 },
 	{ "pass", op_pass, 6, 0 },
 	{ "receive", op_receive, 8, 0 },
-	{ "write", op_write, 300, 0 },
-	{ "writev", op_writev, 20, 0 },
-	{ "locate", op_locate, 25, 0 },
-	{ "foreign process", op_foreign, 20, 0 },
+	{ "write", op_write, 150, QUICK },
+	{ "writev", op_writev, 20, QUICK },
+	{ "locate", op_locate, 25, QUICK },
+	{ "foreign process", op_foreign, 20, QUICK },
 	{ "list", op_list, 20, 0 },
 	{ "misc", op_misc, 15, 0 },
-	{ "header", op_header, 30, 0 },
+	{ "header", op_header, 30, QUICK },
 	{ "records", op_records, 10, 0 },
 	{ "faults", op_faults, 10, 0 },
-	{ "mmap", op_mmap, 70, 0 },
-	{ "touch", op_touch, 60, 0 },
-	{ "mprotect", op_mprotect, 40, 0 },
+	{ "mmap", op_mmap, 70, QUICK },
+	{ "touch", op_touch, 60, QUICK },
+	{ "mprotect", op_mprotect, 40, QUICK },
 	{ "munmap", op_munmap, 20, 0 },
-	{ "mremap", op_mremap, 25, 0 },
-	{ "madvise", op_madvise, 30, 0 },
-	{ "pages", op_pages, 25, 0 },
-	{ "memory", op_memory, 20, 0 },
+	{ "mremap", op_mremap, 25, QUICK },
+	{ "madvise", op_madvise, 30, QUICK },
+	{ "pages", op_pages, 25, QUICK },
+	{ "memory", op_memory, 20, QUICK },
 	{ "unpin", op_unpin, 10, 0 },
 	{ "maps", op_maps, 3, 0 },
-	{ "poll", op_poll, 15, 0 },
-	{ "epoll", op_epoll, 20, 0 },
-	{ "io_uring", op_uring, 60, 0 },
+	{ "poll", op_poll, 15, QUICK },
+	{ "epoll", op_epoll, 20, QUICK },
+	{ "io_uring", op_uring, 60, QUICK },
 	{ "blocked write", op_block, 4, FORKS },
 	{ "inherit", op_inherit, 10, FORKS },
 	{ "child", op_child, 15, FORKS },
@@ -129,9 +131,14 @@ static unsigned int pick_operation(void)
 
 static void perform(unsigned int i)
 {
+	unsigned int times = operations[i].flags & QUICK ? 1 + below(MAX_ROW) : 1;
+
 	self.operation = operations[i].name;
-	operations[i].perform();
-	__atomic_add_fetch(&shared->performed[i], 1, __ATOMIC_RELAXED);
+	provide_own();
+	while (times--) {
+		operations[i].perform();
+		__atomic_add_fetch(&shared->performed[i], 1, __ATOMIC_RELAXED);
+	}
 }
 
 static void do_operations(unsigned int nr)
@@ -180,7 +187,9 @@ static void enter_namespaces(int namespaces, uid_t uid)
 	}
 	if (!(namespaces & CLONE_NEWPID))
 		return;
-	pid = fork_child();
+	/* Pids may be scarce. */
+	while ((pid = fork()) < 0)
+		sleep_ms(1);
 	if (pid) {
 		reap(pid);
 		_exit(0);

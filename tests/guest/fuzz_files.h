@@ -1302,7 +1302,8 @@ static inline void op_uring(void)
 			      NULL, 0)),
 	       ERRORS(EAGAIN, EBUSY, EINTR, ENOMEM, EINVAL, EBADF));
 	uring_reap();
-	if (to_submit < nr || chance(2))
+	/* Polls may never be completed. */
+	if (i == URING_ENTRIES || chance(1))
 		uring_close();
 }
 
@@ -1395,6 +1396,15 @@ static inline void release_own(void)
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (epoll_fd < 0 || pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK))
 		err(1, "epoll_create1 or pipe2");
+}
+
+/* Open a file and map a part of it, if the worker has none. */
+static inline void provide_own(void)
+{
+	if (!pick_ring())
+		op_open();
+	if (!pick_map())
+		op_mmap();
 }
 
 /* Open what each worker has. */
