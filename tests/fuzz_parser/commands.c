@@ -4,9 +4,14 @@
  * what each write does. Any difference aborts.
  *
  * The first line of an input defines the environment of the write, the rest is its
- * text. In the first line, c writes to a capture; and a letter and a number define
- * where the text cannot be read (f), or after how many reads of the text the writer
- * is killed (k) or the text is overwritten (x):
+ * text. In the first line, a letter and, except after the first three, a number set a
+ * field of struct environment:
+ *
+ *	a	absent		c	capture		w	waits
+ *	f70	fault		k2	killed		m2	removed
+ *	x2	changed
+ *
+ * For example:
  *
  *	c f70 k2
  *	R,106
@@ -77,9 +82,29 @@ static long long take_number(struct words *words, long long max)
 	return number <= max ? number : -1;
 }
 
+/*
+ * Predicts what interrupts R, F or U before it is executed, in line number @line: the
+ * removal of the module, a fatal signal, or a lost permission.
+ */
+static int predict_turns(char letter, int pid, size_t line)
+{
+	bool turns = letter != 'F' && turns_of(pid);
+
+	if (letter != 'F' && !turns)
+		return 0;
+	if (environment.waits && environment.killed <= line + 1)
+		return -EINTR;
+	if (environment.removed <= line + 1)
+		return -EIO;
+	if (turns && environment.killed <= line + 1)
+		return -EINTR;
+
+	return letter == 'R' && PID_LEAVES(pid) ? -EPERM : 0;
+}
+
 /* Predicts R, F or U, with the process id in @words. */
 static int predict_process(struct outcome *expected, char letter,
-			   struct words words)
+			   struct words words, size_t line)
 {
 	long long number = take_number(&words, 0x7fffffff);
 	int pid = (int)number, err;
@@ -91,6 +116,8 @@ static int predict_process(struct outcome *expected, char letter,
 	if (PID_KTHREAD(pid))
 		return -EINVAL;
 	err = permission(pid);
+	if (!err)
+		err = predict_turns(letter, pid, line);
 	if (err)
 		return err;
 	expected->calls[expected->nr++] = (struct call){
@@ -125,8 +152,9 @@ static int predict_location(struct outcome *expected, struct words words)
 	return location((unsigned int)n);
 }
 
-/* Predicts a line that is not empty. Returns 0 or an errno. */
-static int predict_line(struct outcome *expected, const char *line, size_t length)
+/* Predicts line number @nr, which is not empty. Returns 0 or an errno. */
+static int predict_line(struct outcome *expected, const char *line, size_t length,
+			size_t nr)
 {
 	struct words words = { line + 1, line + length };
 
@@ -138,7 +166,7 @@ static int predict_line(struct outcome *expected, const char *line, size_t lengt
 	case 'R':
 	case 'F':
 	case 'U':
-		return predict_process(expected, line[0], words);
+		return predict_process(expected, line[0], words, nr);
 	case 'L':
 		if (environment.capture)
 			return predict_location(expected, words);
@@ -177,12 +205,17 @@ static void predict(struct outcome *expected, const char *text, size_t size)
 		piece = size - at < PIECE ? size - at : PIECE;
 		if (nr_lines >= environment.killed)
 			err = -EINTR;
+		else if (nr_lines >= environment.removed)
+			err = -EIO;
+		else if (nr_lines + 1 >= environment.removed &&
+			 (environment.absent || at + piece > environment.fault))
+			err = -EIO;
 		else if (at + piece > environment.fault)
 			err = -EFAULT;
 		else if (nr_lines >= environment.changed)
 			err = -EINVAL;
 		else if (length)
-			err = predict_line(expected, text + at, length);
+			err = predict_line(expected, text + at, length, nr_lines);
 		if (err)
 			break;
 		executed = executed || length;
@@ -248,17 +281,27 @@ static void set_environment(const char *line, size_t length)
 		.fault = SIZE_MAX,
 		.killed = SIZE_MAX,
 		.changed = SIZE_MAX,
+		.removed = SIZE_MAX,
 	};
 	while (words.at < words.end) {
 		switch (*words.at++) {
+		case 'a':
+			environment.absent = true;
+			break;
 		case 'c':
 			environment.capture = true;
+			break;
+		case 'w':
+			environment.waits = true;
 			break;
 		case 'f':
 			environment.fault = take_offset(&words);
 			break;
 		case 'k':
 			environment.killed = take_offset(&words);
+			break;
+		case 'm':
+			environment.removed = take_offset(&words);
 			break;
 		case 'x':
 			environment.changed = take_offset(&words);
@@ -288,7 +331,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (written_size)
 		memcpy(copy, input + first, written_size);
 	written = copy;
-	nr_reads = 0;
+	nr_read = 0;
+	nr_begun = 0;
 	nr_held = 0;
 	outcome.nr = 0;
 	outcome.result = mp3_write_commands(&written_file, environment.capture ?
@@ -300,7 +344,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		print_outcome("grammar", &expected);
 		abort();
 	}
-	require(!nr_held);
+	require(!nr_held && !pinned && !faults_disabled);
 	free(copy);
 
 	return 0;

@@ -24,8 +24,10 @@
 #define __user
 #define PF_KTHREAD 0x00200000
 #define PIDTYPE_PID 0
+#define THIS_MODULE NULL
 #define MP3_CLASSIC 0
-#define current NULL
+#define MP3_TURN 3
+#define current (&writer)
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -49,15 +51,22 @@
 /**
  * struct environment - what an input defines, apart from the text
  * @capture: the text is written to a capture, else to the status file
- * @fault:   bytes of the text from this one on cannot be read
- * @killed:  a fatal signal arrives after so many reads of the text
- * @changed: after so many reads, another thread has overwritten the text by X
+ * @absent:  the text can only be read with page faults
+ * @waits:   another command of the user is being executed
+ * @fault:   bytes of the text from this one on cannot be read at all
+ * @killed:  a fatal signal arrives after so many lines have been read
+ * @changed: then, another thread has overwritten the text by X
+ * @removed: the removal of the module begins when so many lines have been, or are
+ *	     about to be read
  */
 struct environment {
 	bool capture;
+	bool absent;
+	bool waits;
 	size_t fault;
 	size_t killed;
 	size_t changed;
+	size_t removed;
 };
 
 /**
@@ -87,11 +96,21 @@ struct outcome {
 };
 
 /*
- * What happens to a process id is determined by its last digit. A process with 0
- * does not exist, and 1 is a kernel thread.
+ * The last three digits of an id define the process. The last one: it does not exist,
+ * it is a kernel thread, or see permission() and execution(). The one before: see
+ * turns_of(). The third last: it becomes another user's during a turn.
  */
 #define PID_NONE(pid)	((pid) % 10 == 0)
 #define PID_KTHREAD(pid) ((pid) % 10 == 1)
+#define PID_LEAVES(pid)	((pid) / 100 % 10 == 9)
+
+/* Returns how many turns R and U of a process take. */
+static inline int turns_of(int pid)
+{
+	int digit = pid / 10 % 10;
+
+	return digit % 2 ? 1 + (digit > 4) : 0;
+}
 
 /* Returns whether the writer may profile a process: 0 or an errno. */
 static inline int permission(int pid)
@@ -125,17 +144,51 @@ static inline int location(unsigned int n)
 }
 
 struct file { int unused; };
+struct signal_struct { int unused; };
 struct mp3_capture { unsigned int holder; };
+struct mutex { bool held; };
+
+struct mp3_caller {
+	const struct file *file;
+	const struct signal_struct *signal;
+};
+
+struct pid { int nr; };
+
+/**
+ * struct task_struct - a process
+ * @signal:    of the writer
+ * @flags:     PF_KTHREAD, or 0
+ * @pid:       its id
+ * @permitted: the writer may profile it, and that was checked after the last turn
+ * @turns:     turns that have been waited for
+ */
+struct task_struct {
+	struct signal_struct *signal;
+	unsigned int flags;
+	int pid;
+	bool permitted;
+	int turns;
+};
 
 static struct environment environment;
 static struct outcome outcome;
 static struct file written_file;
+static struct signal_struct writer_signal;
+static struct task_struct writer = { .signal = &writer_signal };
 static struct mp3_capture written_capture = { .holder = 17 };
 static const char *written;
 static size_t written_size;
 
-/* Reads of the text, and references that the parser holds */
-static size_t nr_reads, nr_held;
+/* Lines that have been read, and those that have been or are about to be read */
+static size_t nr_read, nr_begun;
+
+/* References and locks that the parser holds, and whether it has pinned the module */
+static size_t nr_held;
+static bool pinned, faults_disabled;
+
+/* The process of the command that is being executed */
+static struct task_struct *target;
 
 static inline void record_call(struct call call)
 {
@@ -217,11 +270,46 @@ static inline int kstrtouint(const char *text, unsigned int base,
 	return err;
 }
 
-/* ---- User memory and signals ---- */
+/* ---- The module, user memory and signals ---- */
+
+static inline bool module_is_live(const void *module)
+{
+	(void)module;
+	return nr_begun < environment.removed;
+}
+
+static inline bool try_module_get(const void *module)
+{
+	require(!pinned);
+	pinned = module_is_live(module);
+
+	return pinned;
+}
+
+static inline void module_put(const void *module)
+{
+	(void)module;
+	require(pinned);
+	pinned = false;
+}
+
+static inline void pagefault_disable(void)
+{
+	require(!faults_disabled);
+	faults_disabled = true;
+	nr_begun++;
+}
+
+static inline void pagefault_enable(void)
+{
+	require(faults_disabled);
+	faults_disabled = false;
+}
 
 /*
  * Returns the number of bytes that could not be copied, which are zeros in @to.
- * The parser has to stay within what was written.
+ * The parser has to stay within what was written. A page fault can take forever:
+ * the module has to be pinned.
  */
 static inline unsigned long copy_from_user(void *to, const void *from,
 					   unsigned long size)
@@ -229,33 +317,66 @@ static inline unsigned long copy_from_user(void *to, const void *from,
 	size_t at = (size_t)((const char *)from - written), good = size;
 
 	require(at <= written_size && size <= written_size - at);
+	require(faults_disabled || pinned);
 	if (environment.fault < at + size)
 		good = environment.fault > at ? environment.fault - at : 0;
-	if (nr_reads >= environment.changed)
+	if (environment.absent && faults_disabled)
+		good = 0;
+	if (nr_read >= environment.changed)
 		memset(to, 'X', good);
 	else
 		memcpy(to, from, good);
 	memset((char *)to + good, 0, size - good);
-	nr_reads++;
+	nr_read += good == size;
 
 	return size - good;
 }
 
-static inline bool fatal_signal_pending(const void *task)
+static inline bool fatal_signal_pending(const struct task_struct *task)
 {
-	(void)task;
-	return nr_reads >= environment.killed;
+	require(task == &writer);
+	return nr_read >= environment.killed;
+}
+
+/* ---- Turns ---- */
+
+static struct mutex mp3_follow_gates[3], mp3_turn_gates[3];
+
+static inline unsigned int mp3_gate_of_caller(void)
+{
+	return 1;
+}
+
+/* A signal is noticed only if the lock is held by another. */
+static inline int mutex_lock_killable(struct mutex *mutex)
+{
+	require(mutex == &mp3_follow_gates[1] || mutex == &mp3_turn_gates[1]);
+	require(!mutex->held);
+	if (environment.waits && fatal_signal_pending(current))
+		return -EINTR;
+	mutex->held = true;
+	nr_held++;
+
+	return 0;
+}
+
+static inline void mutex_unlock(struct mutex *mutex)
+{
+	require(mutex->held);
+	mutex->held = false;
+	nr_held--;
+}
+
+static inline long schedule_timeout_killable(long timeout)
+{
+	require(timeout == MP3_TURN && mp3_turn_gates[1].held);
+	target->permitted = false;
+	target->turns++;
+
+	return 0;
 }
 
 /* ---- Processes ---- */
-
-struct pid { int nr; };
-
-struct task_struct {
-	unsigned int flags;
-	int pid;
-	bool permitted;
-};
 
 /* Every other id that names no process has a struct pid, as a zombie's has. */
 static inline struct pid *find_get_pid(int nr)
@@ -293,6 +414,7 @@ static inline struct task_struct *get_pid_task(struct pid *pid, int type)
 		.pid = pid->nr,
 	};
 	nr_held++;
+	target = task;
 
 	return task;
 }
@@ -305,12 +427,14 @@ static inline void put_task_struct(struct task_struct *task)
 
 /* ---- The rest of the module ---- */
 
-static inline int mp3_may_profile(const struct file *file,
+static inline int mp3_may_profile(const struct mp3_caller *caller,
 				  struct task_struct *task)
 {
 	int err = permission(task->pid);
 
-	require(file == &written_file);
+	require(caller->file == &written_file && caller->signal == &writer_signal);
+	if (task->turns && PID_LEAVES(task->pid))
+		err = -EPERM;
 	task->permitted = !err;
 
 	return err;
@@ -319,7 +443,7 @@ static inline int mp3_may_profile(const struct file *file,
 static inline int execute(char letter, unsigned int holder,
 			  const struct task_struct *task)
 {
-	require(task->permitted && !PID_KTHREAD(task->pid));
+	require(!PID_KTHREAD(task->pid) && !permission(task->pid));
 	require(holder == (environment.capture ? written_capture.holder :
 						 MP3_CLASSIC));
 	record_call((struct call){ .letter = letter, .pid = task->pid });
@@ -327,23 +451,36 @@ static inline int execute(char letter, unsigned int holder,
 	return execution(task->pid);
 }
 
-static inline int mp3_register(const struct file *file, unsigned int holder,
-			       struct task_struct *task)
+/* Returns whether a command of the writer has to wait for a turn. */
+static inline bool takes_turn(const struct task_struct *task, bool in_turn)
 {
-	require(file == &written_file);
-	return execute('R', holder, task);
+	require(in_turn == (task->turns > 0) && in_turn == mp3_turn_gates[1].held);
+	return task->turns < turns_of(task->pid);
 }
 
-static inline int mp3_follow(const struct file *file, unsigned int holder,
-			     struct task_struct *task)
+static inline int mp3_register(const struct mp3_caller *caller,
+			       unsigned int holder, struct task_struct *task,
+			       bool in_turn)
 {
-	require(file == &written_file);
+	require(caller->file == &written_file && caller->signal == &writer_signal);
+	require(task->permitted);
+
+	return takes_turn(task, in_turn) ? -EAGAIN : execute('R', holder, task);
+}
+
+static inline int mp3_follow(const struct mp3_caller *caller,
+			     unsigned int holder, struct task_struct *task)
+{
+	require(caller->file == &written_file && caller->signal == &writer_signal);
+	require(task->permitted && mp3_follow_gates[1].held);
+
 	return execute('F', holder, task);
 }
 
-static inline int mp3_unregister(unsigned int holder, struct task_struct *task)
+static inline int mp3_unregister(unsigned int holder, struct task_struct *task,
+				 bool in_turn)
 {
-	return execute('U', holder, task);
+	return takes_turn(task, in_turn) ? -EAGAIN : execute('U', holder, task);
 }
 
 static inline int mp3_locate(struct mp3_capture *capture, unsigned int n,
