@@ -88,6 +88,39 @@ static bool fail_is_called_by_it(struct pt_regs *regs)
 	return strstarts(name, caller);
 }
 
+#ifdef CONFIG_PPC64
+/*
+ * The caller and this module have different values of r2, and a function that is
+ * called in its own module keeps r2. r12 is the address of the function to call.
+ */
+void fail_call(void);
+asm(".pushsection .text, \"ax\"\n"
+    "fail_call:\n"
+    "	mflr 0\n"
+    "	std 0, 16(1)\n"
+    "	stdu 1, -32(1)\n"
+    "	std 2, 24(1)\n"
+    "	mtctr 12\n"
+    "	bctrl\n"
+    "	ld 2, 24(1)\n"
+    "	addi 1, 1, 32\n"
+    "	ld 0, 16(1)\n"
+    "	mtlr 0\n"
+    "	blr\n"
+    ".popsection");
+
+static void fail_enter(struct pt_regs *regs)
+{
+	regs->gpr[12] = (unsigned long)fail_replacement;
+	instruction_pointer_set(regs, (unsigned long)fail_call);
+}
+#else
+static void fail_enter(struct pt_regs *regs)
+{
+	instruction_pointer_set(regs, (unsigned long)fail_replacement);
+}
+#endif
+
 /*
  * At its first instruction, a function has neither saved a register nor moved
  * the stack pointer: on every architecture, another function can be entered
@@ -98,7 +131,7 @@ static int fail_pre_handler(struct kprobe *probe, struct pt_regs *regs)
 	if ((pid && current->tgid != pid) || !fail_is_called_by_it(regs) ||
 	    atomic_inc_return(&fail_calls) != nth)
 		return 0;
-	instruction_pointer_set(regs, (unsigned long)fail_replacement);
+	fail_enter(regs);
 	return 1;
 }
 
