@@ -2175,7 +2175,7 @@ static bool mp3_may_collect_now(struct mp3_process *process,
 		return true;
 	if (!list_empty(&process->unauthorized))
 		return false;
-	if (!turn && now < process->collected + MP3_TURN)
+	if (!turn && time_before64(now, process->collected + MP3_TURN))
 		return false;
 	process->collected = now;
 
@@ -2252,7 +2252,7 @@ static bool mp3_may_sample_now(unsigned int holder, bool turn)
 	lockdep_assert_held(&mp3_sampler_lock);
 	return holder != MP3_CLASSIC || turn ||
 	       READ_ONCE(mp3_nr_held[MP3_CLASSIC]) > 1 ||
-	       get_jiffies_64() >= mp3_last_jiffies + MP3_TURN;
+	       time_after_eq64(get_jiffies_64(), mp3_last_jiffies + MP3_TURN);
 }
 
 /*
@@ -3806,7 +3806,7 @@ static int mp3_wait_for_turn(struct mp3_locator *locator)
 	u64 now = get_jiffies_64();
 
 	lockdep_assert_held(&locator->capture->locate_mutex);
-	if (now < locator->toggled + MP3_TURN)
+	if (time_before64(now, locator->toggled + MP3_TURN))
 		schedule_timeout_killable(locator->toggled + MP3_TURN - now);
 	locator->toggled = get_jiffies_64();
 
@@ -4146,8 +4146,8 @@ static int mp3_locate_command(struct mp3_capture *capture, char *args)
  * What makes commands of one user wait for each other, by a hash of the user: F,
  * and those that wait for a turn
  */
-static struct mutex mp3_follow_gates[1 << MP3_GATE_BITS];
-static struct mutex mp3_turn_gates[1 << MP3_GATE_BITS];
+static struct mutex mp3_follow_gates[1 << MP3_GATE_BITS];	/* F */
+static struct mutex mp3_turn_gates[1 << MP3_GATE_BITS];	/* R, U */
 
 /*
  * Return the number of the gates of the caller. In a user namespace, a user may
