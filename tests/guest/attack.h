@@ -662,9 +662,12 @@ static void end_attacker(const struct attack *attack, pid_t attacker,
 	sleep_ms(1500);
 }
 
-/* Measure for some time. Entries of @target are not of the attacker's making. */
-static void measure(struct result *result, const struct capture *target,
-		    unsigned int ms)
+/*
+ * Measure for some time. @target is a capture with a process of the attacker, or
+ * NULL. Returns the record to continue with count_ended() from.
+ */
+static uint64_t measure(struct result *result, const struct capture *target,
+			unsigned int ms)
 {
 	uint64_t head = ring_head(&ring), record = capture_head(&records);
 	uint64_t target_head = target ? capture_head(target) : 0;
@@ -691,6 +694,8 @@ static void measure(struct result *result, const struct capture *target,
 			ring_head(&ring) - head;
 	result->per_s = head / (elapsed_ns / 1e9);
 	shared->stop = true;
+
+	return record;
 }
 
 /*
@@ -724,10 +729,9 @@ static inline struct result attack_run(const struct attack *attack, bool control
 	if (attack->throttled)
 		write_file(CPU_GROUP "/cpu.max", "1000 100000");
 
-	measure(&result, shared->target ? &target : NULL, ms);
+	record = measure(&result, shared->target ? &target : NULL, ms);
 	if (!shared->target && !attack->alone)
 		result.per_s = -1;
-	record = capture_head(&records);
 	if (nr_victims)
 		end_victims(parent);
 	if (shared->target)
