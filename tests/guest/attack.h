@@ -6,6 +6,9 @@
 #ifndef MP3_ATTACK_H
 #define MP3_ATTACK_H
 
+#include <limits.h>
+#include <linux/futex.h>
+
 #include "hostile.h"
 
 #define MAX_TIMES	50000
@@ -20,7 +23,7 @@ enum operation { OP_R, OP_U, OP_F, OP_READ, OP_L, NR_OPERATIONS };
 
 /**
  * struct shared - what the processes share
- * @go:      the measurement has begun
+ * @go:      the measurement has begun; a futex
  * @stop:    it has ended
  * @ready:   processes that wait for @go
  * @rounds:  how often workers have completed what they repeat
@@ -30,7 +33,8 @@ enum operation { OP_R, OP_U, OP_F, OP_READ, OP_L, NR_OPERATIONS };
  * @ms:      how long each took
  */
 static struct shared {
-	volatile bool go, stop;
+	volatile uint32_t go;
+	volatile bool stop;
 	unsigned int ready;
 	uint64_t rounds;
 	volatile uint64_t forks;
@@ -47,7 +51,7 @@ static void wait_go(void)
 {
 	__atomic_fetch_add(&shared->ready, 1, __ATOMIC_RELAXED);
 	while (!shared->go)
-		sleep_ms(5);
+		syscall(SYS_futex, &shared->go, FUTEX_WAIT, 0, NULL);
 }
 
 /* ---- Attacks ---- */
@@ -676,6 +680,7 @@ static uint64_t measure(struct result *result, const struct capture *target,
 	long slab = slab_kib(), dead = dead_tasks(), growth;
 
 	shared->go = true;
+	syscall(SYS_futex, &shared->go, FUTEX_WAKE, INT_MAX);
 	do {
 		sleep_ms(POLL_MS);
 		growth = slab_kib() - slab;
