@@ -404,8 +404,8 @@ static pid_t start_attacker(const struct attack *attack, bool control)
 
 	if (pid)
 		return pid;
-	if (attack->throttled)
-		write_file(CPU_GROUP "/cgroup.procs", "0");
+	/* The scheduler shares the CPUs between the users, not all processes. */
+	write_file(CPU_GROUP "/cgroup.procs", "0");
 	log_in(ATTACKER);
 	/* Orphans stay below the leader, and leave no zombies. */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
