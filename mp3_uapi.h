@@ -39,6 +39,7 @@
  *		not set
  *	ENOMEM	not enough memory
  *	EFAULT	the buffer cannot be read
+ *	EIO	the module is being removed
  *
  * R and U take up to 50 ms if the same was done less than 50 ms ago, and it would
  * make another sample between two ticks, or another record for the captures of
@@ -402,7 +403,8 @@ struct mp3_header {
  *	      the return addresses of its callers, innermost first, found by frame
  *	      pointers. Each is the number of a file in bits 48..63 and an offset
  *	      in that file; or, with number 0, an address. No frame is valid if the
- *	      fault has no instruction in user mode, as during exec
+ *	      fault has no instruction in user mode, as during exec. The contents
+ *	      of the others are undefined
  *
  * When a field is added, also change:
  *
