@@ -4,10 +4,11 @@
  * what each write does. Any difference aborts.
  *
  * The first line of an input defines the environment of the write, the rest is its
- * text. In the first line, a letter and, except after the first three, a number set a
+ * text. In the first line, a letter and, except after the first five, a number set a
  * field of struct environment:
  *
  *	a	absent		c	capture		w	waits
+ *	n	no_follow	p	privileged
  *	f70	fault		k2	killed		m2	removed
  *	x2	changed
  *
@@ -111,6 +112,8 @@ static int predict_process(struct outcome *expected, char letter,
 
 	if (number < 1 || words.at != words.end)
 		return -EINVAL;
+	if (letter == 'F' && environment.no_follow && !environment.privileged)
+		return -EPERM;
 	if (PID_NONE(pid))
 		return -ESRCH;
 	if (PID_KTHREAD(pid))
@@ -293,6 +296,12 @@ static void set_environment(const char *line, size_t length)
 			break;
 		case 'w':
 			environment.waits = true;
+			break;
+		case 'n':
+			environment.no_follow = true;
+			break;
+		case 'p':
+			environment.privileged = true;
 			break;
 		case 'f':
 			environment.fault = take_offset(&words);

@@ -28,6 +28,8 @@
 #define MP3_CLASSIC 0
 #define MP3_TURN 3
 #define current (&writer)
+#define mp3_user_follow (!environment.no_follow)
+#define READ_ONCE(value) (value)
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -53,6 +55,8 @@
  * @capture: the text is written to a capture, else to the status file
  * @absent:  the text can only be read with page faults
  * @waits:   another command of the user is being executed
+ * @no_follow: user_follow is N
+ * @privileged: the writer and the opener have CAP_PERFMON
  * @fault:   bytes of the text from this one on cannot be read at all
  * @killed:  a fatal signal arrives after so many lines have been read
  * @changed: then, another thread has overwritten the text by X
@@ -63,6 +67,8 @@ struct environment {
 	bool capture;
 	bool absent;
 	bool waits;
+	bool no_follow;
+	bool privileged;
 	size_t fault;
 	size_t killed;
 	size_t changed;
@@ -336,6 +342,12 @@ static inline bool fatal_signal_pending(const struct task_struct *task)
 {
 	require(task == &writer);
 	return nr_read >= environment.killed;
+}
+
+static inline bool mp3_is_privileged(const struct file *file)
+{
+	require(file == &written_file);
+	return environment.privileged;
 }
 
 /* ---- Turns ---- */
