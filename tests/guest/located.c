@@ -245,6 +245,15 @@ static void prepare_stack(struct scene *s)
 
 	if (!find_mapping(0, "[stack]", &m))
 		errx(1, "no stack");
+	/* It has 128 KiB at first, which are 2 of the largest pages. */
+	if (m.end - m.start < 3 * NR * PAGE) {
+		char *lowest = (char *)m.start - 3 * NR * PAGE;
+
+		store_byte(lowest);
+		if (madvise(lowest, PAGE, MADV_DONTNEED) ||
+		    !find_mapping(0, "[stack]", &m))
+			err(1, "stack");
+	}
 	set_area(s, (char *)m.start - NR * PAGE, 2 * NR * PAGE);
 	for (i = 0; i < NR; i++) {
 		size_t at = i * PAGE + byte_in_page(i);

@@ -165,6 +165,9 @@ __asm__(".text\n"
 #define RETURN		"\x07\xfe"
 #define STORE		"mvi 0(%0), 0"
 #define BASE		"a"
+/* The processor reports the page of an access. */
+#define ADDRESS_MASK	(-PAGE)
+#define HUGE_SIZE	((size_t)1 << 20)
 __asm__(".text\n"
 	".balign 4\n"
 	"store_byte:\n"
@@ -211,14 +214,14 @@ __asm__(".text\n"
 #define ACCESS_FLAGS	(MP3_FAULT_ACCESS_KNOWN | MP3_FAULT_WRITE | \
 			 MP3_FAULT_EXEC | MP3_FAULT_PRESENT)
 
-/* Return what the module records of an address: s390x reports only the page. */
+#ifndef ADDRESS_MASK
+#define ADDRESS_MASK	(~(size_t)0)
+#endif
+
+/* Return what the module records of an address. */
 static inline uint64_t reported(uint64_t address)
 {
-#ifdef __s390x__
-	return address & -PAGE;
-#else
-	return address;
-#endif
+	return address & ADDRESS_MASK;
 }
 
 /* ---- The ring of faults ---- */
@@ -453,9 +456,7 @@ static inline bool frame_is(const struct fault_ring *r, uint64_t frame,
 }
 
 /* Of a transparent huge page, and of the default huge page of hugetlbfs */
-#ifdef __s390x__
-#define HUGE_SIZE	((size_t)1 << 20)
-#else
+#ifndef HUGE_SIZE
 #define HUGE_SIZE	((size_t)2 << 20)
 #endif
 
