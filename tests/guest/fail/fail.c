@@ -95,19 +95,19 @@ static bool fail_is_called_by_it(struct pt_regs *regs)
  */
 void fail_call(void);
 asm(".pushsection .text, \"ax\"\n"
-    "fail_call:\n"
-    "	mflr 0\n"
-    "	std 0, 16(1)\n"
-    "	stdu 1, -32(1)\n"
-    "	std 2, 24(1)\n"
-    "	mtctr 12\n"
-    "	bctrl\n"
-    "	ld 2, 24(1)\n"
-    "	addi 1, 1, 32\n"
-    "	ld 0, 16(1)\n"
-    "	mtlr 0\n"
-    "	blr\n"
-    ".popsection");
+	"fail_call:\n"
+	"	mflr 0\n"
+	"	std 0, 16(1)\n"
+	"	stdu 1, -32(1)\n"
+	"	std 2, 24(1)\n"
+	"	mtctr 12\n"
+	"	bctrl\n"
+	"	ld 2, 24(1)\n"
+	"	addi 1, 1, 32\n"
+	"	ld 0, 16(1)\n"
+	"	mtlr 0\n"
+	"	blr\n"
+	".popsection");
 
 static void fail_enter(struct pt_regs *regs)
 {
