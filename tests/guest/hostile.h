@@ -92,7 +92,7 @@ static inline int crowd_body(void *unused)
 	(void)unused;
 	syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
 	for (;;)
-		syscall(SYS_pause);
+		syscall(SYS_ppoll, NULL, 0, NULL, NULL, 0);
 	return 0;
 }
 
