@@ -1158,7 +1158,7 @@ struct mp3_capture {
 	unsigned int holder;
 	bool privileged;
 	u64 denied;
-	struct mutex locate_mutex;
+	struct mutex locate_mutex;	/* L */
 	struct mp3_locator *locator;
 };
 
