@@ -401,6 +401,9 @@ static unsigned int mp3_nr_held[MP3_NR_HOLDERS];
 static u64 mp3_closing;		/* holders that children no longer inherit */
 static u64 mp3_dropped[MP3_NR_HOLDERS];	/* see struct mp3_header */
 
+/* Set by mp3_kick() until the next walk through mp3_processes */
+static bool mp3_kicked;
+
 /* Removed entries that RCU readers may still use */
 static atomic_t mp3_nr_retired = ATOMIC_INIT(0);
 
@@ -951,6 +954,7 @@ static bool mp3_hash_add(struct mp3_process *process)
  */
 static void mp3_kick(void)
 {
+	WRITE_ONCE(mp3_kicked, true);
 	mod_delayed_work(mp3_wq, &mp3_tick_work, 0);
 }
 
@@ -1753,6 +1757,7 @@ mp3_walk(void (*collect)(struct mp3_process *process))
 	unsigned int budget = MP3_BATCH;
 
 	lockdep_assert_held(&mp3_sampler_lock);
+	WRITE_ONCE(mp3_kicked, false);
 	mp3_walk_last = mp3_processes.prev;
 	/*
 	 * One RCU section for many processes: one for each would be much of the
@@ -1817,6 +1822,18 @@ static __always_inline void mp3_collect_if_exited(struct mp3_process *process)
 	    READ_ONCE(mp3_nr_held[MP3_CLASSIC]) == 1)
 		return;
 	mp3_collect_shared(process, mp3_time_now());
+}
+
+/*
+ * Return whether so many processes may have exited that they are collected before
+ * the deadline, unless that is near. Caller holds mp3_sampler_lock.
+ */
+static bool mp3_may_many_have_exited(u64 now)
+{
+	lockdep_assert_held(&mp3_sampler_lock);
+	return mp3_deadline - now > MP3_TURN * TICK_NSEC &&
+	       (READ_ONCE(mp3_nr_processes) >= MP3_MAX_EXITED / 2 ||
+		READ_ONCE(mp3_kicked));
 }
 
 /*
@@ -1961,7 +1978,7 @@ static void mp3_tick(struct work_struct *work)
 	if (READ_ONCE(mp3_nr_processes)) {
 		if (now >= mp3_deadline)
 			mp3_handle_deadline(now);
-		else
+		else if (mp3_may_many_have_exited(now))
 			mp3_collect_exited();
 	}
 	if (READ_ONCE(mp3_nr_processes))
