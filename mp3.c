@@ -4190,19 +4190,21 @@ static unsigned int mp3_gate_of_caller(void)
 /*
  * Execute a command, which is R, F or U, for the process of @task. Those that
  * take long, or make records outside the grid, are executed one at a time for
- * each user, so that they delay only their own. Returns 0 or an errno.
+ * each user, so that they delay only their own. Whoever has CAP_PERFMON need not
+ * wait for a turn. Returns 0 or an errno.
  */
 static int mp3_execute(const struct mp3_caller *caller, unsigned int holder,
 		       char letter, struct task_struct *task)
 {
 	struct mutex *gates = letter == 'F' ? mp3_follow_gates : mp3_turn_gates;
 	struct mutex *gate = &gates[mp3_gate_of_caller()];
+	bool privileged = mp3_is_privileged(caller->file);
 	int err = -EAGAIN;
 
 	if (letter == 'R')
-		err = mp3_register(caller, holder, task, false);
+		err = mp3_register(caller, holder, task, privileged);
 	else if (letter == 'U')
-		err = mp3_unregister(holder, task, false);
+		err = mp3_unregister(holder, task, privileged);
 	if (err != -EAGAIN)
 		return err;
 
