@@ -41,13 +41,14 @@
  *	EFAULT	the buffer cannot be read
  *	EIO	the module is being removed
  *
- * R and U take up to 50 ms if the same was done less than 50 ms ago, and it would
- * make another sample between two ticks, or another record for the captures of
- * others.
+ * Without CAP_PERFMON, R and U take up to 50 ms if the same was done less than
+ * 50 ms ago, and it would make another sample between two ticks, or another
+ * record for the captures of others.
  *
  * A read returns the pids of the registered processes that the reader may
  * profile by the rule above, one per line, as the reader's pid namespace
- * numbers them, in no particular order. A process that exits is unregistered automatically at the next
+ * numbers them, in no particular order. A process that exits is unregistered
+ * automatically at the next
  * tick.
  *
  * Reading: /dev/mp3 and /dev/mp3_procs (mode 0600, or ring_mode)
