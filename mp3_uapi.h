@@ -48,8 +48,7 @@
  * A read returns the pids of the registered processes that the reader may
  * profile by the rule above, one per line, as the reader's pid namespace
  * numbers them, in no particular order. A process that exits is unregistered
- * automatically at the next
- * tick.
+ * automatically at the next tick.
  *
  * Reading: /dev/mp3 and /dev/mp3_procs (mode 0600, or ring_mode)
  *
