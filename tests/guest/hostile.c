@@ -249,7 +249,8 @@ static int fork_storm(void *pipe)
 
 		if (!pid)
 			syscall(SYS_exit_group, 0);
-		waitpid(pid, NULL, 0);
+		if (waitpid(pid, NULL, 0) != pid)
+			return 2;
 	}
 	return 0;
 }
@@ -318,7 +319,10 @@ static void test_storm(bool in_capture, const char *held, const char *last)
 	set_interval("20");
 	if (!in_capture) {
 		wait_idle(&samples);
-		ok_eq(count_last(&ring, head, other), NR_FORKS + 2, last);
+		if (!ok_eq(count_last(&ring, head, other), NR_FORKS + 2, last))
+			diag("%lu entries, %lu dropped",
+			     (unsigned long)(capture_head(&ring) - head),
+			     (unsigned long)ring.header->dropped);
 	}
 	kill_and_reap(other);
 	sampler_stops(&samples);
