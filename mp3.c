@@ -47,15 +47,14 @@
  *		mp3_last_jiffies, mp3_sum, mp3_processes, mp3_sample_due,
  *		mp3_ticking, mp3_cursor, mp3_walk_last, mp3_last_follow_id,
  *		mp3_captures, mp3_unprivileged, mp3_locating, mp3_nr_locating,
- *		mp3_holder_rings, mp3_fault_rings,
- *		mp3_exec_probe_attached; of each struct mp3_process: @task, @switches,
- *		@reported, @captured, @collected, and @list in mp3_processes; of
- *		each struct mp3_ring: @header, @slot, @head, @woken, and the
- *		contents of its pages; of each struct mp3_capture: @denied; of
- *		each struct mp3_fault_ring: @counted. No entry leaves mp3_table
- *		without it. All who take it, the tick included, do so for a
- *		bounded number of processes at a time. Nests inside the kernel's
- *		lock for the parameters of this module.
+ *		mp3_holder_rings, mp3_fault_rings, mp3_exec_probe_attached; of
+ *		each struct mp3_process: @task, @switches, @reported, @captured,
+ *		@collected, and @list in mp3_processes; of each struct mp3_ring:
+ *		@header, @slot, @head, @woken, and the contents of its pages; of
+ *		each struct mp3_capture: @denied; of each struct mp3_fault_ring:
+ *		@counted. No entry leaves mp3_table without it. Each holder, the
+ *		tick included, keeps it for a bounded number of processes. Nests
+ *		inside the kernel's lock for the parameters of this module.
  *	mp3_registry_lock (raw spinlock)
  *		mp3_table, mp3_pending, mp3_unauthorized, mp3_reserve,
  *		mp3_nr_reserve, mp3_nr_added, mp3_nr_processes,
@@ -244,8 +243,9 @@ MODULE_PARM_DESC(ring_gid, "group of /dev/mp3 and /dev/mp3_procs (default 0)");
 #define MP3_NR_HOLDERS		64
 
 /*
- * What users can have the module do or hold. Whoever wants a record outside the
- * grid in a ring that others read waits until the last one is MP3_TURN old.
+ * What users can have the module do or hold. A command that makes a record
+ * outside the grid, in a ring that others read, waits until the last one is
+ * MP3_TURN old.
  */
 #define MP3_TURN		(HZ / 20 ?: 1)	/* in jiffies */
 #define MP3_MAX_EXITED		4096	/* processes held, about */
@@ -324,7 +324,7 @@ struct mp3_process {
 };
 
 /*
- * Serializes the attaching and detaching of the probes, the filling of the
+ * Serializes the attaching and detaching of the fork probe, the filling of the
  * reserve, and F with both. Only work items take it: no user can keep it.
  */
 static DEFINE_MUTEX(mp3_follow_mutex);
@@ -344,7 +344,7 @@ static int mp3_exec_err;	/* of the last attempt; openers use READ_ONCE() */
 
 /*
  * The lock of the sampler and the registry. A spinlock, so that a holder cannot
- * be preempted or throttled: whoever waits for it waits for at most one holder
+ * be preempted or throttled: a task that waits for it waits for at most one holder
  * per CPU. All walks through many processes are made in pieces.
  */
 static DEFINE_SPINLOCK(mp3_sampler_lock);
@@ -1064,7 +1064,7 @@ static void mp3_for_each_held(unsigned int holder,
 /* ---- Permissions ---- */
 
 /**
- * struct mp3_caller - on whose behalf a command is executed
+ * struct mp3_caller - the process that has written a command
  * @file:	the file that it was written to, for its opener's credentials
  * @signal:	identifies the process that has written it
  *
@@ -1642,7 +1642,7 @@ static void mp3_emit_unregistered(struct mp3_process *process, u64 time_ns)
 
 /*
  * Return the time of a record that is emitted outside a tick; in a pause of a
- * tick, that of the tick, whose records may still follow. Caller holds
+ * tick, that of the tick, since records of it may still follow. Caller holds
  * mp3_sampler_lock.
  */
 static u64 mp3_time_now(void)
@@ -2983,7 +2983,7 @@ static void mp3_detach(struct work_struct *work)
  * @refs:	one of the work, and one of the caller, who may be killed
  * @done:	it has been executed
  * @killed:	set if the caller was killed: the work need not begin
- * @caller:	on whose behalf; @file is pinned
+ * @caller:	the process that has written it; @file is pinned
  * @task:	the caller, pinned
  * @cred:	its credentials, pinned
  * @holder:	where to register
@@ -4190,7 +4190,7 @@ static unsigned int mp3_gate_of_caller(void)
 /*
  * Execute a command, which is R, F or U, for the process of @task. Those that
  * take long, or make records outside the grid, are executed one at a time for
- * each user, so that they delay only their own. Whoever has CAP_PERFMON need not
+ * each user, so that they delay only their own. A caller with CAP_PERFMON need not
  * wait for a turn. Returns 0 or an errno.
  */
 static int mp3_execute(const struct mp3_caller *caller, unsigned int holder,
