@@ -84,24 +84,6 @@ static void end_load(pid_t pid)
 
 /* ---- Close ---- */
 
-/*
- * A process that stays registered brings ticks. Return whether there are none, once
- * one that was at work has ended.
- */
-static bool stands_still(void)
-{
-	uint64_t ticks;
-	int i;
-
-	for (i = 0; i < 10; i++) {
-		ticks = ring.header->ticks;
-		sleep_ms(30);
-		if (ring.header->ticks == ticks)
-			return true;
-	}
-	return false;
-}
-
 static void test_close(void)
 {
 	pid_t pid = start_load(NR_SLEEPERS);
@@ -121,7 +103,7 @@ static void test_close(void)
 		nr_forks += forks->nr - before;
 		if (ns > max_ns)
 			max_ns = ns;
-		left += !stands_still();
+		left += !comes_to_rest(&ring, 30);
 	}
 	diag("%u forks during %u closes, which took up to %lu us", nr_forks,
 	     NR_CLOSES, (unsigned long)(max_ns / 1000));

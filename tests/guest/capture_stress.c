@@ -204,24 +204,6 @@ static void test_storm(int seconds)
 
 /* ---- Killed profilers ---- */
 
-/*
- * Nothing is registered if not one deadline is handled, once a tick or an F that
- * was at work has ended.
- */
-static bool stands_still(void)
-{
-	uint64_t ticks;
-	int i;
-
-	for (i = 0; i < 100; i++) {
-		ticks = ring.header->ticks;
-		sleep_ms(12);
-		if (ring.header->ticks == ticks)
-			return true;
-	}
-	return false;
-}
-
 /* The processes of the load fork by themselves. */
 static void fork_once(void *unused)
 {
@@ -262,14 +244,14 @@ static void test_kills(int kills)
 		kill(pid, signals[i % ARRAY_SIZE(signals)]);
 		waitpid(pid, NULL, 0);
 		used += ring.header->ticks != ticks;
-		left += !stands_still();
+		left += !comes_to_rest(&ring, 12);
 	}
 	diag("%d of %d profilers had a process at a tick", used, kills);
 	if (!ok(used && !left,
 		"nothing is registered after a profiler was killed at a random instant"))
 		diag("after %d of %d", left, kills);
 	test_probe(storms[0]);
-	ok(stands_still(), "nothing is followed after profilers were killed");
+	ok(comes_to_rest(&ring, 12), "nothing is followed after profilers were killed");
 	end_fork_load(group);
 	for (nr = 0; nr < MAX_CAPTURES; nr++) {
 		fds[nr] = capture_try_open();
