@@ -17,7 +17,7 @@ static const char *fail_module_path = "/mp3/fail.ko";
 
 /**
  * fail_call_of - Make one call of a kernel function fail, until fail_unload()
- * @whose:    whose calls are counted, as parameters of the module: "pid=123" or
+ * @calls:    which calls are counted, as parameters of the module: "pid=123" or
  *            "caller=mp3_refill", those in functions with such a name; "": all
  * @symbols:  name of the function, or the names that it has in different
  *            kernels, separated by blanks: the first that exists is used
@@ -27,7 +27,7 @@ static const char *fail_module_path = "/mp3/fail.ko";
  *
  * Returns 0 or -errno: -ENOENT if no function has any of the names.
  */
-static inline int fail_call_of(const char *whose, const char *symbols, int nth,
+static inline int fail_call_of(const char *calls, const char *symbols, int nth,
 			       long retval, int delay_ms)
 {
 	int ret = -ENOENT, length;
@@ -38,7 +38,7 @@ static inline int fail_call_of(const char *whose, const char *symbols, int nth,
 		length = strcspn(symbols, " ");
 		snprintf(params, sizeof(params),
 			 "symbol=%.*s %s nth=%d retval=%ld delay_ms=%d",
-			 length, symbols, whose, nth, retval, delay_ms);
+			 length, symbols, calls, nth, retval, delay_ms);
 		ret = load_file(fail_module_path, params);
 	}
 	return ret;
@@ -48,10 +48,10 @@ static inline int fail_call_of(const char *whose, const char *symbols, int nth,
 static inline int fail_call(pid_t pid, const char *symbols, int nth,
 			    long retval, int delay_ms)
 {
-	char whose[32];
+	char calls[32];
 
-	snprintf(whose, sizeof(whose), "pid=%d", pid);
-	return fail_call_of(whose, symbols, nth, retval, delay_ms);
+	snprintf(calls, sizeof(calls), "pid=%d", pid);
+	return fail_call_of(calls, symbols, nth, retval, delay_ms);
 }
 
 /* The same for a single name and a return value of 0. Returns false on errors. */
@@ -103,10 +103,10 @@ static inline bool delay_once(pid_t pid, const char *symbol, int delay_ms)
 static inline bool delay_once_busily(pid_t pid, const char *symbol,
 				     int delay_ms)
 {
-	char whose[32];
+	char calls[32];
 
-	snprintf(whose, sizeof(whose), "pid=%d busy=1", pid);
-	return !fail_call_of(whose, symbol, 1, 0, delay_ms) ||
+	snprintf(calls, sizeof(calls), "pid=%d busy=1", pid);
+	return !fail_call_of(calls, symbol, 1, 0, delay_ms) ||
 	       !no_kprobes(symbol);
 }
 

@@ -850,10 +850,10 @@ static int do_locate(int fd)
 
 /*
  * Have a child perform an action while a call of one of the functions fails: its
- * own or, unless NULL, one of @whose, as for fail_call_of(). Returns the action's
+ * own or, unless NULL, one of @calls, as for fail_call_of(). Returns the action's
  * errno, or 0.
  */
-static int perform_failing_of(const char *whose, const char *symbols, int nth,
+static int perform_failing_of(const char *calls, const char *symbols, int nth,
 			      long retval, int (*action)(int fd))
 {
 	int fd, go[2], ret, status;
@@ -869,7 +869,7 @@ static int perform_failing_of(const char *whose, const char *symbols, int nth,
 			_exit(1);
 		_exit(action(fd));
 	}
-	ret = whose ? fail_call_of(whose, symbols, nth, retval, 0) :
+	ret = calls ? fail_call_of(calls, symbols, nth, retval, 0) :
 		      fail_call(pid, symbols, nth, retval, 0);
 	if (ret)
 		errx(1, "%s: %s", symbols, strerror(-ret));
