@@ -118,7 +118,8 @@ ok "mp3ctl watch --since is right in a time namespace with an earlier clock"
 ok "mp3ctl watch --since is right in a process that unshared its time namespace without a fork"
 there mp3ctl watch --for 0.5 --since 0 >out && [ "$(data out | wc -l)" -ge 1 ]
 ok "mp3ctl watch --for is right in another time namespace"
-shown=$(there mp3ctl watch --history --time wall 2>errors | sed -n 's/^\([0-9-]*\)T\([0-9:]*\).* recent$/\1 \2/p')
+shown=$(there mp3ctl watch --history --time wall 2>errors |
+	sed -n 's/^\([0-9-]*\)T\([0-9:]*\).* recent$/\1 \2/p' | tail -n 1)
 shown=$(date -u -d "$shown" +%s) && [ "$shown" -le "$(date +%s)" ] && [ "$shown" -ge $(($(date +%s) - 300)) ]
 ok "mp3ctl watch --time wall is right in another time namespace"
 there mp3ctl alert -d $procs --until-idle minor=1/s:0.5s -- touch there_fired 2>there.errors &
