@@ -6,12 +6,12 @@
  * killed, pids are reused, and the module is unloaded and loaded. Each result is
  * one that the module documents, bystanders stay exact, and nothing remains.
  *
- * Usage: fuzz [SEED [SECONDS [WORKER]]]
+ * Usage: fuzz [SEED [SECONDS [WORKER [OPERATION]]]]
  *
  * Operation i of worker w depends on SEED, w and i alone: the same SEED has each
  * worker do the same things in the same order. How the workers' operations
- * interleave, and so what becomes of them, differs between runs. With WORKER, only
- * that worker runs.
+ * interleave, and so what becomes of them, differs between runs. With a WORKER that
+ * is not -1, only that worker runs; with OPERATION, the workers perform no other.
  *
  * "fuzz program" is what processes execute.
  *
@@ -100,9 +100,13 @@ static const struct operation {
 
 static_assert(ARRAY_SIZE(operations) <= MAX_OPERATIONS);
 
+static const char *only_operation;	/* the others are not performed */
+
 static bool may_perform(const struct operation *operation)
 {
-	return !(operation->flags & ROOT_ONLY && !self.is_root) &&
+	return !(only_operation && !self.nested &&
+		 strcmp(operation->name, only_operation)) &&
+	       !(operation->flags & ROOT_ONLY && !self.is_root) &&
 	       !(operation->flags & FORKS && self.nested);
 }
 
@@ -121,6 +125,8 @@ static unsigned int pick_operation(void)
 
 	for (i = 0; i < ARRAY_SIZE(operations); i++)
 		total += may_perform(&operations[i]) ? operations[i].weight : 0;
+	if (!total)
+		errx(1, "worker %d cannot perform: %s", self.index, only_operation);
 	choice = below(total);
 	for (i = 0; !may_perform(&operations[i]) || choice >= operations[i].weight;
 	     i++)
@@ -278,6 +284,12 @@ static void end_worker(int index)
 		usleep(1000);
 	}
 	worker_pids[index] = 0;
+}
+
+/* Returns whether what runs is all there is. */
+static bool runs_all(void)
+{
+	return only_worker < 0 && !only_operation;
 }
 
 static bool is_to_run(int index)
@@ -581,7 +593,7 @@ static void run_phase(enum phase phase, int seconds, bool (*is_enough)(void))
 		take_part(phase);
 		supervise_workers();
 	} while (now_ns() < end ||
-		 (only_worker < 0 && is_enough && !is_enough()));
+		 (runs_all() && is_enough && !is_enough()));
 	shared->phase = STOP;
 	for (i = 0; i < NR_WORKERS; i++)
 		end_worker(i);
@@ -768,6 +780,8 @@ int main(int argc, char **argv)
 	seed = argc > 1 ? strtoull(argv[1], NULL, 10) : (uint64_t)time(NULL);
 	if (argc > 3)
 		only_worker = atoi(argv[3]);
+	if (argc > 4)
+		only_operation = argv[4];
 	diag("seed %lu, %d seconds", (unsigned long)seed, seconds);
 	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	random_start(seed, MAX_WORKERS, 0);
@@ -797,14 +811,14 @@ int main(int argc, char **argv)
 	test_captures();
 	close_ring();
 	run_phase(RELOADED, seconds / 4, has_loaded);
-	unload_or_die();
-	load_or_die("");
+	/* The kernel closes the last files of io_uring and of sockets later. */
+	reload();
 	ok(!command('R', getpid()) && listed(getpid()) == 1 &&
 	   !command('U', getpid()),
 	   "the module registers processes after it was loaded many times");
 
 	print_counts();
-	ok(only_worker >= 0 || has_performed_all(),
+	ok(!runs_all() || has_performed_all(),
 	   "each operation was performed");
 	check_complaints();
 
