@@ -4145,8 +4145,10 @@ static int mp3_locate_command(struct mp3_capture *capture, char *args)
 	unsigned int n, callers = 0;
 
 	if (*second) {
-		*second++ = '\0';
-		second += strspn(second, " \t");
+		size_t gap = *second == ',' ? 1 : strspn(second, " \t");
+
+		*second = '\0';
+		second += gap;
 		if (!isdigit(*second) || kstrtouint(second, 10, &callers))
 			return -EINVAL;
 	}

@@ -131,7 +131,7 @@ static int predict_process(struct outcome *expected, char letter,
 	return execution(pid);
 }
 
-/* Predicts L, with its numbers in @words. Blanks may follow the second comma. */
+/* Predicts L, with its numbers in @words. */
 static int predict_location(struct outcome *expected, struct words words)
 {
 	long long n = take_number(&words, 65536), callers = 0, power = 1;
@@ -139,7 +139,6 @@ static int predict_location(struct outcome *expected, struct words words)
 	if (words.at != words.end) {
 		if (!skip_comma(&words) && !skip_blanks(&words))
 			return -EINVAL;
-		skip_blanks(&words);
 		callers = take_number(&words, 8);
 	}
 	while (power < n)
