@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 
 #include "hostile.h"
+#include "located.h"
 
 #define TIMEOUT_MS	5000	/* what takes longer, hangs */
 #define DELAY_MS	12000	/* of a call of the kernel that is delayed */
@@ -17,6 +18,7 @@
 #define PER_S		40	/* entries that a user can cause per second */
 #define MAX_HELD	4096	/* exited processes that are held */
 #define NR_FORKS	6000
+#define NR_AT_ONCE	2100	/* enough to be looked for every 50 ms */
 
 /* ---- Functions with a time limit ---- */
 
@@ -160,6 +162,24 @@ static int join_loop(void *letter)
 	return 3;
 }
 
+/* The same of locating, in a capture that holds it all the time. */
+static int locate_loop(void *unused)
+{
+	int fd = capture_try_open();
+
+	(void)unused;
+	if (fd < 0 || command_by_fd(fd, 'R', getpid()))
+		return 1;
+	for (;;) {
+		touch(1);
+		if (locate(fd, 1, 0))
+			return 2;
+		touch(1);
+		if (locate(fd, 0, 0))
+			return 3;
+	}
+}
+
 /* Check the number of entries that a loop, and the sampler, have made. */
 static void check_rate(uint64_t made, uint64_t start_ns, const char *name)
 {
@@ -189,12 +209,13 @@ static void test_samples(char letter, const char *name, const char *killed)
 	wait_idle(&ring);
 }
 
-/* A process that joins and leaves one capture, while another one holds it. */
-static void test_records(char letter, const char *name)
+/* A process that has records made in its own capture, while another one holds it. */
+static void test_records(int (*loop)(void *arg), char letter, const char *name)
 {
 	struct capture capture = capture_open();
-	pid_t target = start_as(ATTACKER, join_loop, &letter);
+	pid_t target = start_as(ATTACKER, loop, &letter);
 	uint64_t head, start_ns;
+	int status;
 
 	sleep_ms(100);
 	capture_command_or_die(&capture, 'R', target);
@@ -203,6 +224,8 @@ static void test_records(char letter, const char *name)
 	head = capture_head(&capture);
 	sleep_ms(LOOP_MS);
 	check_rate(capture_head(&capture) - head, start_ns, name);
+	if (waitpid(target, &status, WNOHANG))
+		errx(1, "the loop fails with status %d", status);
 	dies(target);
 	capture_close(&capture);
 }
@@ -282,8 +305,9 @@ static unsigned int count_last(const struct capture *c, uint64_t from,
 
 /*
  * Follow two processes that fork, in the classic registry or a capture, without a
- * tick: to set the interval restarts it. The commands for another process update
- * the header.
+ * tick: to set the interval restarts it. That also has the module look how many
+ * processes there are, which it must do without, so it is rare. The commands for
+ * another process update the header.
  */
 static void test_storm(bool in_capture, const char *held, const char *last)
 {
@@ -291,12 +315,13 @@ static void test_storm(bool in_capture, const char *held, const char *last)
 	struct ring samples = ring_open();
 	pid_t other = sleeper(), forkers[2];
 	int fd = in_capture ? ring.fd : status_open(O_WRONLY), pipes[2], status;
-	unsigned int max = 0, i, running = 2, round;
-	uint64_t head = capture_head(&ring);
+	unsigned int max = 0, i, running = 2;
+	uint64_t head = capture_head(&ring), set_ns;
 
 	if (pipe(pipes))
 		err(1, "pipe");
 	set_interval("10000");
+	set_ns = now_ns();
 	for (i = 0; i < 2; i++) {
 		forkers[i] = start_as(ATTACKER, fork_storm, &pipes[0]);
 		if (command_by_fd(fd, 'F', forkers[i]))
@@ -304,9 +329,11 @@ static void test_storm(bool in_capture, const char *held, const char *last)
 	}
 	if (write(pipes[1], "ab", 2) != 2)
 		err(1, "write");
-	for (round = 0; running; round++) {
-		if (round % 100 == 99)
+	while (running) {
+		if (now_ns() - set_ns > 7000000000ull) {
 			set_interval("10000");
+			set_ns = now_ns();
+		}
 		command_by_fd(fd, 'R', other);
 		if (capture_processes(&ring) > max)
 			max = capture_processes(&ring);
@@ -339,6 +366,93 @@ static void test_storm(bool in_capture, const char *held, const char *last)
 	close(samples.fd);
 	munmap((void *)samples.header, PAGE);
 	munmap((void *)samples.samples, samples.data_size);
+}
+
+/* Touches pages when it may, and exits. */
+static int touch_once(void *pipe)
+{
+	char byte;
+
+	if (read(*(int *)pipe, &byte, 1) != 1)
+		return 1;
+	touch(10);
+	return 0;
+}
+
+static unsigned int count_listed(void)
+{
+	char *text = status_text(), *line;
+	unsigned int nr = 0;
+
+	for (line = text; *line; line = strchr(line, '\n') + 1)
+		nr++;
+	free(text);
+
+	return nr;
+}
+
+/* Wait without a tick until at most one process is listed. Returns how many are. */
+static unsigned int wait_collected(void)
+{
+	unsigned int nr = 0;
+	uint64_t set_ns = 0;
+	int i;
+
+	for (i = 0; i < 6000; i++) {
+		nr = count_listed();
+		if (nr <= 1)
+			break;
+		if (now_ns() - set_ns > 7000000000ull) {
+			set_interval("10000");
+			set_ns = now_ns();
+		}
+		sleep_ms(10);
+	}
+	return nr;
+}
+
+/* All registered processes exit between two ticks, with a sample still to come. */
+static void test_exit_at_once(void)
+{
+	struct capture ring = classic_open();
+	struct ring samples = ring_open();
+	uint64_t entry = capture_head(&ring), sample = ring_head(&samples);
+	unsigned long faults = 0;
+	int fd = status_open(O_WRONLY), pipes[2], status;
+	pid_t *pids, toucher;
+	unsigned int i;
+
+	if (pipe(pipes))
+		err(1, "pipe");
+	set_interval("10000");
+	toucher = start_as(0, touch_once, &pipes[0]);
+	pids = crowd_start(NR_AT_ONCE);
+	command_many(fd, 'R', &toucher, 1);
+	command_many(fd, 'R', pids, NR_AT_ONCE);
+	if (write(pipes[1], "", 1) != 1 || waitpid(toucher, &status, 0) < 0 || status)
+		errx(1, "a process that touches pages fails");
+	for (i = 0; i < NR_AT_ONCE; i++)
+		kill_and_reap(pids[i]);
+	ok(wait_collected() <= 1,
+	   "2,100 processes that exit all at once are collected before the next tick");
+
+	set_interval("20");
+	wait_idle(&samples);
+	for (; entry < capture_head(&ring); entry++)
+		faults += capture_at(&ring, entry).min_flt *
+			  !(capture_at(&ring, entry).flags & MP3_IDENTITY);
+	if (!ok(faults >= 10 && ring_sum(&samples, sample).min_flt == faults,
+		"the sample of processes that are collected before a tick has their faults"))
+		diag("%lu in the records, %lu in %lu samples", faults,
+		     ring_sum(&samples, sample).min_flt,
+		     ring_sum(&samples, sample).samples);
+	set_interval("50");
+	free(pids);
+	close(fd);
+	close(samples.fd);
+	munmap((void *)samples.header, PAGE);
+	munmap((void *)samples.samples, samples.data_size);
+	capture_close(&ring);
 }
 
 /* ---- Memory that the kernel waits for ---- */
@@ -550,16 +664,21 @@ int main(void)
 		     "a process that writes R and U in a loop can be killed");
 	test_samples('F', "F and U in a loop make at most 40 samples per second",
 		     "a process that writes F and U in a loop can be killed");
-	test_records('R',
+	test_records(join_loop, 'R',
 		     "a process that joins and leaves a capture by R makes at most 40 records per second in another");
-	test_records('F',
+	test_records(join_loop, 'F',
 		     "a process that joins and leaves a capture by F makes at most 40 records per second in another");
+	write_file(USER_FAULTS_PATH, "1");
+	test_records(locate_loop, 'L',
+		     "a process that L in a loop locates makes at most 40 records per second in another capture");
+	write_file(USER_FAULTS_PATH, "0");
 	test_storm(false,
 		   "the classic registry holds at most 4,096 of 6,000 children that exit between two ticks",
 		   "each of 6,000 children that exit between two ticks has a last record");
 	test_storm(true,
 		   "a capture holds at most 4,096 of 6,000 children that exit between two ticks",
 		   NULL);
+	test_exit_at_once();
 
 	return done();
 }
