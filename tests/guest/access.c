@@ -435,6 +435,42 @@ static void test_threads(void)
 
 /* ---- Passed descriptors ---- */
 
+/* Start a process of the user's that has a child of root's. */
+static pid_t start_parent(pid_t *child)
+{
+	pid_t *shared = shared_memory(sizeof(*shared));
+	int ready[2];
+	pid_t pid = fork_with_pipe(ready);
+
+	if (!pid) {
+		*shared = start_target(&root, DUMPABLE);
+		set_credentials(&user);
+		if (prctl(PR_SET_DUMPABLE, DUMPABLE))
+			err(1, "prctl");
+		report_ready(ready[1]);
+	}
+	wait_ready(ready);
+	*child = *shared;
+	munmap(shared, sizeof(*shared));
+
+	return pid;
+}
+
+/* F is executed by the kernel, not by the writer. */
+static void test_follow_by_fd(void)
+{
+	int root_fd = open(MP3_STATUS_PATH, O_RDWR | O_CLOEXEC);
+	pid_t child, parent = start_parent(&child);
+
+	ok(!command_as(&user, root_fd, 'F', parent) && listed(parent) == 1 &&
+	   !listed(child),
+	   "a user cannot follow root's process by a status file that root opened");
+	command('U', parent);
+	close(root_fd);
+	kill(child, SIGKILL);
+	kill_and_reap(parent);
+}
+
 static void test_descriptors(void)
 {
 	static const struct credentials capable = {
@@ -795,6 +831,7 @@ int main(int argc, char **argv)
 	test_exited();
 	test_threads();
 	test_descriptors();
+	test_follow_by_fd();
 	test_listing();
 	test_user_namespace();
 	test_pid_namespace();
