@@ -228,6 +228,134 @@ static inline int mp3_registered(pid_t pid)
 	return err ? err : found;
 }
 
+/*
+ * Recordings: what a capture has published, in one file.
+ *
+ * A recording starts with struct mp3_recording_header. Chunks follow: each is a
+ * struct mp3_recording_chunk, @bytes bytes of contents, and zeros up to a
+ * multiple of 8 bytes. All numbers have the byte order of the machine that has
+ * recorded.
+ *
+ *	MP3_RECORDING_INFO	text, lines of KEY=VALUE: see below
+ *	MP3_RECORDING_RECORDS	struct mp3_record[]: records and identity records,
+ *				in the order of the ring
+ *	MP3_RECORDING_FAULTS	struct mp3_fault[]: faults, in the order of the ring
+ *	MP3_RECORDING_FILES	struct mp3_file[]: files that faults and frames
+ *				refer to by number; a file can follow its first
+ *				fault
+ *	MP3_RECORDING_TOTALS	struct mp3_recording_totals; each replaces the
+ *				previous one
+ *	MP3_RECORDING_SYMBOLS	text, a line for each code address that was resolved
+ *				on the machine that has recorded: see below
+ *
+ * A chunk is written by one system call, and the file ends with a whole chunk
+ * unless the machine or the recorder has crashed. A reader
+ *
+ *	1. refuses a file with another magic, byte order or a newer version;
+ *	2. ignores an incomplete last chunk;
+ *	3. skips a chunk of an unknown type: a type can be added without a new
+ *	   version. A change of what a chunk contains needs one, except that
+ *	   MP3_RECORDING_TOTALS can grow;
+ *	4. refuses contents that are not a multiple of their element's size;
+ *	5. refuses text with a byte that is not printable ASCII, a tab or a newline:
+ *	   printed, it could control a terminal.
+ *
+ * The keys of MP3_RECORDING_INFO; a reader ignores others. Values are printable
+ * ASCII: a backslash is \\, any other byte \xNN.
+ *
+ *	version		MP3_VERSION of the recorder
+ *	release		of the kernel, as uname -r prints it
+ *	machine		its architecture, as uname -m prints it
+ *	host		its name, as uname -n prints it
+ *	page_size	bytes
+ *	hz		clock ticks per second of the kernel
+ *	interval_ns	sampling interval
+ *	command		its words, separated by blanks; or -p and the process ids
+ *	start_ns	start, on the clock of records and faults
+ *	start_time	the same in seconds since 1970, with a fraction
+ *	n		one minor fault in n was located; 0: none was
+ *	callers		callers requested per fault
+ *
+ * A line of MP3_RECORDING_SYMBOLS has five fields, separated by tabs, escaped as
+ * above, and a semicolon in the function is \x3b: the number of the file; the
+ * offset in it, hexadecimal; the function, empty if it is unknown; the source
+ * file, empty if it is unknown; and the line, 0 if it is unknown. A return address
+ * is looked up one byte before: at the call.
+ */
+#define MP3_RECORDING_MAGIC	"MP3REC\r\n"	/* 8 bytes, without the NUL */
+#define MP3_RECORDING_ORDER	0x01020304u
+#define MP3_RECORDING_VERSION	1
+
+/**
+ * struct mp3_recording_header - the start of a recording
+ * @magic:   MP3_RECORDING_MAGIC
+ * @order:   MP3_RECORDING_ORDER, as the recorder's machine stores it
+ * @version: MP3_RECORDING_VERSION
+ */
+struct mp3_recording_header {
+	char magic[8];
+	__u32 order;
+	__u32 version;
+};
+
+/* @type of struct mp3_recording_chunk */
+enum {
+	MP3_RECORDING_INFO = 1,
+	MP3_RECORDING_RECORDS,
+	MP3_RECORDING_FAULTS,
+	MP3_RECORDING_FILES,
+	MP3_RECORDING_TOTALS,
+	MP3_RECORDING_SYMBOLS,
+};
+
+/**
+ * struct mp3_recording_chunk - precedes the contents of a chunk
+ * @type:     MP3_RECORDING_*
+ * @reserved: 0
+ * @bytes:    size of the contents, without the zeros after them
+ */
+struct mp3_recording_chunk {
+	__u32 type;
+	__u32 reserved;
+	__u64 bytes;
+};
+
+/* @flags of struct mp3_recording_totals */
+#define MP3_RECORDING_COMPLETE	1u	/* profiling has ended */
+#define MP3_RECORDING_CLOSED	2u	/* each process was registered before it ran
+					 * and has exited: the counts are exact
+					 */
+
+/**
+ * struct mp3_recording_totals - what the headers of the capture contain
+ * @end_ns:	 when profiling ended, or when this was written; on the clock of
+ *		 records
+ * @counted:	 of struct mp3_header
+ * @located:	 of struct mp3_header
+ * @sampled_out: @missed of the header of faults: left out because n is not 1
+ * @not_written: @dropped of the header of faults
+ * @lost_faults: faults that were overwritten before they were read, or not
+ *		 written
+ * @lost_records: records that were overwritten before they were read
+ * @dropped:	 @dropped of the header of records: processes
+ * @denied:	 of struct mp3_header: processes
+ * @running:	 processes that were still registered at the end
+ * @flags:	 MP3_RECORDING_COMPLETE and MP3_RECORDING_CLOSED
+ */
+struct mp3_recording_totals {
+	__u64 end_ns;
+	__u64 counted;
+	__u64 located;
+	__u64 sampled_out;
+	__u64 not_written;
+	__u64 lost_faults;
+	__u64 lost_records;
+	__u64 dropped;
+	__u64 denied;
+	__u32 running;
+	__u32 flags;
+};
+
 /**
  * struct mp3_reader - one reader of a ring
  * @header:   header page, mapped read-only

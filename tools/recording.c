@@ -18,8 +18,8 @@
 /* Bytes of a chunk's contents that are read at once. */
 #define BLOCK (64 * sizeof(struct mp3_file))
 
-static_assert(sizeof(struct recording_header) == 16, "layout of recordings");
-static_assert(sizeof(struct recording_chunk) == 16, "layout of recordings");
+static_assert(sizeof(struct mp3_recording_header) == 16, "layout of recordings");
+static_assert(sizeof(struct mp3_recording_chunk) == 16, "layout of recordings");
 static_assert(sizeof(struct mp3_record) == 64, "layout of recordings");
 static_assert(sizeof(struct mp3_fault) == 128, "layout of recordings");
 static_assert(sizeof(struct mp3_file) == 256, "layout of recordings");
@@ -76,10 +76,10 @@ static bool append(struct recording *recording, const struct iovec *parts,
  */
 bool recording_create(struct recording *recording, const char *path)
 {
-	struct recording_header header = {
-		.magic = RECORDING_MAGIC,
-		.order = RECORDING_ORDER,
-		.version = RECORDING_VERSION,
+	struct mp3_recording_header header = {
+		.magic = MP3_RECORDING_MAGIC,
+		.order = MP3_RECORDING_ORDER,
+		.version = MP3_RECORDING_VERSION,
 	};
 	struct iovec part = { &header, sizeof(header) };
 
@@ -98,7 +98,7 @@ bool recording_create(struct recording *recording, const char *path)
 /**
  * recording_write() - append a chunk
  * @recording: created by recording_create(); if its fd is -1, nothing is written
- * @type:      RECORDING_*
+ * @type:      MP3_RECORDING_*
  * @data:      contents of the chunk
  * @bytes:     size of the contents; if 0, nothing is written
  *
@@ -110,7 +110,7 @@ bool recording_write(struct recording *recording, __u32 type, const void *data,
 		     size_t bytes)
 {
 	static const char zeros[ALIGNMENT];
-	struct recording_chunk chunk = { .type = type, .bytes = bytes };
+	struct mp3_recording_chunk chunk = { .type = type, .bytes = bytes };
 	struct iovec parts[] = {
 		{ &chunk, sizeof(chunk) },
 		{ (void *)data, bytes },
@@ -175,7 +175,7 @@ static bool read_bytes(struct reading *reading, void *data, size_t size)
 	return false;
 }
 
-/* Visits a line of RECORDING_INFO. Returns false if it is none. */
+/* Visits a line of MP3_RECORDING_INFO. Returns false if it is none. */
 static bool visit_info(struct reading *reading, char *line)
 {
 	char *value = strchr(line, '=');
@@ -189,7 +189,7 @@ static bool visit_info(struct reading *reading, char *line)
 	return true;
 }
 
-/* Visits a line of RECORDING_SYMBOLS. Returns false if it is none. */
+/* Visits a line of MP3_RECORDING_SYMBOLS. Returns false if it is none. */
 static bool visit_symbol(struct reading *reading, char *line)
 {
 	struct recording_symbol symbol;
@@ -322,7 +322,7 @@ static bool read_array(struct reading *reading, __u64 bytes, size_t size,
 
 static bool read_totals(struct reading *reading, __u64 bytes)
 {
-	struct recording_totals totals = {};
+	struct mp3_recording_totals totals = {};
 	size_t size = bytes < sizeof(totals) ? bytes : sizeof(totals);
 
 	if (!read_bytes(reading, &totals, size))
@@ -334,23 +334,23 @@ static bool read_totals(struct reading *reading, __u64 bytes)
 }
 
 static bool read_chunk(struct reading *reading,
-		       const struct recording_chunk *chunk)
+		       const struct mp3_recording_chunk *chunk)
 {
 	switch (chunk->type) {
-	case RECORDING_INFO:
+	case MP3_RECORDING_INFO:
 		return read_text(reading, chunk->bytes, visit_info);
-	case RECORDING_RECORDS:
+	case MP3_RECORDING_RECORDS:
 		return read_array(reading, chunk->bytes,
 				  sizeof(struct mp3_record), visit_record);
-	case RECORDING_FAULTS:
+	case MP3_RECORDING_FAULTS:
 		return read_array(reading, chunk->bytes,
 				  sizeof(struct mp3_fault), visit_fault);
-	case RECORDING_FILES:
+	case MP3_RECORDING_FILES:
 		return read_array(reading, chunk->bytes,
 				  sizeof(struct mp3_file), visit_file);
-	case RECORDING_TOTALS:
+	case MP3_RECORDING_TOTALS:
 		return read_totals(reading, chunk->bytes);
-	case RECORDING_SYMBOLS:
+	case MP3_RECORDING_SYMBOLS:
 		return read_text(reading, chunk->bytes, visit_symbol);
 	}
 
@@ -360,8 +360,8 @@ static bool read_chunk(struct reading *reading,
 /* Reads the whole chunks of a recording. */
 static bool read_chunks(struct reading *reading)
 {
-	struct recording_chunk chunk;
-	__u64 at = sizeof(struct recording_header), left;
+	struct mp3_recording_chunk chunk;
+	__u64 at = sizeof(struct mp3_recording_header), left;
 
 	while ((left = reading->size - at)) {
 		if (left >= sizeof(chunk)) {
@@ -394,20 +394,20 @@ static bool read_chunks(struct reading *reading)
 
 static bool check_header(struct reading *reading)
 {
-	struct recording_header header;
+	struct mp3_recording_header header;
 
 	if (reading->size < sizeof(header) ||
 	    fread(&header, 1, sizeof(header), reading->file) < sizeof(header) ||
-	    memcmp(header.magic, RECORDING_MAGIC, sizeof(header.magic)))
+	    memcmp(header.magic, MP3_RECORDING_MAGIC, sizeof(header.magic)))
 		warnx("%s: not a recording of mp3ctl", reading->path);
-	else if (header.order == __builtin_bswap32(RECORDING_ORDER))
+	else if (header.order == __builtin_bswap32(MP3_RECORDING_ORDER))
 		warnx("%s: was recorded on a machine of another byte order",
 		      reading->path);
-	else if (header.order != RECORDING_ORDER || !header.version)
+	else if (header.order != MP3_RECORDING_ORDER || !header.version)
 		return refuse(reading);
-	else if (header.version > RECORDING_VERSION)
+	else if (header.version > MP3_RECORDING_VERSION)
 		warnx("%s: has version %u, this program reads version %u",
-		      reading->path, header.version, RECORDING_VERSION);
+		      reading->path, header.version, MP3_RECORDING_VERSION);
 	else
 		return true;
 

@@ -156,7 +156,7 @@ void data_file(void *pointer, const struct mp3_file *file)
 }
 
 /* Notes totals, which replace earlier ones. */
-void data_totals(void *pointer, const struct recording_totals *totals)
+void data_totals(void *pointer, const struct mp3_recording_totals *totals)
 {
 	struct where_data *data = pointer;
 

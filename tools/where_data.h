@@ -72,7 +72,7 @@ struct where_data {
 	struct set symbols;
 	bool has_symbols;
 	struct set texts;
-	struct recording_totals totals;
+	struct mp3_recording_totals totals;
 };
 
 /**
@@ -95,7 +95,7 @@ void data_init(struct where_data *data);
 void data_info(void *data, const char *key, const char *value);
 void data_record(void *data, const struct mp3_record *record);
 void data_file(void *data, const struct mp3_file *file);
-void data_totals(void *data, const struct recording_totals *totals);
+void data_totals(void *data, const struct mp3_recording_totals *totals);
 void data_symbol(void *data, const struct recording_symbol *symbol);
 
 size_t data_process(struct where_data *data, __u32 pid, __u64 time_ns);

@@ -140,7 +140,7 @@ static void record_info(const struct mp3_header *header, char **words,
 	add_info(text, "callers", "%u", live.options.callers);
 	if (fclose(text))
 		err(1, "recording");
-	recording_write(&live.recording, RECORDING_INFO, info, size);
+	recording_write(&live.recording, MP3_RECORDING_INFO, info, size);
 	free(info);
 	free(command);
 }
@@ -219,7 +219,7 @@ static void read_files(void)
 	/* They are resolved in the order of their numbers. */
 	for (first = i; (file = mp3_faults_file(&live.faults, i + 1)); i++)
 		data_file(&live.data, file);
-	recording_write(&live.recording, RECORDING_FILES,
+	recording_write(&live.recording, MP3_RECORDING_FILES,
 			&live.data.files[first],
 			(i - first) * sizeof(struct mp3_file));
 }
@@ -246,7 +246,7 @@ static void update_totals(const struct session *session, __u64 end_ns)
 	const struct mp3_header *records = session->capture.header;
 	const struct mp3_header *faults = live.faults.header;
 
-	live.data.totals = (struct recording_totals){
+	live.data.totals = (struct mp3_recording_totals){
 		.end_ns = end_ns,
 		.counted = load(&faults->counted),
 		.located = load(&faults->located),
@@ -263,7 +263,7 @@ static void update_totals(const struct session *session, __u64 end_ns)
 
 static void record_totals(void)
 {
-	recording_write(&live.recording, RECORDING_TOTALS, &live.data.totals,
+	recording_write(&live.recording, MP3_RECORDING_TOTALS, &live.data.totals,
 			sizeof(live.data.totals));
 }
 
@@ -291,9 +291,9 @@ static void end_pass(struct session *session)
 		count_fault(&live.count, &live.data, &live.batch[i]);
 	}
 	read_files();
-	recording_write(&live.recording, RECORDING_RECORDS, live.records,
+	recording_write(&live.recording, MP3_RECORDING_RECORDS, live.records,
 			live.nr_records * sizeof(*live.records));
-	recording_write(&live.recording, RECORDING_FAULTS, live.batch,
+	recording_write(&live.recording, MP3_RECORDING_FAULTS, live.batch,
 			live.nr_batch * sizeof(*live.batch));
 	if (now_ns - live.totals_ns >= TOTALS_NS) {
 		update_totals(session, now_ns);
@@ -335,9 +335,9 @@ static void collect(struct session *session)
 	update_totals(session, session->report.end_ns);
 	live.data.totals.lost_faults += load(&live.faults.header->head) -
 					live.faults.next;
-	live.data.totals.flags = RECORDING_COMPLETE;
+	live.data.totals.flags = MP3_RECORDING_COMPLETE;
 	if (live.options.is_command)
-		live.data.totals.flags |= RECORDING_CLOSED;
+		live.data.totals.flags |= MP3_RECORDING_CLOSED;
 	mp3_faults_close(&live.faults);
 	mp3_capture_close(&session->capture);
 }
@@ -379,7 +379,7 @@ static void record_symbols(void)
 	}
 	if (fclose(text))
 		err(1, "symbols");
-	recording_write(&live.recording, RECORDING_SYMBOLS, symbols, size);
+	recording_write(&live.recording, MP3_RECORDING_SYMBOLS, symbols, size);
 	free(symbols);
 }
 

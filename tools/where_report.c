@@ -570,9 +570,9 @@ static void print_summary(const struct where_count *count)
 }
 
 /* Prints why the sum is not exact. */
-static void print_inexact(FILE *file, const struct recording_totals *totals)
+static void print_inexact(FILE *file, const struct mp3_recording_totals *totals)
 {
-	if (!(totals->flags & RECORDING_COMPLETE))
+	if (!(totals->flags & MP3_RECORDING_COMPLETE))
 		fputs("not exact: profiling has not ended\n", file);
 	else if (totals->running)
 		fprintf(file, "not exact: %u process%s still running\n",
@@ -580,7 +580,7 @@ static void print_inexact(FILE *file, const struct recording_totals *totals)
 			totals->running == 1 ? " was" : "es were");
 	else if (totals->denied)
 		fputs("not exact: a process gained privileges\n", file);
-	else if (!(totals->flags & RECORDING_CLOSED))
+	else if (!(totals->flags & MP3_RECORDING_CLOSED))
 		fputs("not exact: processes were running at the start\n",
 		      file);
 	else
@@ -600,10 +600,10 @@ static void print_loss(FILE *file, const char *what, __u64 nr,
  * @file:   where to print
  * @totals: of the capture or the recording
  */
-void where_proof(FILE *file, const struct recording_totals *totals)
+void where_proof(FILE *file, const struct mp3_recording_totals *totals)
 {
-	bool exact = totals->flags & RECORDING_COMPLETE &&
-		     totals->flags & RECORDING_CLOSED && !totals->running &&
+	bool exact = totals->flags & MP3_RECORDING_COMPLETE &&
+		     totals->flags & MP3_RECORDING_CLOSED && !totals->running &&
 		     !totals->denied;
 	long long taken = (long long)(totals->counted - totals->located -
 				      totals->sampled_out);

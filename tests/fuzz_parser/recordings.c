@@ -319,9 +319,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 static size_t element_size(__u32 type)
 {
 	switch (type) {
-	case RECORDING_RECORDS: return sizeof(struct mp3_record);
-	case RECORDING_FAULTS: return sizeof(struct mp3_fault);
-	case RECORDING_FILES: return sizeof(struct mp3_file);
+	case MP3_RECORDING_RECORDS: return sizeof(struct mp3_record);
+	case MP3_RECORDING_FAULTS: return sizeof(struct mp3_fault);
+	case MP3_RECORDING_FILES: return sizeof(struct mp3_file);
 	default: return 1;
 	}
 }
@@ -329,7 +329,7 @@ static size_t element_size(__u32 type)
 /* Returns the size of the chunk at @at, or 0 if there is no whole one. */
 static size_t chunk_size(const uint8_t *data, size_t size, size_t at)
 {
-	struct recording_chunk chunk;
+	struct mp3_recording_chunk chunk;
 
 	if (at > size || size - at < sizeof(chunk))
 		return 0;
@@ -348,9 +348,9 @@ static size_t chunk_size(const uint8_t *data, size_t size, size_t at)
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size,
 			       unsigned int seed)
 {
-	const size_t first = sizeof(struct recording_header);
+	const size_t first = sizeof(struct mp3_recording_header);
 	size_t nr = 0, at, length, next, tail, room;
-	struct recording_chunk chunk;
+	struct mp3_recording_chunk chunk;
 	uint8_t *result;
 
 	for (at = first; (length = chunk_size(data, size, at)); at += length)

@@ -31,10 +31,10 @@ static void record_code(struct recording *recording, const char *path,
 	file.device = info.st_dev;
 	file.inode = info.st_ino;
 	strncpy(file.path, path, sizeof(file.path) - 1);
-	recording_write(recording, RECORDING_FILES, &file, sizeof(file));
+	recording_write(recording, MP3_RECORDING_FILES, &file, sizeof(file));
 	for (; *offsets; offsets++) {
 		fault.frames[0] = SAMPLE_FRAME(1, strtoull(*offsets, NULL, 0));
-		recording_write(recording, RECORDING_FAULTS, &fault,
+		recording_write(recording, MP3_RECORDING_FAULTS, &fault,
 				sizeof(fault));
 	}
 }
@@ -51,7 +51,7 @@ int main(int argc, char **argv)
 		strcat(info, "\n");
 		if (!recording_create(&recording, argv[1]))
 			return 1;
-		recording_write(&recording, RECORDING_INFO, info, strlen(info));
+		recording_write(&recording, MP3_RECORDING_INFO, info, strlen(info));
 		record_code(&recording, argv[3], argv + 4);
 		return !recording_close(&recording);
 	}

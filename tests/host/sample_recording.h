@@ -147,7 +147,7 @@ static inline void sample_records(struct recording *recording)
 		  .flags = MP3_FIRST, .comm = "sort" },
 	};
 
-	recording_write(recording, RECORDING_RECORDS, records, sizeof(records));
+	recording_write(recording, MP3_RECORDING_RECORDS, records, sizeof(records));
 }
 
 static inline void sample_files(struct recording *recording)
@@ -163,7 +163,7 @@ static inline void sample_files(struct recording *recording)
 		  .path = "/usr/bin/dash" },
 	};
 
-	recording_write(recording, RECORDING_FILES, files, sizeof(files));
+	recording_write(recording, MP3_RECORDING_FILES, files, sizeof(files));
 }
 
 static inline void sample_symbols(struct recording *recording)
@@ -188,7 +188,7 @@ static inline void sample_symbols(struct recording *recording)
 				MP3_FRAME_FILE(functions[i].frame),
 				MP3_FRAME_OFFSET(functions[i].frame) +
 				(j < 3 ? 4 * j : -1ULL), functions[i].text);
-	recording_write(recording, RECORDING_SYMBOLS, text, size);
+	recording_write(recording, MP3_RECORDING_SYMBOLS, text, size);
 }
 
 /**
@@ -201,12 +201,12 @@ static inline void sample_symbols(struct recording *recording)
  */
 static inline void sample_recording(const char *path, __u64 nr, unsigned int n)
 {
-	struct recording_totals totals = {
+	struct mp3_recording_totals totals = {
 		.end_ns = SAMPLE_START_NS + 2000000 + 5000 * nr,
 		.counted = nr * n + 17,
 		.located = nr,
 		.sampled_out = nr * (n - 1),
-		.flags = RECORDING_COMPLETE | RECORDING_CLOSED,
+		.flags = MP3_RECORDING_COMPLETE | MP3_RECORDING_CLOSED,
 	};
 	static struct mp3_fault faults[1024];
 	__u64 state = 1, next[SAMPLE_KINDS] = {}, i, length;
@@ -221,17 +221,17 @@ static inline void sample_recording(const char *path, __u64 nr, unsigned int n)
 		 SAMPLE_START_NS, n);
 	if (!recording_create(&recording, path))
 		exit(1);
-	recording_write(&recording, RECORDING_INFO, info, strlen(info));
+	recording_write(&recording, MP3_RECORDING_INFO, info, strlen(info));
 	sample_records(&recording);
 	for (i = 0; i < nr; i += length) {
 		for (length = 0; length < 1024 && i + length < nr; length++)
 			sample_fault(&faults[length], i + length, &state, next);
-		recording_write(&recording, RECORDING_FAULTS, faults,
+		recording_write(&recording, MP3_RECORDING_FAULTS, faults,
 				length * sizeof(faults[0]));
 	}
 	sample_files(&recording);
 	sample_symbols(&recording);
-	recording_write(&recording, RECORDING_TOTALS, &totals, sizeof(totals));
+	recording_write(&recording, MP3_RECORDING_TOTALS, &totals, sizeof(totals));
 	if (!recording_close(&recording))
 		exit(1);
 }

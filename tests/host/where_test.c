@@ -148,7 +148,7 @@ static void see_file(void *pointer, const struct mp3_file *file)
 		    strlen(file->path) < sizeof(file->path);
 }
 
-static void see_totals(void *pointer, const struct recording_totals *totals)
+static void see_totals(void *pointer, const struct mp3_recording_totals *totals)
 {
 	(void)pointer;
 	(void)totals;
@@ -214,8 +214,8 @@ static void overwrite(off_t offset, const void *bytes, size_t size)
 /* Returns where the last chunk starts. */
 static off_t last_chunk(void)
 {
-	off_t at = sizeof(struct recording_header), next = at;
-	struct recording_chunk chunk;
+	off_t at = sizeof(struct mp3_recording_header), next = at;
+	struct mp3_recording_chunk chunk;
 
 	while (next < file_size()) {
 		at = next;
@@ -236,7 +236,7 @@ static void test_round_trip(void)
 	   seen.symbols == 20 && seen.totals == 1,
 	   "a recording contains what was written, in the same order");
 	ok(!(file_size() % 8) && last_chunk() + 16 +
-	   (off_t)sizeof(struct recording_totals) == file_size(),
+	   (off_t)sizeof(struct mp3_recording_totals) == file_size(),
 	   "the chunks of a recording start at multiples of 8 bytes");
 }
 
@@ -262,7 +262,7 @@ static void test_truncated(void)
 
 	write_sample();
 	good = true;
-	for (cut = 0; cut < (off_t)sizeof(struct recording_header); cut++) {
+	for (cut = 0; cut < (off_t)sizeof(struct mp3_recording_header); cut++) {
 		if (ftruncate(file_fd, cut))
 			err(1, "ftruncate");
 		good = good && is_refused(file_path, "not a recording");
@@ -273,8 +273,8 @@ static void test_truncated(void)
 static void test_refused(void)
 {
 	struct mp3_fault fault = { .flags = (MP3_FRAMES + 1u) << 28 };
-	struct recording_header header = { .magic = RECORDING_MAGIC };
-	struct recording_chunk chunk;
+	struct mp3_recording_header header = { .magic = MP3_RECORDING_MAGIC };
+	struct mp3_recording_chunk chunk;
 	off_t first = sizeof(header);
 
 	write_sample();
@@ -282,13 +282,13 @@ static void test_refused(void)
 	ok(is_refused(file_path, "not a recording"),
 	   "a file with another magic is refused in one line");
 	write_sample();
-	header.order = __builtin_bswap32(RECORDING_ORDER);
-	header.version = __builtin_bswap32(RECORDING_VERSION);
+	header.order = __builtin_bswap32(MP3_RECORDING_ORDER);
+	header.version = __builtin_bswap32(MP3_RECORDING_VERSION);
 	overwrite(0, &header, sizeof(header));
 	ok(is_refused(file_path, "another byte order"),
 	   "a recording of another byte order is refused in one line");
-	header.order = RECORDING_ORDER;
-	header.version = RECORDING_VERSION + 1;
+	header.order = MP3_RECORDING_ORDER;
+	header.version = MP3_RECORDING_VERSION + 1;
 	overwrite(0, &header, sizeof(header));
 	ok(is_refused(file_path, "version 2"),
 	   "a recording of a newer version is refused in one line");
@@ -301,7 +301,7 @@ static void test_refused(void)
 	ok(see(file_path) && seen.same && !seen.info &&
 	   seen.faults == NR_FAULTS,
 	   "a chunk of an unknown type is skipped");
-	chunk.type = RECORDING_FAULTS;
+	chunk.type = MP3_RECORDING_FAULTS;
 	overwrite(first, &chunk, sizeof(chunk));
 	ok(is_refused(file_path, "broken"),
 	   "a chunk that contains a part of a fault is refused in one line");
@@ -311,7 +311,7 @@ static void test_refused(void)
 	   "a chunk of type 0 is refused in one line");
 
 	write_sample();
-	chunk.type = RECORDING_FAULTS;
+	chunk.type = MP3_RECORDING_FAULTS;
 	chunk.bytes = sizeof(fault);
 	overwrite(file_size(), &chunk, sizeof(chunk));
 	overwrite(file_size(), &fault, sizeof(fault));
@@ -397,7 +397,7 @@ static void test_disk_full(void)
 
 	errors_begin();
 	good = !recording_create(&recording, "/dev/full") &&
-	       !recording_write(&recording, RECORDING_FAULTS, faults,
+	       !recording_write(&recording, MP3_RECORDING_FAULTS, faults,
 				sizeof(faults)) && !recording_close(&recording);
 	errors = errors_end();
 	ok(good && count_lines(errors) == 1 && strstr(errors, "No space left"),
@@ -418,9 +418,9 @@ static void test_disk_full(void)
 	if (setrlimit(RLIMIT_FSIZE, &limit))
 		err(1, "setrlimit");
 	errors_begin();
-	written = recording_write(&recording, RECORDING_FAULTS, faults,
+	written = recording_write(&recording, MP3_RECORDING_FAULTS, faults,
 				  sizeof(faults)) ||
-		  recording_write(&recording, RECORDING_FILES, faults, 256) ||
+		  recording_write(&recording, MP3_RECORDING_FILES, faults, 256) ||
 		  recording_close(&recording);
 	errors = errors_end();
 	limit.rlim_cur = RLIM_INFINITY;
@@ -797,7 +797,7 @@ static void test_title(void)
 }
 
 /* Returns whether the proof of @totals contains @text. */
-static bool proves(const struct recording_totals *totals, const char *text)
+static bool proves(const struct mp3_recording_totals *totals, const char *text)
 {
 	size_t size;
 	char *proof;
@@ -819,21 +819,21 @@ static bool proves(const struct recording_totals *totals, const char *text)
 
 static void test_proof(void)
 {
-	const struct recording_totals exact = {
+	const struct mp3_recording_totals exact = {
 		.counted = 1000,
 		.located = 600,
 		.sampled_out = 350,
-		.flags = RECORDING_COMPLETE | RECORDING_CLOSED,
+		.flags = MP3_RECORDING_COMPLETE | MP3_RECORDING_CLOSED,
 	};
-	struct recording_totals totals = exact;
+	struct mp3_recording_totals totals = exact;
 
 	ok(proves(&totals, "counted 1000 = located 600 + taken by the kernel 50 + ") &&
 	   proves(&totals, " + sampled out 350: exact\nnothing was dropped or lost\n"),
 	   "the proof adds up, and is exact if all processes were registered before they ran");
-	totals.flags = RECORDING_CLOSED;
+	totals.flags = MP3_RECORDING_CLOSED;
 	ok(proves(&totals, "not exact: profiling has not ended"),
 	   "the proof of an interrupted recording is not exact");
-	totals.flags = RECORDING_COMPLETE;
+	totals.flags = MP3_RECORDING_COMPLETE;
 	ok(proves(&totals, "not exact: processes were running at the start"),
 	   "the proof is not exact if processes were running at the start");
 	totals = exact;
