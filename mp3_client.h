@@ -105,7 +105,13 @@ static inline const char *mp3_strerror(int err)
 	case EBUSY:
 		return "No capture is left (of 63; 16 are reserved for CAP_PERFMON)";
 	case EPROTO:
-		return "Not an mp3 ring, or the wrong ring type";
+		return "Not an mp3 ring or recording, or the wrong ring type";
+	case EBADMSG:
+		return "Broken recording";
+	case EILSEQ:
+		return "Recorded on a machine of another byte order";
+	case EPROTONOSUPPORT:
+		return "Recorded by a newer version of mp3";
 	default:
 		return strerror(-err);
 	}
@@ -247,6 +253,8 @@ static inline int mp3_registered(pid_t pid)
  *				previous one
  *	MP3_RECORDING_SYMBOLS	text, a line for each code address that was resolved
  *				on the machine that has recorded: see below
+ *	MP3_RECORDING_NAMES	text, a line for each cgroup and each user: see
+ *				below
  *
  * A chunk is written by one system call, and the file ends with a whole chunk
  * unless the machine or the recorder has crashed. A reader
@@ -275,12 +283,18 @@ static inline int mp3_registered(pid_t pid)
  *	start_time	the same in seconds since 1970, with a fraction
  *	n		one minor fault in n was located; 0: none was
  *	callers		callers requested per fault
+ *	base_ns		@base_ns of struct mp3_header
+ *	base_jiffies	@base_jiffies of struct mp3_header
  *
  * A line of MP3_RECORDING_SYMBOLS has five fields, separated by tabs, escaped as
  * above, and a semicolon in the function is \x3b: the number of the file; the
  * offset in it, hexadecimal; the function, empty if it is unknown; the source
  * file, empty if it is unknown; and the line, 0 if it is unknown. A return address
  * is looked up one byte before: at the call.
+ *
+ * A line of MP3_RECORDING_NAMES has three fields, separated and escaped likewise:
+ * "cgroup" or "user", the id, and the path below the root of the hierarchy of
+ * cgroups v2, or the name.
  */
 #define MP3_RECORDING_MAGIC	"MP3REC\r\n"	/* 8 bytes, without the NUL */
 #define MP3_RECORDING_ORDER	0x01020304u
@@ -306,6 +320,7 @@ enum {
 	MP3_RECORDING_FILES,
 	MP3_RECORDING_TOTALS,
 	MP3_RECORDING_SYMBOLS,
+	MP3_RECORDING_NAMES,
 };
 
 /**
@@ -357,8 +372,8 @@ struct mp3_recording_totals {
 };
 
 /**
- * struct mp3_reader - one reader of a ring
- * @header:   header page, mapped read-only
+ * struct mp3_reader - one reader of a ring, or of a recording
+ * @header:   header page, mapped read-only; of a recording, a page in memory
  * @data:     slots, mapped
  * @size:     bytes mapped at @data
  * @next:     number of the next entry to read
@@ -367,7 +382,7 @@ struct mp3_recording_totals {
  * @words:    words in a slot
  * @version:  ABI version of the device, 0 if it has none; set even if opening
  *	      fails because of it
- * @fd:	      the open device, for poll(2)
+ * @fd:	      the open device, for poll(2); -1 for a recording
  */
 struct mp3_reader {
 	const struct mp3_header *header;
@@ -417,17 +432,223 @@ static inline void mp3_reader_close(struct mp3_reader *reader)
 	reader->fd = -1;
 }
 
+/* Sets @number if @line of a recording's text contains the value of @key. */
+static inline void mp3_recording_number(const char *line, const char *key,
+					__u64 *number)
+{
+	size_t length = strlen(key);
+
+	if (!strncmp(line, key, length) && line[length] == '=')
+		*number = strtoull(line + length + 1, NULL, 10);
+}
+
+/* Reads what the header contains of a recording's text of @bytes bytes. */
+static inline void mp3_recording_info(struct mp3_header *header, FILE *file,
+				      __u64 bytes)
+{
+	char *line = NULL;
+	size_t size = 0;
+	ssize_t length;
+	__u64 hz = 0;
+
+	for (; bytes; bytes -= (__u64)length) {
+		length = getline(&line, &size, file);
+		if (length <= 0 || (__u64)length > bytes)
+			break;
+		mp3_recording_number(line, "hz", &hz);
+		mp3_recording_number(line, "interval_ns", &header->interval_ns);
+		/* The start takes the place of what older recorders leave out. */
+		mp3_recording_number(line, "start_ns", &header->base_ns);
+		mp3_recording_number(line, "base_ns", &header->base_ns);
+		mp3_recording_number(line, "base_jiffies", &header->base_jiffies);
+	}
+	free(line);
+	header->hz = (__u32)hz;
+}
+
+/* Appends @bytes of records to those in memory. Returns 0 or a negative errno. */
+static inline int mp3_recording_append(struct mp3_reader *reader, FILE *file,
+				       __u64 bytes)
+{
+	struct mp3_header *header = (struct mp3_header *)reader->header;
+	size_t used = header->head * sizeof(struct mp3_record), size;
+	void *map;
+
+	if (bytes % sizeof(struct mp3_record))
+		return -EBADMSG;
+	/* The capacity, head + 2, has 32 bits. */
+	if (bytes / sizeof(struct mp3_record) > 0xfffffffd - header->head)
+		return -EFBIG;
+	for (size = reader->size; size < used + bytes; size *= 2)
+		;
+	map = mremap(reader->data, reader->size, size, MREMAP_MAYMOVE);
+	if (map == MAP_FAILED)
+		return -errno;
+	reader->data = (unsigned long *)map;
+	reader->size = size;
+	if (fread((char *)map + used, 1, bytes, file) != bytes)
+		return -EIO;
+	header->head += bytes / sizeof(struct mp3_record);
+
+	return 0;
+}
+
+/* Reads the newest totals. Returns 0 or a negative errno. */
+static inline int mp3_recording_totals(struct mp3_reader *reader, FILE *file,
+				       __u64 bytes)
+{
+	struct mp3_header *header = (struct mp3_header *)reader->header;
+	struct mp3_recording_totals totals;
+
+	memset(&totals, 0, sizeof(totals));
+	if (bytes > sizeof(totals))
+		bytes = sizeof(totals);
+	if (fread(&totals, 1, bytes, file) != bytes)
+		return -EIO;
+	reader->lost = totals.lost_records;
+	header->dropped = totals.dropped;
+	header->denied = totals.denied;
+	header->counted = totals.counted;
+	header->located = totals.located;
+
+	return 0;
+}
+
+/* Reads the whole chunks of a recording. Returns 0 or a negative errno. */
+static inline int mp3_recording_chunks(struct mp3_reader *reader, FILE *file,
+				       __u64 size)
+{
+	__u64 at = sizeof(struct mp3_recording_header), left;
+	struct mp3_recording_chunk chunk;
+	int err = 0;
+
+	while (!err && at + sizeof(chunk) <= size) {
+		if (fseeko(file, (off_t)at, SEEK_SET) ||
+		    fread(&chunk, sizeof(chunk), 1, file) != 1)
+			return -EIO;
+		at += sizeof(chunk);
+		left = size - at;
+		if (!chunk.type || chunk.reserved || !chunk.bytes)
+			return -EBADMSG;
+		if (chunk.bytes > left || (chunk.bytes + 7) / 8 * 8 > left)
+			break;
+		at += (chunk.bytes + 7) / 8 * 8;
+		if (chunk.type == MP3_RECORDING_INFO)
+			mp3_recording_info((struct mp3_header *)reader->header,
+					   file, chunk.bytes);
+		else if (chunk.type == MP3_RECORDING_RECORDS)
+			err = mp3_recording_append(reader, file, chunk.bytes);
+		else if (chunk.type == MP3_RECORDING_TOTALS)
+			err = mp3_recording_totals(reader, file, chunk.bytes);
+	}
+
+	return err;
+}
+
+/* Replaces the records in memory by samples: the sums of those of one tick. */
+static inline void mp3_recording_sum(struct mp3_reader *reader)
+{
+	struct mp3_header *header = (struct mp3_header *)reader->header;
+	__u64 i, nr = 0, time_ns = 0, period_ns = 0, cpu_ns = 0, age_ns;
+	struct mp3_record record;
+	struct mp3_sample sample;
+
+	for (i = 0; i < header->head; i++) {
+		memcpy(&record, reader->data + i * MP3_RECORD_WORDS,
+		       sizeof(record));
+		if (record.flags & MP3_IDENTITY)
+			continue;
+		if (!nr || record.time_ns != time_ns) {
+			period_ns = nr ? record.time_ns - time_ns : 0;
+			if (period_ns < header->interval_ns)
+				period_ns = header->interval_ns;
+			time_ns = record.time_ns;
+			/* In two parts, since the product overflows. */
+			age_ns = time_ns - header->base_ns;
+			memset(&sample, 0, sizeof(sample));
+			sample.jiffies = header->base_jiffies +
+				age_ns / 1000000000 * header->hz +
+				age_ns % 1000000000 * header->hz / 1000000000;
+			cpu_ns = 0;
+			nr++;
+		}
+		sample.min_flt += record.min_flt;
+		sample.maj_flt += record.maj_flt;
+		cpu_ns += record.cpu_ns;
+		sample.cpu_percent = (100 * cpu_ns + period_ns / 2) / period_ns;
+		memcpy(reader->data + (nr - 1) * MP3_WORDS, &sample,
+		       sizeof(sample));
+	}
+	header->head = nr;
+}
+
+/*
+ * Reads a recording of @size bytes into memory, and closes @reader->fd. Returns 0
+ * or a negative errno.
+ */
+static inline int mp3_reader_load(struct mp3_reader *reader,
+				  const struct mp3_recording_header *start,
+				  __u64 size)
+{
+	struct mp3_header *header;
+	FILE *file;
+	void *map;
+	int err;
+
+	if (start->order == __builtin_bswap32(MP3_RECORDING_ORDER))
+		return -EILSEQ;
+	if (start->order != MP3_RECORDING_ORDER || !start->version)
+		return -EBADMSG;
+	if (start->version > MP3_RECORDING_VERSION)
+		return -EPROTONOSUPPORT;
+
+	reader->size = (size_t)getpagesize();
+	map = mmap(NULL, reader->size, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (map == MAP_FAILED)
+		return -errno;
+	header = (struct mp3_header *)map;
+	reader->header = header;
+	map = mmap(NULL, reader->size, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (map == MAP_FAILED)
+		return -errno;
+	reader->data = (unsigned long *)map;
+	file = fdopen(reader->fd, "r");
+	if (!file)
+		return -errno;
+	reader->fd = -1;
+	err = mp3_recording_chunks(reader, file, size);
+	fclose(file);
+	if (!err && (!header->hz || !header->interval_ns))
+		err = -EBADMSG;
+	if (err)
+		return err;
+
+	if (reader->words == MP3_WORDS)
+		mp3_recording_sum(reader);
+	reader->version = MP3_ABI_VERSION;
+	reader->capacity = (__u32)header->head + 2;
+	header->magic = MP3_MAGIC;
+	header->version = MP3_ABI_VERSION;
+	header->entry_size = reader->words * (__u32)sizeof(long);
+	header->capacity = reader->capacity;
+
+	return 0;
+}
+
 /*
  * Opens a ring with the @flags of open(2), and maps its data with @protection.
  * Its entries have @words words, its capacity is at most @max, and
  * its data take @pages pages, or as many as the capacity requires if that is 0.
- * Returns 0 or a negative errno.
+ * Reads a recording into memory. Returns 0 or a negative errno.
  */
 static inline int mp3_reader_map(struct mp3_reader *reader, const char *path,
 				 int flags, int protection, __u32 words,
 				 size_t pages, size_t max)
 {
 	size_t page = (size_t)getpagesize(), size = words * sizeof(long);
+	struct mp3_recording_header start;
 	const struct mp3_header *header;
 	struct stat info;
 	void *map;
@@ -454,6 +675,13 @@ static inline int mp3_reader_map(struct mp3_reader *reader, const char *path,
 	    (!S_ISCHR(info.st_mode) || major(info.st_rdev) == 1))
 		goto fail;
 	if (S_ISREG(info.st_mode)) {
+		if (pread(reader->fd, &start, sizeof(start), 0) == sizeof(start) &&
+		    !memcmp(start.magic, MP3_RECORDING_MAGIC, sizeof(start.magic))) {
+			err = mp3_reader_load(reader, &start, (__u64)info.st_size);
+			if (err)
+				goto fail;
+			return 0;
+		}
 		if (info.st_size < (off_t)(MP3_OFF_HEADER + page))
 			goto fail;
 		if (max > MP3_OFF_HEADER / size)
@@ -500,12 +728,13 @@ fail:
 /**
  * mp3_reader_open() - open the ring of samples at its oldest entry
  * @reader:   filled
- * @path:     MP3_DEVICE_PATH; its file mode restricts access
+ * @path:     MP3_DEVICE_PATH; its file mode restricts access. Or a recording:
+ *	      each of its samples is the sum of the records of a tick
  * @writable: required by mp3_reader_consume()
  *
- * Return: 0, -EPROTO if @path is not a ring of samples of this ABI version,
- * -ENODEV if the module is loaded but has no device node there, or an error of
- * open(2) or mmap(2).
+ * Return: 0, -EPROTO if @path is neither a ring of samples of this ABI version
+ * nor a recording, -ENODEV if the module is loaded but has no device node there,
+ * an error of open(2) or mmap(2), or one of mp3_reader_open_records().
  */
 static inline int mp3_reader_open(struct mp3_reader *reader, const char *path,
 				  bool writable)
@@ -520,11 +749,18 @@ static inline int mp3_reader_open(struct mp3_reader *reader, const char *path,
 /**
  * mp3_reader_open_records() - open the ring of records at its oldest entry
  * @reader: filled; only mp3_reader_next_record() can read its entries
- * @path:   MP3_PROCS_PATH; its file mode restricts access
+ * @path:   MP3_PROCS_PATH; its file mode restricts access. Or a recording
  *
- * Return: 0, -EPROTO if @path is not a ring of records of this ABI version,
- * -ENODEV if the module is loaded but has no device node there, or an error of
- * open(2) or mmap(2).
+ * A recording is read into memory, up to its last whole chunk. Afterwards the
+ * header contains the number of records (head), what is known of dropped and
+ * denied, and 0 processes; @reader->lost are the records that the recorder has
+ * lost.
+ *
+ * Return: 0, -EPROTO if @path is neither a ring of records of this ABI version nor
+ * a recording, -ENODEV if the module is loaded but has no device node there, or an
+ * error of open(2) or mmap(2). Of a recording also -EILSEQ if it has another byte
+ * order, -EPROTONOSUPPORT if its version is newer, -EBADMSG if it is broken, or
+ * -EFBIG if it has 2^32 records.
  */
 static inline int mp3_reader_open_records(struct mp3_reader *reader,
 					  const char *path)
@@ -925,7 +1161,8 @@ static inline bool mp3_reader_consume(struct mp3_reader *reader, __u64 number,
  *
  * Returns at once if an entry was published since the last wait returned 1.
  *
- * Return: 1, 0 if the time has elapsed, or a negative errno.
+ * Return: 1, 0 if the time has elapsed or @reader is a recording, or a negative
+ * errno.
  */
 static inline int mp3_reader_wait(const struct mp3_reader *reader,
 				  int timeout_ms)
@@ -933,6 +1170,9 @@ static inline int mp3_reader_wait(const struct mp3_reader *reader,
 	struct pollfd pollfd;
 	int ready;
 
+	/* A recording has no more entries than those in memory. */
+	if (reader->fd < 0)
+		return 0;
 	pollfd.fd = reader->fd;
 	pollfd.events = POLLIN;
 	ready = poll(&pollfd, 1, timeout_ms);
