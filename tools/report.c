@@ -1,18 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <err.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "cgroup.h"
 #include "name.h"
 #include "report.h"
 #include "rows.h"
+#include "user.h"
 #include "util.h"
-
-/* Inode of the initial user namespace: PROC_USER_INIT_INO. */
-#define INITIAL_USER_NAMESPACE 0xeffffffd
 
 /* Width of the first column, if no label is longer. */
 #define LABEL_WIDTH 15
@@ -45,17 +41,12 @@ enum report_by parse_report_by(const char *text)
 }
 
 /* Returns the name of a user, to be freed. Exits if there is no memory. */
-static char *user_name(__u32 uid)
+static char *user_label(__u32 uid)
 {
-	const struct passwd *user = NULL;
-	struct stat info;
+	const char *user = user_name(uid);
 	char *name;
 
-	/* The ids in records are those of the initial user namespace. */
-	if (stat("/proc/self/ns/user", &info) ||
-	    info.st_ino == INITIAL_USER_NAMESPACE)
-		user = getpwuid(uid);
-	if ((user ? asprintf(&name, "%s", user->pw_name) :
+	if ((user ? asprintf(&name, "%s", user) :
 		    asprintf(&name, "user %u", uid)) < 0)
 		err(1, "report");
 
@@ -71,7 +62,7 @@ static char *make_label(const struct report *report, const struct row *row)
 
 	name_escape(name, process->comm);
 	if (report->by == BY_USER && process->identified)
-		return user_name(process->uid);
+		return user_label(process->uid);
 	if (report->by == BY_USER || (report->by == BY_CGROUP &&
 				      !process->identified))
 		label = strdup("unknown");

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Names of users.
+ */
+#ifndef MP3_TOOLS_USER_H
+#define MP3_TOOLS_USER_H
+
+#include <linux/types.h>
+
+const char *user_name(__u32 uid);
+
+#endif /* MP3_TOOLS_USER_H */
