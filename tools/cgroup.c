@@ -2,12 +2,14 @@
 #include <err.h>
 #include <ftw.h>
 #include <linux/magic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/vfs.h>
 
 #include "cgroup.h"
+#include "name.h"
 #include "util.h"
 
 /**
@@ -17,11 +19,12 @@
  */
 struct cgroup {
 	__u64 id;
-	char *name;
+	const char *name;
 };
 
 static struct cgroup *cgroups;
 static size_t nr_cgroups;
+static bool are_recorded;	/* they are those of a recording */
 
 /* nftw(3) has no argument for the caller. */
 static const char *root;
@@ -51,7 +54,7 @@ static int check_directory(const char *path, const struct stat *info, int type,
 	if (type != FTW_D || info->st_ino != wanted)
 		return 0;
 	path += strlen(root);
-	found = strdup(path[0] ? path : "/");
+	found = text_escape(path[0] ? path : "/", "");
 
 	return 1;
 }
@@ -59,7 +62,7 @@ static int check_directory(const char *path, const struct stat *info, int type,
 /* Returns the name of a cgroup. Exits if there is no memory. */
 static char *look_up(__u64 id)
 {
-	root = find_root();
+	root = are_recorded ? NULL : find_root();
 	wanted = id;
 	found = NULL;
 	if (root)
@@ -71,14 +74,25 @@ static char *look_up(__u64 id)
 	return found;
 }
 
+/* Adds a cgroup. Returns its name. Exits if there is no memory. */
+static const char *add_cgroup(__u64 id, const char *name)
+{
+	cgroups = reallocarray(cgroups, nr_cgroups + 1, sizeof(*cgroups));
+	if (!cgroups)
+		err(1, "names of cgroups");
+	cgroups[nr_cgroups] = (struct cgroup){ .id = id, .name = name };
+
+	return cgroups[nr_cgroups++].name;
+}
+
 /**
  * cgroup_name() - look up the name of a cgroup, while it exists
  * @id: its id, from an identity record
  *
  * The first call for an @id looks it up, later ones return the same name.
  *
- * Return: its path below the root of the hierarchy, or "cgroup ID" if it has
- * been removed. Exits if there is no memory.
+ * Return: its path below the root of the hierarchy, printable, or "cgroup ID" if it
+ * has been removed. Exits if there is no memory.
  */
 const char *cgroup_name(__u64 id)
 {
@@ -87,10 +101,25 @@ const char *cgroup_name(__u64 id)
 	for (i = 0; i < nr_cgroups; i++)
 		if (cgroups[i].id == id)
 			return cgroups[i].name;
-	cgroups = reallocarray(cgroups, nr_cgroups + 1, sizeof(*cgroups));
-	if (!cgroups)
-		err(1, "names of cgroups");
-	cgroups[nr_cgroups] = (struct cgroup){ .id = id, .name = look_up(id) };
 
-	return cgroups[nr_cgroups++].name;
+	return add_cgroup(id, look_up(id));
+}
+
+/**
+ * cgroup_recorded() - add the name of a cgroup from a recording
+ * @id:   its id
+ * @name: its name, printable; NULL: none
+ *
+ * From now on, cgroup_name() looks up no cgroup of this machine. Exits if there is
+ * no memory.
+ */
+void cgroup_recorded(__u64 id, const char *name)
+{
+	are_recorded = true;
+	if (!name)
+		return;
+	name = strdup(name);
+	if (!name)
+		err(1, "names of cgroups");
+	add_cgroup(id, name);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Names of cgroups v2.
+ * Names of cgroups v2, printable.
  */
 #ifndef MP3_TOOLS_CGROUP_H
 #define MP3_TOOLS_CGROUP_H
@@ -8,5 +8,6 @@
 #include <linux/types.h>
 
 const char *cgroup_name(__u64 id);
+void cgroup_recorded(__u64 id, const char *name);
 
 #endif /* MP3_TOOLS_CGROUP_H */

@@ -20,6 +20,8 @@ static const struct command {
 } commands[] = {
 	{ "run", cmd_run, "run a command and report its page faults" },
 	{ "attach", cmd_attach, "profile running processes until they exit" },
+	{ "record", cmd_record, "record what processes do in a file" },
+	{ "report", cmd_report, "print what a recording contains" },
 	{ "top", cmd_top, "show a live table of the registered processes" },
 	{ "watch", cmd_watch, "print records or samples as they are published" },
 	{ "alert", cmd_alert, "run a command when a fault rate persists" },

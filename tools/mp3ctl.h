@@ -8,6 +8,8 @@
 
 int cmd_alert(int argc, char **argv);
 int cmd_attach(int argc, char **argv);
+int cmd_record(int argc, char **argv);
+int cmd_report(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_top(int argc, char **argv);
 int cmd_watch(int argc, char **argv);

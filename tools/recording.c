@@ -218,6 +218,25 @@ static bool visit_symbol(struct reading *reading, char *line)
 	return true;
 }
 
+/* Visits a line of MP3_RECORDING_NAMES. Returns false if it is none. */
+static bool visit_name(struct reading *reading, char *line)
+{
+	char *kind = strsep(&line, "\t"), *id = strsep(&line, "\t"), *end;
+	__u64 number;
+
+	if (!line || strchr(line, '\t') || !id[0])
+		return false;
+	number = strtoull(id, &end, 10);
+	if (*end)
+		return false;
+	if (reading->visitor->name &&
+	    (!strcmp(kind, "user") || !strcmp(kind, "cgroup")))
+		reading->visitor->name(reading->data, !strcmp(kind, "user"),
+				       number, line);
+
+	return true;
+}
+
 /*
  * Returns whether a text consists of whole lines of printable ASCII and tabs. It is
  * printed as it is: any other byte could control a terminal.
@@ -352,6 +371,8 @@ static bool read_chunk(struct reading *reading,
 		return read_totals(reading, chunk->bytes);
 	case MP3_RECORDING_SYMBOLS:
 		return read_text(reading, chunk->bytes, visit_symbol);
+	case MP3_RECORDING_NAMES:
+		return read_text(reading, chunk->bytes, visit_name);
 	}
 
 	return true;
@@ -374,6 +395,9 @@ static bool read_chunks(struct reading *reading)
 			if (chunk.bytes + padding(chunk.bytes) <= left) {
 				at = reading->size - left + chunk.bytes +
 				     padding(chunk.bytes);
+				if (reading->visitor->progress)
+					reading->visitor->progress(reading->path,
+						(double)at / (double)reading->size);
 				if (!read_chunk(reading, &chunk))
 					return false;
 				if (!fseeko(reading->file, (off_t)at, SEEK_SET))

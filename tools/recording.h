@@ -11,6 +11,9 @@
 
 #include "../mp3_client.h"
 
+/* The name of a recording unless another one is given. */
+#define DEFAULT_RECORDING "mp3.data"
+
 /**
  * struct recording - a recording that is being written
  * @path:   its name
@@ -54,6 +57,8 @@ struct recording_symbol {
  * @file:   with a file; its number is 1..MP3_FILES, its path ends with a NUL
  * @totals: with totals
  * @symbol: with a symbol
+ * @name:   with the name of a cgroup or a user, and its id: see struct mp3_record
+ * @progress: with @path, and the part of the file that was read, 0 to 1
  * @again:  the recording has been read before: do not report a missing end again
  *
  * Any can be NULL. What the pointers refer to is valid during the call.
@@ -65,6 +70,8 @@ struct recording_visitor {
 	void (*file)(void *data, const struct mp3_file *file);
 	void (*totals)(void *data, const struct mp3_recording_totals *totals);
 	void (*symbol)(void *data, const struct recording_symbol *symbol);
+	void (*name)(void *data, bool is_user, __u64 id, const char *name);
+	void (*progress)(const char *path, double done);
 	bool again;
 };
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <dirent.h>
 #include <err.h>
 #include <sys/signalfd.h>
 
@@ -65,6 +66,55 @@ void session_attach(struct session *session, const pid_t *pids, size_t nr_pids)
 	else
 		fprintf(stderr, "profiling %zu processes until they exit (Ctrl-C to stop)\n",
 			nr_pids);
+}
+
+/*
+ * Follows a process for -a. Returns whether it was not followed before. Exits if
+ * that is impossible.
+ */
+static bool attach_any(struct session *session, pid_t pid)
+{
+	int error = session_register(session, pid);
+
+	if (error == -EPERM)
+		errx(1, "-a requires root or CAP_PERFMON");
+	/* A kernel thread, or a process that has exited since */
+	if (error && error != -EEXIST && error != -EINVAL && error != -ESRCH)
+		errx(1, "%d: %s", pid, mp3_strerror(error));
+
+	return !error;
+}
+
+/*
+ * Follows all processes, and reports that. Almost all descend from process 1; the
+ * others have been started by the kernel. Exits if that is impossible.
+ */
+void session_attach_all(struct session *session)
+{
+	struct dirent *entry;
+	bool again;
+	pid_t pid;
+	DIR *dir;
+
+	if (!proc_is_own())
+		errx(1, "-a requires a /proc of this pid namespace (see unshare --mount-proc)");
+	attach_any(session, 1);
+	dir = opendir("/proc");
+	if (!dir)
+		err(1, "/proc");
+	/* Until a pass finds only processes that are followed already. */
+	do {
+		again = false;
+		rewinddir(dir);
+		while ((entry = readdir(dir))) {
+			pid = atoi(entry->d_name);
+			if (pid > 0 && attach_any(session, pid))
+				again = true;
+		}
+	} while (again);
+	closedir(dir);
+	session->report.start_ns = initial_monotonic_ns();
+	fprintf(stderr, "profiling all processes until Ctrl-C\n");
 }
 
 /* Waits until all targets have exited, nothing is left, or a signal arrives. */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "name.h"
 #include "set.h"
 #include "user.h"
 
@@ -14,13 +15,14 @@
 /**
  * struct user - a user that was looked up
  * @uid:  user id
- * @name: its name, or NULL
+ * @name: its name, printable, or NULL
  */
 struct user {
 	__u32 uid;
 	char *name;
 };
 
+static bool are_recorded;	/* they are those of a recording */
 static struct set users = {
 	.item_size = sizeof(struct user),
 	.key_size = sizeof(__u32),
@@ -31,20 +33,14 @@ static char *look_up_user(__u32 uid)
 {
 	const struct passwd *entry;
 	struct stat info;
-	char *name;
 
 	/* The ids in records are those of the initial user namespace. */
-	if (!stat("/proc/self/ns/user", &info) &&
-	    info.st_ino != INITIAL_USER_NAMESPACE)
+	if (are_recorded || (!stat("/proc/self/ns/user", &info) &&
+			     info.st_ino != INITIAL_USER_NAMESPACE))
 		return NULL;
 	entry = getpwuid(uid);
-	if (!entry)
-		return NULL;
-	name = strdup(entry->pw_name);
-	if (!name)
-		err(1, "name of a user");
 
-	return name;
+	return entry ? text_escape(entry->pw_name, "") : NULL;
 }
 
 /**
@@ -53,7 +49,7 @@ static char *look_up_user(__u32 uid)
  *
  * The first call for an @uid looks it up, later ones return the same name.
  *
- * Return: the name, or NULL if the user has none, or if this is another user
+ * Return: the name, printable, or NULL if the user has none, or if this is another user
  * namespace than the initial one. Exits if there is no memory.
  */
 const char *user_name(__u32 uid)
@@ -66,4 +62,28 @@ const char *user_name(__u32 uid)
 		user->name = look_up_user(uid);
 
 	return user->name;
+}
+
+/**
+ * user_recorded() - add the name of a user from a recording
+ * @uid:  its user id
+ * @name: its name, printable; NULL: none
+ *
+ * From now on, user_name() looks up no user of this machine. Exits if there is no
+ * memory.
+ */
+void user_recorded(__u32 uid, const char *name)
+{
+	struct user *user;
+	bool added;
+
+	are_recorded = true;
+	if (!name)
+		return;
+	user = set_get(&users, &uid, &added);
+	if (!added)
+		return;
+	user->name = strdup(name);
+	if (!user->name)
+		err(1, "name of a user");
 }

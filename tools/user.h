@@ -8,5 +8,6 @@
 #include <linux/types.h>
 
 const char *user_name(__u32 uid);
+void user_recorded(__u32 uid, const char *name);
 
 #endif /* MP3_TOOLS_USER_H */

@@ -3,12 +3,12 @@
 #include <err.h>
 #include <sys/stat.h>
 
+#include "collect.h"
 #include "mp3ctl.h"
 #include "targets.h"
 #include "util.h"
 #include "where_csv.h"
 #include "where_flame.h"
-#include "where_live.h"
 
 static const char help[] =
 	"usage: mp3ctl where [OPTION]... [--] COMMAND [ARGUMENT]...\n"
@@ -46,13 +46,10 @@ enum {
 	OPT_WIDTH,
 };
 
-/* Callers that --stacks requests: as many as the module records. */
-#define CALLERS (MP3_FRAMES - 1)
-
 /**
  * struct options - options of mp3ctl where
  * @session: the capture; its report is not used
- * @live:    how to locate
+ * @collect: how to locate
  * @report:  what to print
  * @stacks:  --stacks
  * @csv:     --csv
@@ -66,7 +63,7 @@ enum {
  */
 struct options {
 	struct session session;
-	struct where_live live;
+	struct collect collect;
 	struct where_report report;
 	bool stacks;
 	bool csv;
@@ -82,15 +79,6 @@ struct options {
 /* What a recording contains */
 static struct where_data data;
 static struct where_count count;
-
-static unsigned int parse_every(const char *text)
-{
-	__u64 every = parse_number("--every", text, 1, 65536);
-
-	if (every & (every - 1))
-		errx(2, "--every: '%s' is not a power of two", text);
-	return (unsigned int)every;
-}
 
 static void parse_option(struct options *options, int option)
 {
@@ -121,10 +109,10 @@ static void parse_option(struct options *options, int option)
 		options->report.nr_rows = session->report.nr_rows;
 		return;
 	case 'e':
-		options->live.every = parse_every(optarg);
+		options->collect.every = parse_every("--every", optarg);
 		break;
 	case 'o':
-		options->live.output = optarg;
+		options->collect.output = optarg;
 		break;
 	case 'p':
 		add_target_pid(&options->pids, &options->nr_pids, optarg);
@@ -171,85 +159,18 @@ static int report_recording(struct options *options, const char *path)
 
 	data_init(&data);
 	count_init(&count, options->stacks);
-	if (!recording_read(path, &all_but_faults, &data) ||
-	    !recording_read(path, &faults, NULL))
+	if (!recording_read(path, &all_but_faults, &data))
+		return 1;
+	if (!data.n && data.nr_processes)
+		errx(1, "%s: no faults were located (mp3ctl record --faults locates them)",
+		     path);
+	if (!recording_read(path, &faults, NULL))
 		return 1;
 	options->report.file = stdout;
 	where_title(stdout, &data);
 	where_report(&options->report, &count, &data);
 
 	return 0;
-}
-
-/* ---- Captures ---- */
-
-/**
- * struct start - what the child needs to register itself
- * @session: the capture
- * @command: to be started
- */
-struct start {
-	struct session *session;
-	struct command *command;
-};
-
-/*
- * In the child: registers itself. It then takes no fault at the same time, so that
- * each is either counted and located, or neither. Returns 0 or -errno.
- */
-static int register_self(void *data)
-{
-	const struct start *start = data;
-
-	/* A fault on it later would be one of the command. */
-	*(volatile bool *)&start->command->startup->prepared = false;
-
-	return session_register(start->session, getpid());
-}
-
-/* Runs a command and reports its faults. Returns the exit status. */
-static int run_command(struct options *options, char **argv)
-{
-	struct session *session = &options->session;
-	struct command command;
-	struct start start = { session, &command };
-
-	options->live.is_command = true;
-	where_open(&options->live, session, argv);
-	command_start(&command, argv, register_self, &start);
-	session_run_command(session, &command);
-	if (command_failed(&command, MP3_CAPTURE_PATH))
-		where_cancel(session);
-	else if (!where_finish(session, &options->report))
-		command.status += !command.status;
-
-	return command_finish(&command);
-}
-
-/* Reports the faults of running processes. Returns the exit status. */
-static int attach(struct options *options)
-{
-	struct session *session = &options->session;
-	char **words, **word;
-	size_t i;
-
-	/* What the recording contains in place of a command */
-	words = calloc(2 * options->nr_pids + 1, sizeof(*words));
-	if (!words)
-		err(1, "list of processes");
-	for (i = 0, word = words; i < options->nr_pids; i++) {
-		*word++ = "-p";
-		if (asprintf(word++, "%d", options->pids[i]) < 0)
-			err(1, "list of processes");
-	}
-
-	where_open(&options->live, session, words);
-	session->signals = open_termination_signals();
-	session_attach(session, options->pids, options->nr_pids);
-	session_wait_for_targets(session);
-	session->report.end_ns = initial_monotonic_ns();
-
-	return !where_finish(session, &options->report);
 }
 
 int cmd_where(int argc, char **argv)
@@ -272,7 +193,7 @@ int cmd_where(int argc, char **argv)
 		{}
 	};
 	struct options options = {
-		.live.every = 1,
+		.collect.every = 1,
 		.report = { .file = stderr, .nr_rows = DEFAULT_ROWS },
 	};
 	const char *convert;
@@ -284,7 +205,7 @@ int cmd_where(int argc, char **argv)
 	while ((option = next_option(argc, argv, "+e:fhn:o:p:V", long_options,
 				     "p")) >= 0)
 		parse_option(&options, option);
-	options.live.callers = options.stacks ? CALLERS : 0;
+	options.collect.callers = options.stacks ? MAX_CALLERS : 0;
 	recorded = is_recording(argv);
 	convert = options.csv ? "--csv" : options.collapsed ? "--collapsed" :
 		  options.flame ? "--flame" : NULL;
@@ -311,8 +232,11 @@ int cmd_where(int argc, char **argv)
 		return !where_flame(argv[optind], options.flame, options.width);
 	if (recorded)
 		return report_recording(&options, argv[optind]);
+	options.collect.report = &options.report;
 	if (options.nr_pids)
-		return attach(&options);
+		return collect_processes(&options.collect, &options.session,
+					 options.pids, options.nr_pids);
 
-	return run_command(&options, argv + optind);
+	return collect_command(&options.collect, &options.session,
+			       argv + optind);
 }

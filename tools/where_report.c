@@ -596,6 +596,37 @@ static void print_loss(FILE *file, const char *what, __u64 nr,
 }
 
 /**
+ * where_losses() - print what a recording lacks
+ * @file:   where to print
+ * @totals: of the capture or the recording
+ *
+ * Return: whether records, faults or processes were lost. Those that were still
+ * running or were denied are not lost.
+ */
+bool where_losses(FILE *file, const struct mp3_recording_totals *totals)
+{
+	print_loss(file, "lost", totals->lost_faults,
+		   "faults, overwritten before they were read, or not written");
+	print_loss(file, "not written", totals->not_written,
+		   "faults whose slot was busy, or numbers of files");
+	print_loss(file, "lost", totals->lost_records,
+		   "records, overwritten before they were read");
+	print_loss(file, "dropped", totals->dropped,
+		   "processes, not followed for lack of memory");
+	if (totals->running)
+		fprintf(file, "still running (unregistered): %u\n",
+			totals->running);
+	if (totals->denied)
+		fprintf(file, "%llu process%s gained privileges and %s unregistered\n",
+			(unsigned long long)totals->denied,
+			totals->denied == 1 ? "" : "es",
+			totals->denied == 1 ? "was" : "were");
+
+	return totals->lost_faults || totals->not_written ||
+	       totals->lost_records || totals->dropped;
+}
+
+/**
  * where_proof() - print that all faults are accounted for, or what is missing
  * @file:   where to print
  * @totals: of the capture or the recording
@@ -617,24 +648,7 @@ void where_proof(FILE *file, const struct mp3_recording_totals *totals)
 		fputs("exact\n", file);
 	else
 		print_inexact(file, totals);
-	print_loss(file, "lost", totals->lost_faults,
-		   "faults, overwritten before they were read, or not written");
-	print_loss(file, "not written", totals->not_written,
-		   "faults whose slot was busy, or numbers of files");
-	print_loss(file, "lost", totals->lost_records,
-		   "records, overwritten before they were read");
-	print_loss(file, "dropped", totals->dropped,
-		   "processes, not followed for lack of memory");
-	if (totals->running)
-		fprintf(file, "still running (unregistered): %u\n",
-			totals->running);
-	if (totals->denied)
-		fprintf(file, "%llu process%s gained privileges and %s unregistered\n",
-			(unsigned long long)totals->denied,
-			totals->denied == 1 ? "" : "es",
-			totals->denied == 1 ? "was" : "were");
-	if (!totals->lost_faults && !totals->not_written &&
-	    !totals->lost_records && !totals->dropped)
+	if (!where_losses(file, totals))
 		fputs("nothing was dropped or lost\n", file);
 }
 

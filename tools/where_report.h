@@ -37,6 +37,7 @@ enum where_sort parse_where_sort(const char *text);
 void where_title(FILE *file, const struct where_data *data);
 void where_report(const struct where_report *report,
 		  const struct where_count *count, struct where_data *data);
+bool where_losses(FILE *file, const struct mp3_recording_totals *totals);
 void where_proof(FILE *file, const struct mp3_recording_totals *totals);
 
 #endif /* MP3_TOOLS_WHERE_REPORT_H */

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <err.h>
 #include <stdarg.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 
 #include "capture.h"
+#include "cgroup.h"
+#include "collect.h"
+#include "progress.h"
+#include "targets.h"
+#include "user.h"
 #include "util.h"
-#include "where_live.h"
 
 /* Time between two updates of the line on the terminal, or of the totals. */
 #define LINE_NS		(NSEC_PER_SEC / 4)
@@ -16,14 +21,28 @@
 
 static const struct session_observer observer;
 
+/**
+ * struct known_name - a cgroup or a user whose name was looked up
+ * @is_user: it is a user
+ * @id:	     its id
+ */
+struct known_name {
+	__u64 is_user;
+	__u64 id;
+};
+
 /*
- * @options:	how to locate
- * @faults:	the ring of faults, and the table of files
+ * @options:	what to collect
+ * @is_command: a command is started; else, processes are running already
+ * @faults:	the ring of faults, and the table of files; unused if none is located
  * @batch:	faults of this pass
  * @nr_batch:	how many
  * @records:	records of this pass, if they are recorded
  * @nr_records:	how many
  * @max_records: how many @records has memory for
+ * @names:	struct known_name
+ * @total_records: records so far
+ * @processes:	processes so far: their identity records
  * @last_file:	largest number of a file in faults and frames
  * @data:	what is known of the capture
  * @count:	the faults, summed up
@@ -33,13 +52,17 @@ static const struct session_observer observer;
  * @totals_ns:	when totals were recorded
  */
 static struct {
-	struct where_live options;
+	struct collect options;
+	bool is_command;
 	struct mp3_faults faults;
 	struct mp3_fault *batch;
 	size_t nr_batch;
 	struct mp3_record *records;
 	size_t nr_records;
 	size_t max_records;
+	struct set names;
+	__u64 total_records;
+	__u64 processes;
 	__u32 last_file;
 	struct where_data data;
 	struct where_count count;
@@ -110,12 +133,12 @@ static char *join(char **words)
 }
 
 /* Writes the first chunk of the recording. */
-static void record_info(const struct mp3_header *header, char **words,
+static void record_info(const struct mp3_header *header, const char *command,
 			__u64 start_ns)
 {
 	__u64 time_ns = clock_ns(CLOCK_REALTIME);
-	char *command = join(words), *info;
 	struct utsname system;
+	char *info;
 	size_t size;
 	FILE *text;
 
@@ -138,30 +161,46 @@ static void record_info(const struct mp3_header *header, char **words,
 		 (unsigned long long)(time_ns % NSEC_PER_SEC));
 	add_info(text, "n", "%u", live.options.every);
 	add_info(text, "callers", "%u", live.options.callers);
+	add_info(text, "base_ns", "%llu", (unsigned long long)header->base_ns);
+	add_info(text, "base_jiffies", "%llu",
+		 (unsigned long long)header->base_jiffies);
 	if (fclose(text))
 		err(1, "recording");
 	recording_write(&live.recording, MP3_RECORDING_INFO, info, size);
 	free(info);
-	free(command);
 }
 
-/**
- * where_open() - open a capture that locates faults, and create the recording
- * @options: how to locate
- * @session: initialized; the capture is opened
- * @words:   the command or, in its place, what is profiled; ends with NULL
- *
- * What is registered in the session from now on is located. Exits with one line if
- * that is impossible.
+/* Gives a file that has the name of the recording another one. */
+static void keep_old(const char *path)
+{
+	struct stat info;
+	char *old;
+
+	if (lstat(path, &info) || !S_ISREG(info.st_mode) || !info.st_size)
+		return;
+	if (asprintf(&old, "%s.old", path) < 0)
+		err(1, "%s", path);
+	if (rename(path, old))
+		err(1, "%s", old);
+	free(old);
+}
+
+/*
+ * Opens a capture, and creates the recording. @command is the command or, in its
+ * place, what is profiled. What is registered in the session from now on is
+ * collected. Exits with one line if that is impossible.
  */
-void where_open(const struct where_live *options, struct session *session,
-		char **words)
+static void collect_open(const struct collect *options, struct session *session,
+			 const char *command)
 {
 	live.options = *options;
 	live.recording.fd = -1;
+	live.names.item_size = sizeof(struct known_name);
+	live.names.key_size = sizeof(struct known_name);
 	session_open(session);
 	session->observer = &observer;
-	start_locating(&session->capture);
+	if (options->every)
+		start_locating(&session->capture);
 	session->report.start_ns = initial_monotonic_ns();
 	data_init(&live.data);
 	live.data.n = options->every;
@@ -169,14 +208,16 @@ void where_open(const struct where_live *options, struct session *session,
 	live.data.start_ns = session->report.start_ns;
 	count_init(&live.count, options->callers);
 	if (options->output) {
+		if (options->keeps_old)
+			keep_old(options->output);
 		if (!recording_create(&live.recording, options->output))
 			exit(1);
-		record_info(session->capture.header, words,
+		record_info(session->capture.header, command,
 			    session->report.start_ns);
 	}
 	/* Not between the lines of a command on the same terminal */
-	live.shows_line = isatty(STDERR_FILENO) &&
-			  !(options->is_command && isatty(STDOUT_FILENO));
+	live.shows_line = options->report && isatty(STDERR_FILENO) &&
+			  !(live.is_command && isatty(STDOUT_FILENO));
 }
 
 /* ---- Passes ---- */
@@ -187,17 +228,51 @@ static void read_faults(struct session *session)
 	(void)session;
 	live.nr_batch = 0;
 	live.nr_records = 0;
+	/* Without a ring of faults, its capacity is 0. */
 	while (live.nr_batch < live.faults.capacity &&
 	       mp3_faults_next(&live.faults, &live.batch[live.nr_batch]) > 0)
 		live.nr_batch++;
 }
 
+/* Records the name of a cgroup or a user, unless it was recorded before. */
+static void record_name(bool is_user, __u64 id)
+{
+	struct known_name key = { .is_user = is_user, .id = id };
+	const char *name;
+	char *line;
+	bool added;
+
+	/* A kernel without cgroups has none. */
+	if (!is_user && !id)
+		return;
+	set_get(&live.names, &key, &added);
+	if (!added)
+		return;
+	name = is_user ? user_name((__u32)id) : cgroup_name(id);
+	if (!name)
+		return;
+	if (asprintf(&line, "%s\t%llu\t%s\n", is_user ? "user" : "cgroup",
+		     (unsigned long long)id, name) < 0)
+		err(1, "recording");
+	recording_write(&live.recording, MP3_RECORDING_NAMES, line,
+			strlen(line));
+	free(line);
+}
+
 static void add_record(struct session *session, const struct mp3_record *record)
 {
 	(void)session;
-	data_record(&live.data, record);
+	live.total_records++;
+	if (live.options.every)
+		data_record(&live.data, record);
 	if (live.recording.fd < 0)
 		return;
+	if (record->flags & MP3_IDENTITY) {
+		live.processes++;
+		/* Look them up while they exist. */
+		record_name(true, record->uid);
+		record_name(false, record->cgroup_id);
+	}
 	if (live.nr_records == live.max_records) {
 		live.max_records = live.max_records ? 2 * live.max_records : 64;
 		live.records = reallocarray(live.records, live.max_records,
@@ -214,6 +289,8 @@ static void read_files(void)
 	const struct mp3_file *file;
 	__u32 i = 0, first;
 
+	if (!live.options.every)
+		return;
 	while (i < MP3_FILES && live.data.files[i].number)
 		i++;
 	/* They are resolved in the order of their numbers. */
@@ -243,8 +320,10 @@ static __u64 load(const __u64 *word)
 
 static void update_totals(const struct session *session, __u64 end_ns)
 {
+	static const struct mp3_header no_faults;
 	const struct mp3_header *records = session->capture.header;
-	const struct mp3_header *faults = live.faults.header;
+	const struct mp3_header *faults = live.options.every ?
+					  live.faults.header : &no_faults;
 
 	live.data.totals = (struct mp3_recording_totals){
 		.end_ns = end_ns,
@@ -280,6 +359,11 @@ static void update_line(const struct session *session, __u64 now_ns)
 		(unsigned long long)live.faults.lost);
 }
 
+static bool has_exited(const struct process *process)
+{
+	return process->exited;
+}
+
 /* Adds up and records what was read. */
 static void end_pass(struct session *session)
 {
@@ -290,6 +374,8 @@ static void end_pass(struct session *session)
 		note_files(&live.batch[i]);
 		count_fault(&live.count, &live.data, &live.batch[i]);
 	}
+	/* Nothing is printed of the processes in it. */
+	table_sweep(&session->table, has_exited);
 	read_files();
 	recording_write(&live.recording, MP3_RECORDING_RECORDS, live.records,
 			live.nr_records * sizeof(*live.records));
@@ -317,8 +403,9 @@ static const struct session_observer observer = {
 /* Returns whether faults or paths are still being written. */
 static bool is_unfinished(void)
 {
-	return live.faults.next < load(&live.faults.header->head) ||
-	       (live.last_file && !live.data.files[live.last_file - 1].number);
+	return live.options.every &&
+	       (live.faults.next < load(&live.faults.header->head) ||
+		(live.last_file && !live.data.files[live.last_file - 1].number));
 }
 
 /* Reads what the capture contains, and ends it. */
@@ -327,16 +414,18 @@ static void collect(struct session *session)
 	__u64 until_ns;
 
 	/* Counts what was not counted yet: nothing is counted from here on. */
-	mp3_capture_locate(&session->capture, 0, 0);
+	if (live.options.every)
+		mp3_capture_locate(&session->capture, 0, 0);
 	session_collect(session);
 	until_ns = initial_monotonic_ns() + PATIENCE_NS;
 	while (is_unfinished() && initial_monotonic_ns() < until_ns)
 		session_wait(session);
 	update_totals(session, session->report.end_ns);
-	live.data.totals.lost_faults += load(&live.faults.header->head) -
-					live.faults.next;
+	if (live.options.every)
+		live.data.totals.lost_faults +=
+			load(&live.faults.header->head) - live.faults.next;
 	live.data.totals.flags = MP3_RECORDING_COMPLETE;
-	if (live.options.is_command)
+	if (live.is_command)
 		live.data.totals.flags |= MP3_RECORDING_CLOSED;
 	mp3_faults_close(&live.faults);
 	mp3_capture_close(&session->capture);
@@ -352,6 +441,8 @@ static void record_symbols(void)
 	for (i = 0; i < live.count.code.nr; i++) {
 		const struct code_sums *code = set_item(&live.count.code, i);
 
+		progress("looking up functions",
+			 (double)i / (double)live.count.code.nr);
 		if (code->frame != CODE_KERNEL && code->frame != CODE_OTHER)
 			frame_text(&live.data, code->frame, false);
 	}
@@ -361,6 +452,7 @@ static void record_symbols(void)
 		for (j = 0; j < stack->nr; j++)
 			frame_text(&live.data, stack->frames[j], j);
 	}
+	progress_end();
 
 	text = open_memstream(&symbols, &size);
 	if (!text)
@@ -390,22 +482,43 @@ static void clear_line(void)
 	live.shows_line = false;
 }
 
-/**
- * where_finish() - stop profiling, complete the recording and print the report
- * @session: opened by where_open(); the end is in its report
- * @report:  what to print
- *
- * Return: false if the recording is incomplete: one line was printed.
- */
-bool where_finish(struct session *session, const struct where_report *report)
+/* Prints what was recorded, and what is missing. */
+static void print_summary(void)
 {
+	const struct mp3_recording_totals *totals = &live.data.totals;
+
+	where_losses(stderr, totals);
+	fprintf(stderr, "[ mp3ctl record: %llu record%s",
+		(unsigned long long)live.total_records,
+		live.total_records == 1 ? "" : "s");
+	if (live.options.every)
+		fprintf(stderr, " and %llu fault%s",
+			(unsigned long long)live.faults.next,
+			live.faults.next == 1 ? "" : "s");
+	fprintf(stderr, " of %llu process%s, %.1f MB in %s ]\n",
+		(unsigned long long)live.processes,
+		live.processes == 1 ? "" : "es",
+		(double)live.recording.end / 1e6, live.options.output);
+}
+
+/*
+ * Stops profiling, completes the recording, and prints the report or the line about
+ * the recording. Returns false if the recording is incomplete: one line was printed.
+ */
+static bool collect_finish(struct session *session)
+{
+	const struct where_report *report = live.options.report;
+
 	collect(session);
 	clear_line();
-	if (live.options.output)
+	if (live.options.output && live.options.every)
 		record_symbols();
 	record_totals();
-	where_report(report, &live.count, &live.data);
-	if (!in_initial_pid_namespace())
+	if (report)
+		where_report(report, &live.count, &live.data);
+	else
+		print_summary();
+	if (report && !in_initial_pid_namespace())
 		fputs("process ids are those of the initial pid namespace\n",
 		      report->file);
 
@@ -413,10 +526,130 @@ bool where_finish(struct session *session, const struct where_report *report)
 }
 
 /* Ends profiling without a report: the command could not be started. */
-void where_cancel(struct session *session)
+static void collect_cancel(struct session *session)
 {
 	clear_line();
 	mp3_faults_close(&live.faults);
 	mp3_capture_close(&session->capture);
 	recording_close(&live.recording);
+}
+
+/* ---- Commands and processes ---- */
+
+/**
+ * struct start - what the child needs to register itself
+ * @session: the capture
+ * @command: to be started
+ */
+struct start {
+	struct session *session;
+	struct command *command;
+};
+
+/*
+ * In the child: registers itself. It then takes no fault at the same time, so that
+ * each is either counted and located, or neither. Returns 0 or -errno.
+ */
+static int register_self(void *data)
+{
+	const struct start *start = data;
+
+	/* A fault on it later would be one of the command. */
+	*(volatile bool *)&start->command->startup->prepared = false;
+
+	return session_register(start->session, getpid());
+}
+
+/**
+ * parse_every() - parse how many minor faults there are for each that is located
+ * @option: its name
+ * @text:   its argument
+ *
+ * Return: a power of two. Exits with status 2 if @text is none.
+ */
+unsigned int parse_every(const char *option, const char *text)
+{
+	__u64 every = parse_number(option, text, 1, 65536);
+
+	if (every & (every - 1))
+		errx(2, "%s: '%s' is not a power of two", option, text);
+	return (unsigned int)every;
+}
+
+/**
+ * collect_command() - run a command and collect what it does
+ * @options: what to collect
+ * @session: initialized
+ * @argv:    words of the command, ends with NULL
+ *
+ * Return: the exit status: that of the command or, if it was 0 and the recording is
+ * incomplete, 1.
+ */
+int collect_command(const struct collect *options, struct session *session,
+		    char **argv)
+{
+	struct command command;
+	struct start start = { session, &command };
+	char *words = join(argv);
+
+	live.is_command = true;
+	collect_open(options, session, words);
+	free(words);
+	command_start(&command, argv, register_self, &start);
+	session_run_command(session, &command);
+	if (command_failed(&command, MP3_CAPTURE_PATH))
+		collect_cancel(session);
+	else if (!collect_finish(session))
+		command.status += !command.status;
+
+	return command_finish(&command);
+}
+
+/*
+ * Returns what the recording contains in place of a command, to be freed. Exits if
+ * there is no memory.
+ */
+static char *list_processes(const pid_t *pids, size_t nr_pids)
+{
+	size_t size, i;
+	char *list;
+	FILE *text = open_memstream(&list, &size);
+
+	if (!text)
+		err(1, "list of processes");
+	if (!nr_pids)
+		fputs("-a", text);
+	for (i = 0; i < nr_pids; i++)
+		fprintf(text, "%s-p %d", i ? " " : "", pids[i]);
+	if (fclose(text))
+		err(1, "list of processes");
+
+	return list;
+}
+
+/**
+ * collect_processes() - collect what running processes do
+ * @options: what to collect
+ * @session: initialized
+ * @pids:    the processes
+ * @nr_pids: how many; 0: all of the machine
+ *
+ * Return: the exit status.
+ */
+int collect_processes(const struct collect *options, struct session *session,
+		      const pid_t *pids, size_t nr_pids)
+{
+	char *list = list_processes(pids, nr_pids);
+
+	collect_open(options, session, list);
+	free(list);
+	session->signals = open_termination_signals();
+	if (nr_pids)
+		session_attach(session, pids, nr_pids);
+	else
+		session_attach_all(session);
+	session_wait_for_targets(session);
+	session->report.end_ns = initial_monotonic_ns();
+
+	return !collect_finish(session);
 }
