@@ -508,6 +508,7 @@ static void print_summary(void)
 static bool collect_finish(struct session *session)
 {
 	const struct where_report *report = live.options.report;
+	bool good;
 
 	collect(session);
 	clear_line();
@@ -516,13 +517,15 @@ static bool collect_finish(struct session *session)
 	record_totals();
 	if (report)
 		where_report(report, &live.count, &live.data);
-	else
-		print_summary();
 	if (report && !in_initial_pid_namespace())
 		fputs("process ids are those of the initial pid namespace\n",
 		      report->file);
 
-	return !live.options.output || recording_close(&live.recording);
+	good = !live.options.output || recording_close(&live.recording);
+	if (good && !report)
+		print_summary();
+
+	return good;
 }
 
 /* Ends profiling without a report: the command could not be started. */
