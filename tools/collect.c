@@ -47,6 +47,7 @@ struct known_name {
  * @data:	what is known of the capture
  * @count:	the faults, summed up
  * @recording:	the recording, if there is one
+ * @old:	what a file that had its name has been renamed to, or NULL
  * @shows_line:	a line on the terminal is updated
  * @line_ns:	when it was updated
  * @totals_ns:	when totals were recorded
@@ -67,6 +68,7 @@ static struct {
 	struct where_data data;
 	struct where_count count;
 	struct recording recording;
+	char *old;
 	bool shows_line;
 	__u64 line_ns;
 	__u64 totals_ns;
@@ -170,28 +172,29 @@ static void record_info(const struct mp3_header *header, const char *command,
 	free(info);
 }
 
+static bool is_regular(const char *path)
+{
+	struct stat info;
+
+	return !lstat(path, &info) && S_ISREG(info.st_mode);
+}
+
 /* Gives a file that has the name of the recording another one. */
 static void keep_old(const char *path)
 {
-	struct stat info;
-	char *old;
-
-	if (lstat(path, &info) || !S_ISREG(info.st_mode) || !info.st_size)
+	if (!is_regular(path))
 		return;
-	if (asprintf(&old, "%s.old", path) < 0)
+	if (asprintf(&live.old, "%s.old", path) < 0)
 		err(1, "%s", path);
-	if (rename(path, old))
-		err(1, "%s", old);
-	free(old);
+	if (rename(path, live.old))
+		err(1, "%s", live.old);
 }
 
 /*
- * Opens a capture, and creates the recording. @command is the command or, in its
- * place, what is profiled. What is registered in the session from now on is
- * collected. Exits with one line if that is impossible.
+ * Opens a capture. What is registered in the session from now on is collected. Exits
+ * with one line if that is impossible.
  */
-static void collect_open(const struct collect *options, struct session *session,
-			 const char *command)
+static void collect_open(const struct collect *options, struct session *session)
 {
 	live.options = *options;
 	live.recording.fd = -1;
@@ -205,18 +208,29 @@ static void collect_open(const struct collect *options, struct session *session,
 	data_init(&live.data);
 	live.data.n = options->every;
 	live.data.local = true;
-	live.data.start_ns = session->report.start_ns;
 	count_init(&live.count, options->callers);
-	if (options->output) {
-		if (options->keeps_old)
-			keep_old(options->output);
-		if (!recording_create(&live.recording, options->output))
+}
+
+/*
+ * Creates the recording: @command is the command or, in its place, what is profiled.
+ * To be called before the first records are read. Exits with one line if that is
+ * impossible.
+ */
+static void collect_start(struct session *session, const char *command)
+{
+	const char *path = live.options.output;
+
+	live.data.start_ns = session->report.start_ns;
+	if (path) {
+		if (live.options.keeps_old)
+			keep_old(path);
+		if (!recording_create(&live.recording, path))
 			exit(1);
 		record_info(session->capture.header, command,
 			    session->report.start_ns);
 	}
 	/* Not between the lines of a command on the same terminal */
-	live.shows_line = options->report && isatty(STDERR_FILENO) &&
+	live.shows_line = live.options.report && isatty(STDERR_FILENO) &&
 			  !(live.is_command && isatty(STDOUT_FILENO));
 }
 
@@ -528,13 +542,22 @@ static bool collect_finish(struct session *session)
 	return good;
 }
 
-/* Ends profiling without a report: the command could not be started. */
+/*
+ * Ends profiling without a report: the command could not be started. The file that
+ * had the name of the recording has it again.
+ */
 static void collect_cancel(struct session *session)
 {
+	const char *path = live.options.output;
+
 	clear_line();
 	mp3_faults_close(&live.faults);
 	mp3_capture_close(&session->capture);
 	recording_close(&live.recording);
+	if (live.old && rename(live.old, path))
+		warn("%s", live.old);
+	else if (!live.old && live.options.keeps_old && is_regular(path))
+		unlink(path);
 }
 
 /* ---- Commands and processes ---- */
@@ -596,7 +619,8 @@ int collect_command(const struct collect *options, struct session *session,
 	char *words = join(argv);
 
 	live.is_command = true;
-	collect_open(options, session, words);
+	collect_open(options, session);
+	collect_start(session, words);
 	free(words);
 	command_start(&command, argv, register_self, &start);
 	session_run_command(session, &command);
@@ -644,13 +668,14 @@ int collect_processes(const struct collect *options, struct session *session,
 {
 	char *list = list_processes(pids, nr_pids);
 
-	collect_open(options, session, list);
-	free(list);
+	collect_open(options, session);
 	session->signals = open_termination_signals();
 	if (nr_pids)
 		session_attach(session, pids, nr_pids);
 	else
 		session_attach_all(session);
+	collect_start(session, list);
+	free(list);
 	session_wait_for_targets(session);
 	session->report.end_ns = initial_monotonic_ns();
 

@@ -83,8 +83,8 @@ ok "mp3ctl record passes on the status of the command"
 
 # A process that is stopped at both ends: its counts cannot change there.
 # shellcheck disable=SC2016	# the other shell expands it
-as_user 'echo $$ >pid; while :; do kill -STOP $$; i=0; text=; while [ $i -lt 20000 ]; do
-	text="$text 0123456789"; i=$((i + 1)); [ $i != 10000 ] || (true); done; done' &
+as_user 'echo $$ >pid; while :; do kill -STOP $$; (true); text=0123456789abcdef
+	while [ ${#text} -lt 1000000 ]; do text=$text$text; done; done' &
 until_true test -s pid
 pid=$(cat pid)
 until_true stopped "$pid"
