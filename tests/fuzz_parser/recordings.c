@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * mp3ctl where FILE with recordings that were not written by mp3ctl: each is read and
- * printed in every way. Aborts if the output is not printable, if a recording is
- * refused without one line of reasons, or if a sum lacks a fault.
+ * printed in every way, and opened with mp3_client.h. Aborts if the output is not
+ * printable, if a recording is refused without one line of reasons, if a sum lacks a
+ * fault, or if mp3_client.h finds other records than mp3ctl.
  */
 #include <err.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -299,11 +301,58 @@ static void print_others(void)
 	check_text(picture, picture_size);
 }
 
+/* ---- mp3_client.h ---- */
+
+static __u64 nr_records;
+
+static void add_record(void *unused, const struct mp3_record *record)
+{
+	(void)unused;
+	(void)record;
+	nr_records++;
+}
+
+/* Opens the recording as records and as samples, and reads them. */
+static void read_like_rings(void)
+{
+	static const struct recording_visitor records = { .record = add_record };
+	static char path[32];
+	static int fd = -1;
+	struct mp3_reader reader;
+	struct mp3_record record;
+	struct mp3_sample sample;
+	bool good;
+
+	if (fd < 0) {
+		fd = memfd_create("recording", MFD_CLOEXEC);
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	}
+	require(!ftruncate(fd, 0) &&
+		pwrite(fd, input, input_size, 0) == (ssize_t)input_size);
+	nr_records = 0;
+	good = check_result(recording_read(INPUT_PATH, &records, NULL));
+	if (mp3_reader_open_records(&reader, path))
+		return;
+	require(!good || mp3_reader_head(&reader) == nr_records);
+	nr_records = mp3_reader_head(&reader);
+	while (mp3_reader_next_record(&reader, &record))
+		;
+	require(reader.next == nr_records);
+	mp3_reader_close(&reader);
+
+	require(!mp3_reader_open(&reader, path, false));
+	require(mp3_reader_head(&reader) <= nr_records);
+	while (mp3_reader_next(&reader, &sample))
+		mp3_reader_time(&reader, &sample);
+	mp3_reader_close(&reader);
+}
+
 /* Reads and prints one recording. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	input = data;
 	input_size = size;
+	read_like_rings();
 	if (!print_report(SORT_STALL, 3))
 		return 0;
 	require(print_report(SORT_FAULTS, 100));
