@@ -42,6 +42,7 @@ struct known_name {
  * @max_records: how many @records has memory for
  * @names:	struct known_name
  * @total_records: records so far
+ * @total_faults: located faults so far
  * @processes:	processes so far: their identity records
  * @last_file:	largest number of a file in faults and frames
  * @data:	what is known of the capture
@@ -63,6 +64,7 @@ static struct {
 	size_t max_records;
 	struct set names;
 	__u64 total_records;
+	__u64 total_faults;
 	__u64 processes;
 	__u32 last_file;
 	struct where_data data;
@@ -384,6 +386,7 @@ static void end_pass(struct session *session)
 	__u64 now_ns = initial_monotonic_ns();
 	size_t i;
 
+	live.total_faults += live.nr_batch;
 	for (i = 0; i < live.nr_batch; i++) {
 		note_files(&live.batch[i]);
 		count_fault(&live.count, &live.data, &live.batch[i]);
@@ -499,20 +502,21 @@ static void clear_line(void)
 /* Prints what was recorded, and what is missing. */
 static void print_summary(void)
 {
-	const struct mp3_recording_totals *totals = &live.data.totals;
+	off_t size = live.recording.end;
 
-	where_losses(stderr, totals);
+	where_losses(stderr, &live.data.totals);
 	fprintf(stderr, "[ mp3ctl record: %llu record%s",
 		(unsigned long long)live.total_records,
 		live.total_records == 1 ? "" : "s");
 	if (live.options.every)
 		fprintf(stderr, " and %llu fault%s",
-			(unsigned long long)live.faults.next,
-			live.faults.next == 1 ? "" : "s");
-	fprintf(stderr, " of %llu process%s, %.1f MB in %s ]\n",
+			(unsigned long long)live.total_faults,
+			live.total_faults == 1 ? "" : "s");
+	fprintf(stderr, " of %llu process%s, %.1f %s in %s ]\n",
 		(unsigned long long)live.processes,
 		live.processes == 1 ? "" : "es",
-		(double)live.recording.end / 1e6, live.options.output);
+		(double)size / (size < 1000000 ? 1e3 : 1e6),
+		size < 1000000 ? "kB" : "MB", live.options.output);
 }
 
 /*

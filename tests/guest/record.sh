@@ -23,7 +23,7 @@ row() { awk -v name="$1" -v n="$2" '$1 == name { print $n; exit }' "$3"; }
 
 # summarized FILE: succeed if the last of the errors is the line about a recording
 summarized() {
-	tail -1 errors | grep -qE "^\[ mp3ctl record: [0-9]+ records?( and [0-9]+ faults?)? of [0-9]+ process(es)?, [0-9]+\.[0-9] MB in $1 \]$"
+	tail -1 errors | grep -qE "^\[ mp3ctl record: [0-9]+ records?( and [0-9]+ faults?)? of [0-9]+ process(es)?, [0-9]+\.[0-9] [kM]B in $1 \]$"
 }
 
 # minor_faults PID, major_faults PID: print what the kernel has counted
@@ -137,8 +137,9 @@ ok "mp3ctl report names a cgroup that has been removed since it was recorded"
 
 echo Y >$user_faults
 ends 0 as_user "mp3ctl record --stacks -o located sh -c 'seq 500 | sort >/dev/null; true'" &&
-	summarized located && ends 0 mp3ctl report located &&
-	grep -qE '^[1-9][0-9]* faults were located: see mp3ctl where located$' out && mv out reported &&
+	summarized located && faults=$(sed -nE 's/^\[ .* and ([1-9][0-9]*) faults of 3 processes, .*/\1/p' errors) &&
+	ends 0 mp3ctl report located &&
+	grep -qx "$faults faults were located: see mp3ctl where located" out && mv out reported &&
 	ends 0 mp3ctl where --stacks located && grep -q '^counted .*: exact$' out &&
 	grep -q ' call path, innermost first$' out &&
 	[ "$(total 4 reported)" -gt 0 ] &&
