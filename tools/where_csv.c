@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "csv.h"
 #include "where_csv.h"
 #include "where_data.h"
 #include "where_kind.h"
@@ -26,7 +27,7 @@ static void put_text(const char *text)
 /* Prints a string. */
 static void put_string(const char *text)
 {
-	putchar('"');
+	printf("\"%s", csv_guard(text));
 	put_text(text);
 	putchar('"');
 }
@@ -41,13 +42,14 @@ static const char *mapping_text(unsigned int mapping)
 /* Prints the code that caused a fault and its callers. */
 static void print_frames(const struct mp3_fault *fault)
 {
+	const char *text;
 	unsigned int i;
 
 	putchar('"');
 	for (i = 0; i < MP3_FAULT_FRAMES(fault->flags); i++) {
-		if (i)
-			putchar(';');
-		put_text(frame_text(&recorded, fault->frames[i], i));
+		text = frame_text(&recorded, fault->frames[i], i);
+		fputs(i ? ";" : csv_guard(text), stdout);
+		put_text(text);
 	}
 	puts("\"");
 }

@@ -66,6 +66,7 @@ static int get_sample_host(char *name, size_t size)
 	return 0;
 }
 
+#include "../../tools/csv.c"
 #include "../../tools/flame.c"
 #include "../../tools/latency.c"
 #include "../../tools/name.c"
