@@ -29,7 +29,7 @@ static int catch_signals(sigset_t *mask)
 }
 
 /**
- * live_start() - open a capture or a ring, and prepare standard output
+ * live_start() - open a capture, a ring or a recording, and prepare standard output
  * @live:    filled
  * @options: of the command; the caller keeps them
  * @records: follow records, not samples
@@ -45,7 +45,9 @@ void live_start(struct live *live, const struct ring_options *options,
 		.until_ns = MP3_NEVER,
 	};
 	output_open(-1);
-	if (options->ring)
+	if (options->recording)
+		source_open_recording(&live->source, options->device, records);
+	else if (options->ring)
 		source_open(&live->source, options->device, records);
 	else
 		source_open_capture(&live->source);

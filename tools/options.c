@@ -14,10 +14,9 @@ __u64 parse_seconds(const char *what, const char *text)
 	return (__u64)(parse_decimal(what, text, 0, 1e9) * 1e9);
 }
 
-/* Adds the process that a process or thread id belongs to. */
 static void add_pid(struct ring_options *options, const char *text)
 {
-	pid_t pid = process_of(parse_pid(text));
+	pid_t pid = parse_pid(text);
 
 	options->pids = reallocarray(options->pids, options->nr_pids + 1,
 				     sizeof(*options->pids));
@@ -97,15 +96,30 @@ void parse_ring_options(struct ring_options *options, int argc, char **argv,
 		parse_ring_option(options, option, help);
 }
 
+/* Replaces ids of threads by those of their processes. */
+static void find_processes(struct ring_options *options)
+{
+	size_t i;
+
+	for (i = 0; i < options->nr_pids; i++)
+		options->pids[i] =
+			(__u32)process_of((pid_t)options->pids[i]);
+}
+
 /**
  * validate_ring_options() - check options that depend on each other
  * @options: all of them have been parsed
  *
- * Exits with status 2 if they contradict each other, or with status 1 if -p
- * cannot select records here: a ring has process ids of the initial namespace.
+ * Replaces ids of threads in -p, but not with a recording, which may be that of
+ * another machine. Exits with status 2 if options contradict each other, or with
+ * status 1 if -p cannot select records here: a ring has process ids of the initial
+ * namespace.
  */
-void validate_ring_options(const struct ring_options *options)
+void validate_ring_options(struct ring_options *options)
 {
+	if (options->recording && (options->follow || options->all))
+		errx(2, "-%c selects processes of a capture: omit '%s'",
+		     options->follow ? 'f' : 'a', options->device);
 	if (options->ring && (options->follow || options->all))
 		errx(2, "-%c selects processes of a capture: omit -d, --samples and --history",
 		     options->follow ? 'f' : 'a');
@@ -113,6 +127,9 @@ void validate_ring_options(const struct ring_options *options)
 		errx(2, "-a selects all processes: omit -p");
 	if (options->follow && !options->nr_pids)
 		errx(2, "-f requires -p PID");
+	if (options->recording)
+		return;
+	find_processes(options);
 	if (options->ring && options->nr_pids && !in_initial_pid_namespace())
 		errx(1, "-p: this is not the pid namespace of the records' process ids");
 }

@@ -23,8 +23,9 @@ enum {
 
 /**
  * struct ring_options - options of a command that reads a capture or a ring
- * @device:	-d; NULL if it was not given
- * @ring:	read a ring of the classic registry, not a capture
+ * @device:	-d, or the recording; NULL if none was given
+ * @ring:	read a ring of the classic registry or a recording, not a capture
+ * @recording:	read a recording
  * @pids:	processes of -p
  * @nr_pids:	how many; 0: all processes
  * @follow:	-f
@@ -36,6 +37,7 @@ enum {
 struct ring_options {
 	const char *device;
 	bool ring;
+	bool recording;
 	__u32 *pids;
 	size_t nr_pids;
 	bool follow;
@@ -50,7 +52,7 @@ void parse_ring_option(struct ring_options *options, int option,
 		       const char *help);
 void parse_ring_options(struct ring_options *options, int argc, char **argv,
 			const char *help);
-void validate_ring_options(const struct ring_options *options);
+void validate_ring_options(struct ring_options *options);
 bool wants_pid(const struct ring_options *options, __u32 pid);
 
 #endif /* MP3_TOOLS_OPTIONS_H */

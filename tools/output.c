@@ -23,9 +23,9 @@ static struct {
 	int stop_fd;
 	bool stopped;
 	__u64 entries;
-	unsigned int pending;
+	__u64 pending;
 	size_t size;
-	char text[PIPE_BUF];
+	char text[16 * PIPE_BUF];
 } out = { .stop_fd = -1 };
 
 /**
@@ -74,11 +74,13 @@ static bool wait_writable(void)
 bool output_flush(void)
 {
 	ssize_t written;
+	size_t size;
 
 	while (out.size) {
 		if (!wait_writable())
 			return false;
-		written = write(STDOUT_FILENO, out.text, out.size);
+		size = out.size < PIPE_BUF ? out.size : PIPE_BUF;
+		written = write(STDOUT_FILENO, out.text, size);
 		if (written < 0 && errno != EINTR && errno != EAGAIN) {
 			out.size = 0;
 			out.pending = 0;
@@ -98,10 +100,24 @@ bool output_flush(void)
 	return !out.stopped;
 }
 
+static bool has_room(void)
+{
+	return out.size + OUTPUT_LINE <= PIPE_BUF;
+}
+
 /* Makes room for a line. Returns false if the command has to end. */
 bool output_begin_line(void)
 {
-	return sizeof(out.text) - out.size >= OUTPUT_LINE || output_flush();
+	return has_room() || output_flush();
+}
+
+/*
+ * Makes room for one of the last lines of a command that has to end. Returns false
+ * if standard output cannot be written.
+ */
+bool output_begin_last_line(void)
+{
+	return output_begin_line() || has_room();
 }
 
 /* Appends to the line that output_begin_line() made room for. */
@@ -119,10 +135,10 @@ void output_put(const char *format, ...)
 	out.size += (size_t)size;
 }
 
-/* Counts an entry. Its line is complete. */
-void output_end_entry(void)
+/* Counts entries. Their lines are complete. */
+void output_end_entries(__u64 entries)
 {
-	out.pending++;
+	out.pending += entries;
 }
 
 /* Returns how many entries were written. */

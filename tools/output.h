@@ -5,7 +5,7 @@
  * Lines are written in pieces of whole lines and at most PIPE_BUF bytes. A pipe
  * that poll(2) reports as writable takes such a piece without blocking, so a
  * reader that stopped reading cannot keep the command from ending; and it takes
- * it at once, so no line is torn.
+ * it at once, so no line of up to OUTPUT_LINE bytes is torn.
  */
 #ifndef MP3_TOOLS_OUTPUT_H
 #define MP3_TOOLS_OUTPUT_H
@@ -14,14 +14,15 @@
 
 #include <linux/types.h>
 
-/* No line is longer, its newline included. */
-#define OUTPUT_LINE 512
+/* Room for a line, its newline included. Only names of cgroups make longer ones. */
+#define OUTPUT_LINE 2048
 
 void output_open(int stop_fd);
 bool output_begin_line(void);
+bool output_begin_last_line(void);
 __attribute__((format(printf, 1, 2)))
 void output_put(const char *format, ...);
-void output_end_entry(void);
+void output_end_entries(__u64 entries);
 bool output_flush(void);
 __u64 output_entries(void);
 

@@ -7,6 +7,7 @@
 /* Adds the counts of one process to a sum. */
 void add_counts(struct process *sum, const struct process *process)
 {
+	sum->rss_bytes += process->rss_bytes;
 	sum->min_flt += process->min_flt;
 	sum->maj_flt += process->maj_flt;
 	sum->cpu_ns += process->cpu_ns;

@@ -11,7 +11,7 @@
  * struct row - a row of a report
  * @process: the process, or one of the group
  * @nr:	     processes in the group, or 1
- * @sum:     what they have done: only its counts are used
+ * @sum:     what they have done, and their resident memory
  * @depth:   generations that the process is below a root of the tree
  * @label:   while it is printed: its first column
  */

@@ -4,6 +4,26 @@
 #include "capture.h"
 #include "source.h"
 
+/* Returns whether a source is a recording, which is all in memory. */
+static bool is_recording(const struct source *source)
+{
+	return source->reader.fd < 0;
+}
+
+/* Opens a ring or a recording. Exits with status 1 if that is impossible. */
+static void open_file(struct source *source, const char *device, bool records)
+{
+	struct mp3_reader *reader = &source->reader;
+	int error;
+
+	*source = (struct source){ .records = records };
+	error = records ? mp3_reader_open_records(reader, device) :
+			  mp3_reader_open(reader, device, false);
+	if (error)
+		reader_open_failed(reader, device, error);
+	source->start = reader->next;
+}
+
 /**
  * source_open() - open a ring at its oldest entry
  * @source:  filled
@@ -14,17 +34,25 @@
  */
 void source_open(struct source *source, const char *device, bool records)
 {
-	struct mp3_reader *reader = &source->reader;
-	int error;
-
-	*source = (struct source){ .records = records };
 	if (!device)
 		device = records ? MP3_PROCS_PATH : MP3_DEVICE_PATH;
-	error = records ? mp3_reader_open_records(reader, device) :
-			  mp3_reader_open(reader, device, false);
-	if (error)
-		reader_open_failed(reader, device, error);
-	source->start = reader->next;
+	open_file(source, device, records);
+	if (is_recording(source))
+		errx(1, "%s is a recording: use mp3ctl watch %s", device, device);
+}
+
+/**
+ * source_open_recording() - open a recording at its first entry
+ * @source:  filled
+ * @path:    the file
+ * @records: read records, not samples
+ *
+ * Exits with status 1 if it cannot be opened.
+ */
+void source_open_recording(struct source *source, const char *path,
+			   bool records)
+{
+	open_file(source, path, records);
 }
 
 /* Opens a new capture. Exits with status 1 if that is impossible. */
@@ -105,6 +133,9 @@ __u64 source_consumed(const struct source *source)
 {
 	const struct mp3_reader *reader = &source->reader;
 
+	/* What was lost when it was recorded has no numbers. */
+	if (is_recording(source))
+		return 0;
 	return reader->next - source->start - reader->lost - source->nr_read;
 }
 

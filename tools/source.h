@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A ring of either kind, or a capture, as a source of entries, none of which is
- * consumed.
+ * A ring of either kind, a capture, or a recording, as a source of entries, none of
+ * which is consumed.
  */
 #ifndef MP3_TOOLS_SOURCE_H
 #define MP3_TOOLS_SOURCE_H
@@ -25,7 +25,7 @@ struct entry {
 };
 
 /**
- * struct source - an open ring
+ * struct source - an open ring or recording
  * @reader:	   the ring
  * @records:	   it is a ring of records
  * @capture:	   it is a capture
@@ -50,6 +50,8 @@ struct source {
 };
 
 void source_open(struct source *source, const char *device, bool records);
+void source_open_recording(struct source *source, const char *path,
+			   bool records);
 void source_open_capture(struct source *source);
 void source_skip(struct source *source);
 bool source_next(struct source *source, __u64 end, struct entry *entry);

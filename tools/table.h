@@ -14,6 +14,10 @@
  * struct process - what the records report of one process
  * @pid:	process id in the initial pid namespace
  * @exited:	its last record was counted, or the caller found it gone
+ * @watch:	what mp3ctl watch notes of it; unused elsewhere
+ * @watch.selected: its newest record was selected
+ * @watch.flags: those of its records in this interval
+ * @watch.nr_records: how many these are
  * @comm:	its name in the newest record, ends with a NUL
  * @min_flt:	minor faults in all its records
  * @maj_flt:	major faults in all its records
@@ -37,6 +41,11 @@
 struct process {
 	__u32 pid;
 	bool exited;
+	struct {
+		bool selected;
+		__u32 flags;
+		__u64 nr_records;
+	} watch;
 	char comm[COMM_SIZE];
 	__u64 min_flt;
 	__u64 maj_flt;

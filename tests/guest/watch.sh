@@ -148,6 +148,22 @@ mp3ctl watch --samples --since 0 --for 0.5 --format json >out 2>errors && [ -s o
 	! grep -qvE '^\{"jiffies":[0-9]+,"min_flt":[0-9]+,"maj_flt":[0-9]+,"cpu_percent":[0-9]+\}$' out &&
 	grep -qE '^mp3ctl watch: [0-9]+ samples read, 0 lost, hz [0-9]+$' errors
 ok "mp3ctl watch --format json prints an object per sample, and its summary on standard error"
+end=$(($(uptime_ms) + 1500))
+mp3ctl watch -p $load -i 0.5 3 >out 2>errors && [ "$(uptime_ms)" -ge $end ] &&
+	[ "$(data out | awk -v pid=$load '$2 == pid && $4 > 0' | wc -l)" -ge 1 ] &&
+	[ "$(data out | wc -l)" -le 3 ] && [ -z "$(data out | awk '{ print $1 }' | uniq -d)" ]
+ok "mp3ctl watch -i prints at most one line for a process and interval, and ends after a count of intervals"
+mp3ctl watch 1 2 --by tree --filter 'min_flt>0' --format '{depth} {pid} {ppid} {user} {comm}\n' >out 2>errors &&
+	awk -v pid=$$ '$1 == 0 { root = $2 } $1 == 1 && $3 != root { wrong = 1 }
+		$2 == pid { found = ($4 == "root" || $4 == 0) && $5 == "watch.sh" } END { exit wrong || !found }' out
+ok "mp3ctl watch --by tree prints each process below its parent, with the fields of a template"
+mp3ctl record -o recording sh -c 'sleep 0.2 & ls / >/dev/null; wait' >out 2>errors &&
+	total=$(mp3ctl report recording | awk '$1 == "total" { print $4 }') && [ "$total" -gt 0 ] &&
+	[ "$(mp3ctl watch recording | awk '!/^#/ { sum += $4 } END { print sum }')" = "$total" ] &&
+	[ "$(mp3ctl watch recording 0.1 | awk '!/^#/ { sum += $4 } END { print sum }')" = "$total" ] &&
+	[ "$(mp3ctl watch recording --by tree -i 60 --format '{depth}{comm}\n' 2>/dev/null |
+		sort | tr '\n' ' ')" = "0sh 1ls 1sleep " ]
+ok "mp3ctl watch prints the sums and the tree of a recording"
 mkfifo pipe
 mp3ctl watch >pipe 2>errors &
 pid=$!
@@ -213,6 +229,17 @@ two=$(history | awk '$8 == "two" { print $2 }')
 history -p $$ >out && [ "$(wc -l <out)" = "$own" ] && [ "$(awk '{ print $2 }' out | uniq)" = $$ ] &&
 	[ "$(history -p $$ -p "$two" | wc -l)" = $((own + 1)) ]
 ok "mp3ctl watch -p prints only the records of one or several processes"
+
+# sum COLUMN ARGUMENT...: print the sum of a column of the records in the ring
+sum() {
+	column=$1
+	shift
+	history "$@" | awk -v column="$column" '{ sum += $column } END { print sum + 0 }'
+}
+[ "$(sum 4)" -gt 0 ] && [ "$(sum 4 -i 1)" = "$(sum 4)" ] && [ "$(sum 4 -i 0.01)" = "$(sum 4)" ] &&
+	[ "$(sum 3 --by name)" = "$(sum 4)" ] && [ "$(sum 3 --by cgroup -i 1000)" = "$(sum 4)" ] &&
+	[ "$(sum 6 -i 3)" = "$(sum 6)" ] && [ "$(sum 4 --filter name=two -i 5)" = "$(sum 4 --filter name=two)" ]
+ok "the sums of mp3ctl watch -i and --by are those of the records"
 
 publish_as 'a" \\,\033[31m'
 history | tail -n 1 | grep -qF ' a"\x20\\\x2c\x1b[31m' &&
