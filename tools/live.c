@@ -10,10 +10,10 @@
 #define POLL_NS (NSEC_PER_SEC / 10)
 
 /*
- * Blocks the signals that end the command and returns a signalfd of them.
- * SIGQUIT is one of them: it would leave a terminal without echo.
+ * Blocks the signals that end the command and returns a signalfd of them. @mask is
+ * set to the signal mask before, unless it is NULL. SIGQUIT is one of them: it would leave a terminal without echo.
  */
-static int catch_signals(sigset_t *mask)
+int catch_signals(sigset_t *mask)
 {
 	sigset_t signals;
 	int fd;

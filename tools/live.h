@@ -63,6 +63,8 @@ struct wait {
 	bool watch_output;
 };
 
+int catch_signals(sigset_t *mask);
+
 void live_start(struct live *live, const struct ring_options *options,
 		bool records);
 void live_begin_pass(struct live *live);

@@ -7,9 +7,18 @@
 
 #include "top.h"
 
-bool screen_open(void);
+/* Keys without a character */
+enum {
+	SCREEN_NO_KEY = 0,
+	SCREEN_LEFT = 256,
+	SCREEN_RIGHT,
+	SCREEN_HOME,
+	SCREEN_END,
+};
+
+bool screen_open(bool is_replay);
 void screen_close(void);
 void screen_show(struct top *top);
-bool screen_handle_keys(struct top *top);
+int screen_read_key(struct top *top);
 
 #endif /* MP3_TOOLS_SCREEN_H */

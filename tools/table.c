@@ -42,7 +42,7 @@ struct process *table_get(struct table *table, __u32 pid)
 		if (!table->rows)
 			err(1, "table of processes");
 	}
-	process = calloc(1, sizeof(*process));
+	process = calloc(1, sizeof(*process) + table->extra);
 	if (!process)
 		err(1, "table of processes");
 	process->pid = pid;

@@ -31,12 +31,6 @@
  * @first_ns:	time of its first record, CLOCK_MONOTONIC of the initial time
  *		namespace; 0 if it has none
  * @last_ns:	time of its newest record
- * @top:	what mp3ctl top shows of it; unused elsewhere
- * @top.min_flt: @min_flt when the table was last refreshed
- * @top.maj_flt: @maj_flt when the table was last refreshed
- * @top.cpu_ns:	@cpu_ns when the table was last refreshed
- * @top.rates:	what the columns contain
- * @top.shown:	it was shown after it had exited
  */
 struct process {
 	__u32 pid;
@@ -58,13 +52,6 @@ struct process {
 	__u64 cgroup_id;
 	__u64 first_ns;
 	__u64 last_ns;
-	struct {
-		__u64 min_flt;
-		__u64 maj_flt;
-		__u64 cpu_ns;
-		double rates[3];
-		bool shown;
-	} top;
 };
 
 /**
@@ -72,6 +59,7 @@ struct process {
  * @rows:     the processes; the caller may sort them
  * @nr:	      how many
  * @capacity: how many @rows has memory for
+ * @extra:    bytes of the caller that follow each process, 0 at first
  * @by_pid:   the process that has a process id now, or NULL; pages of it that
  *	      are never used take no memory
  */
@@ -79,6 +67,7 @@ struct table {
 	struct process **rows;
 	size_t nr;
 	size_t capacity;
+	size_t extra;
 	struct process **by_pid;
 };
 

@@ -1,19 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <err.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "top.h"
 #include "util.h"
-
-/* Keys that sort by each column. */
-static const char keys[] = {
-	[TOP_MAJOR] = 'M',
-	[TOP_MINOR] = 'm',
-	[TOP_CPU] = 'c',
-	[TOP_RSS] = 'r',
-	[TOP_PID] = 'p',
-};
 
 /* ---- Processes ---- */
 
@@ -22,12 +12,16 @@ void top_init(struct top *top)
 {
 	*top = (struct top){ .sort = TOP_MAJOR };
 	table_init(&top->table);
+	top->table.extra = sizeof(struct top_process);
+	top_default_columns(top, false);
 }
 
-/* Counts a record. */
+/* Counts a record, or notes the identity in it. */
 void top_count(struct top *top, const struct mp3_record *record)
 {
 	table_count(&top->table, record);
+	if (record->flags & MP3_IDENTITY)
+		return;
 	top->newest_ns = record->time_ns;
 	top->fresh = true;
 }
@@ -135,7 +129,7 @@ static void synchronize(struct top *top, const struct source *source)
 
 static bool was_shown(const struct process *process)
 {
-	return process->top.shown;
+	return top_state(process)->shown;
 }
 
 /* After this, the next refresh removes the processes that have exited. */
@@ -144,23 +138,30 @@ static void mark_shown(struct top *top)
 	size_t i;
 
 	for (i = 0; i < top->table.nr; i++)
-		top->table.rows[i]->top.shown = top->table.rows[i]->exited;
+		top_state(top->table.rows[i])->shown =
+			top->table.rows[i]->exited;
 }
 
-/* Sets a process' rates to what it counted since the last time. */
-static void set_rates(struct process *process, double seconds)
+/* Sets a process' rates to what it has done since the last time. */
+static void set_rates(struct top *top, struct process *process, double seconds)
 {
-	double *rates = process->top.rates;
+	struct top_process *state = top_state(process);
+	__u64 kinds[NR_KINDS] = {}, stall_ns = 0;
+	double *rates = state->rates;
+	size_t i;
 
-	rates[TOP_MINOR] =
-		(double)(process->min_flt - process->top.min_flt) / seconds;
-	rates[TOP_MAJOR] =
-		(double)(process->maj_flt - process->top.maj_flt) / seconds;
-	rates[TOP_CPU] = (double)(process->cpu_ns - process->top.cpu_ns) /
-		seconds / 1e9 * 100;
-	process->top.min_flt = process->min_flt;
-	process->top.maj_flt = process->maj_flt;
-	process->top.cpu_ns = process->cpu_ns;
+	rates[TOP_MINOR] = (double)(process->min_flt - state->min_flt) / seconds;
+	rates[TOP_MAJOR] = (double)(process->maj_flt - state->maj_flt) / seconds;
+	rates[TOP_CPU] = (double)(process->cpu_ns - state->cpu_ns) / seconds /
+		1e9 * 100;
+	state->min_flt = process->min_flt;
+	state->maj_flt = process->maj_flt;
+	state->cpu_ns = process->cpu_ns;
+
+	top_take_faults(top, process, kinds, &stall_ns);
+	rates[TOP_STALL] = (double)stall_ns / seconds / 1e9 * 100;
+	for (i = 0; i < NR_KINDS; i++)
+		rates[TOP_KIND + i] = (double)kinds[i] / seconds;
 }
 
 static void set_all_rates(struct top *top, double seconds)
@@ -168,7 +169,8 @@ static void set_all_rates(struct top *top, double seconds)
 	size_t i;
 
 	for (i = 0; i < top->table.nr; i++)
-		set_rates(top->table.rows[i], seconds);
+		set_rates(top, top->table.rows[i], seconds);
+	top_forget_faults(top);
 }
 
 /* Sets all rates to 0. */
@@ -176,6 +178,20 @@ static void clear_rates(struct top *top)
 {
 	set_all_rates(top, 1);
 	set_all_rates(top, 1);
+}
+
+/* Notes the rates since the last refresh in the history of each process. */
+static void note_history(struct top *top, __u64 now_ns)
+{
+	struct top_process *state;
+	size_t i;
+
+	for (i = 0; i < top->table.nr; i++) {
+		state = top_state(top->table.rows[i]);
+		spark_add(&state->history, top->base_ns, now_ns,
+			  state->rates[TOP_MAJOR] + state->rates[TOP_MINOR]);
+	}
+	top->base_ns = now_ns;
 }
 
 /**
@@ -199,20 +215,61 @@ void top_start(struct top *top, const struct source *source, __u64 now_ns)
 		top->newest_ns : now_ns;
 }
 
+static bool is_any(const struct process *process)
+{
+	(void)process;
+	return true;
+}
+
+/* Forgets all processes, and computes rates since @now_ns from now on. */
+void top_restart(struct top *top, __u64 now_ns)
+{
+	table_sweep(&top->table, is_any);
+	set_free(&top->faults);
+	top->fresh = false;
+	top->base_ns = now_ns;
+	top->newest_ns = now_ns;
+}
+
 /**
- * top_refresh() - compute the rates since the last time
- * @top:    all records that are published have been counted
- * @source: the ring
- * @now_ns: CLOCK_MONOTONIC of the initial time namespace
+ * top_advance() - compute the rates since the last time
+ * @top:	 the records until @now_ns have been counted
+ * @interval_ns: sampling interval
+ * @now_ns:	 CLOCK_MONOTONIC of the initial time namespace
+ * @ticked:	 there was a tick since the last time
  *
  * Rates are over the time between the newest ticks of two refreshes, however
  * long that was. Without a tick in between, nothing is known yet; a tick without
  * records means that all processes were idle. A process that has exited is
  * shown once more.
  */
+void top_advance(struct top *top, __u64 interval_ns, __u64 now_ns, bool ticked)
+{
+	__u64 span_ns = interval_ns;
+
+	table_sweep(&top->table, was_shown);
+	if (top->fresh) {
+		/* As in samples: the CPU time of at least one interval. */
+		if (top->newest_ns > top->base_ns + span_ns)
+			span_ns = top->newest_ns - top->base_ns;
+		set_all_rates(top, (double)span_ns / 1e9);
+		note_history(top, top->newest_ns);
+	} else if (ticked) {
+		clear_rates(top);
+		note_history(top, now_ns);
+	}
+	top->fresh = false;
+	mark_shown(top);
+}
+
+/**
+ * top_refresh() - compute the rates since the last time, from a ring
+ * @top:    all records that are published have been counted
+ * @source: the ring
+ * @now_ns: CLOCK_MONOTONIC of the initial time namespace
+ */
 void top_refresh(struct top *top, const struct source *source, __u64 now_ns)
 {
-	__u64 span_ns = source->reader.header->interval_ns;
 	__u64 ticks = source_ticks(source), denied = source_denied(source);
 
 	/* Neither a lost record nor a denied one can end a process. */
@@ -221,120 +278,7 @@ void top_refresh(struct top *top, const struct source *source, __u64 now_ns)
 		top->denied = denied;
 		synchronize(top, source);
 	}
-	table_sweep(&top->table, was_shown);
-	if (top->fresh) {
-		/* As in samples: the CPU time of at least one interval. */
-		if (top->newest_ns > top->base_ns + span_ns)
-			span_ns = top->newest_ns - top->base_ns;
-		set_all_rates(top, (double)span_ns / 1e9);
-		top->base_ns = top->newest_ns;
-	} else if (ticks != top->ticks) {
-		clear_rates(top);
-		top->base_ns = now_ns;
-	}
-	top->fresh = false;
+	top_advance(top, source->reader.header->interval_ns, now_ns,
+		    ticks != top->ticks);
 	top->ticks = ticks;
-	mark_shown(top);
-}
-
-/* ---- Order ---- */
-
-/* Sorts by the column of a key from now on. Returns whether it has one. */
-bool top_sort_by(struct top *top, int key)
-{
-	size_t i;
-
-	for (i = 0; i < sizeof(keys); i++) {
-		if (keys[i] == key) {
-			top->sort = (enum top_column)i;
-			return true;
-		}
-	}
-
-	return false;
-}
-
-static double value_of(const struct process *process, enum top_column column)
-{
-	return column == TOP_RSS ? (double)process->rss_bytes :
-				   process->top.rates[column];
-}
-
-static int compare(const void *left, const void *right, void *arg)
-{
-	const struct process *a = *(struct process * const *)left;
-	const struct process *b = *(struct process * const *)right;
-	const struct top *top = arg;
-	const enum top_column order[] = { top->sort, TOP_MAJOR, TOP_MINOR };
-	double difference;
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(order) && top->sort != TOP_PID; i++) {
-		difference = value_of(b, order[i]) - value_of(a, order[i]);
-		if (difference != 0)
-			return difference > 0 ? 1 : -1;
-	}
-
-	return a->pid < b->pid ? -1 : a->pid > b->pid;
-}
-
-/* Sorts the rows. */
-void top_sort(struct top *top)
-{
-	qsort_r(top->table.rows, top->table.nr, sizeof(top->table.rows[0]),
-		compare, top);
-}
-
-/* ---- Lines ---- */
-
-const char top_header[] =
-	"    PID    MAJOR/s    MINOR/s    RSS    CPU%  COMMAND";
-
-/* Fills @text with a size in at most 6 characters. */
-static void size_text(char text[16], double bytes)
-{
-	static const char units[] = "BKMGT";
-	size_t unit = 0;
-
-	while (bytes >= 1000 && units[unit + 1]) {
-		bytes /= 1024;
-		unit++;
-	}
-	snprintf(text, 16, "%.*f%c", unit && bytes < 100, bytes, units[unit]);
-}
-
-/* Fills @line with the sums over all processes. */
-void top_title(const struct top *top, char line[TOP_LINE])
-{
-	double sums[TOP_RATES] = {};
-	time_t now = time(NULL);
-	size_t i, column, nr = top->table.nr;
-	char clock[16];
-	struct tm tm;
-	int size;
-
-	for (i = 0; i < nr; i++)
-		for (column = 0; column < TOP_RATES; column++)
-			sums[column] += top->table.rows[i]->top.rates[column];
-	strftime(clock, sizeof(clock), "%H:%M:%S", localtime_r(&now, &tm));
-	size = snprintf(line, TOP_LINE,
-			"%s  %zu process%s  %.1f major/s  %.1f minor/s  CPU %.1f%%",
-			clock, nr, nr == 1 ? "" : "es", sums[TOP_MAJOR],
-			sums[TOP_MINOR], sums[TOP_CPU]);
-	if (top->lost && size > 0 && size < TOP_LINE)
-		snprintf(line + size, (size_t)(TOP_LINE - size),
-			 "  %llu records lost", (unsigned long long)top->lost);
-}
-
-/* Fills @line with the row of a process. */
-void top_row(const struct process *process, char line[TOP_LINE])
-{
-	const double *rates = process->top.rates;
-	char rss[16], name[NAME_SIZE];
-
-	size_text(rss, (double)process->rss_bytes);
-	name_escape(name, process->comm);
-	snprintf(line, TOP_LINE, "%7u %10.1f %10.1f %6s %7.1f  %s",
-		 process->pid, rates[TOP_MAJOR], rates[TOP_MINOR], rss,
-		 rates[TOP_CPU], name);
 }
