@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <err.h>
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -215,47 +216,85 @@ static void print_element(FILE *file, const char *name)
 	}
 }
 
-/* Prints the leaves above a node. @prefix is the stack, @end its last element. */
-static void print_leaves(struct node *parent, const struct node **path,
-			 size_t depth, enum flame_by by, FILE *file)
-{
-	const struct node *node, *other;
-	size_t i;
+/**
+ * struct leaves - what is done with the leaves of a tree
+ * @by:	   the order of siblings, and the value of a leaf
+ * @visit: called with a stack, whose last node is a leaf, and its value
+ * @data:  passed to @visit
+ */
+struct leaves {
+	enum flame_by by;
+	void (*visit)(void *data, const struct node **stack, size_t depth,
+		      __u64 sum);
+	void *data;
+};
 
-	sort_children(parent, by);
+/* Returns whether two nodes are leaves of one name: of different kinds. */
+static bool same_leaf(const struct node *a, const struct node *b)
+{
+	return a->kind != NR_KINDS && b->kind != NR_KINDS &&
+	       !strcmp(a->name, b->name);
+}
+
+/* Visits the leaves above a node. @path is the stack, with @depth elements. */
+static void visit_leaves(struct node *parent, const struct node **path,
+			 size_t depth, const struct leaves *leaves)
+{
+	struct node *node, *other;
+
+	sort_children(parent, leaves->by);
 	for (node = parent->child; node; node = node->next) {
-		__u64 sum = value(&node->count, by);
+		__u64 sum = value(&node->count, leaves->by);
 
 		path[depth] = node;
 		if (node->kind == NR_KINDS) {
-			print_leaves((struct node *)node, path, depth + 1, by, file);
+			visit_leaves(node, path, depth + 1, leaves);
 			continue;
 		}
-		/* One line for all kinds, where the first of them comes. */
+		/* One visit for all kinds, where the first of them comes. */
 		for (other = parent->child; other != node; other = other->next)
-			if (other->kind != NR_KINDS &&
-			    !strcmp(other->name, node->name))
+			if (same_leaf(other, node))
 				break;
 		if (other != node)
 			continue;
 		for (other = node->next; other; other = other->next)
-			if (other->kind != NR_KINDS &&
-			    !strcmp(other->name, node->name))
-				sum += value(&other->count, by);
-		if (!sum)
-			continue;
-		for (i = 0; i <= depth; i++) {
-			if (i)
-				putc(';', file);
-			if (i < depth)
-				print_element(file, path[i]->name);
-		}
-		if (node->name[0] != '[')
-			putc('[', file);
-		print_element(file, node->name);
-		fprintf(file, "%s %llu\n", node->name[0] != '[' ? "]" : "",
-			(unsigned long long)sum);
+			if (same_leaf(other, node))
+				sum += value(&other->count, leaves->by);
+		if (sum)
+			leaves->visit(leaves->data, path, depth + 1, sum);
 	}
+}
+
+static void visit_tree(struct flame *flame, const struct leaves *leaves)
+{
+	const struct node **path = allocate(flame->depth + 1, sizeof(*path));
+
+	visit_leaves(&flame->root, path, 0, leaves);
+	free(path);
+}
+
+/* Returns whether a node is a mapping whose name needs brackets. */
+static bool needs_brackets(const struct node *node)
+{
+	return node->kind != NR_KINDS && node->name[0] != '[';
+}
+
+static void print_line(void *data, const struct node **stack, size_t depth,
+		       __u64 sum)
+{
+	FILE *file = data;
+	size_t i;
+
+	for (i = 0; i < depth; i++) {
+		if (i)
+			putc(';', file);
+		if (needs_brackets(stack[i]))
+			putc('[', file);
+		print_element(file, stack[i]->name);
+		if (needs_brackets(stack[i]))
+			putc(']', file);
+	}
+	fprintf(file, " %llu\n", (unsigned long long)sum);
 }
 
 /**
@@ -270,10 +309,173 @@ static void print_leaves(struct node *parent, const struct node **path,
  */
 void flame_print_collapsed(struct flame *flame, enum flame_by by, FILE *file)
 {
-	const struct node **path = allocate(flame->depth + 1, sizeof(*path));
+	const struct leaves lines = {
+		.by = by,
+		.visit = print_line,
+		.data = file,
+	};
 
-	print_leaves(&flame->root, path, 0, by, file);
-	free(path);
+	visit_tree(flame, &lines);
+}
+
+/* ---- speedscope ---- */
+
+/**
+ * struct scope - a file for speedscope that is being written
+ * @file:   where to print it
+ * @frames: for tsearch(3): struct frame, by name
+ * @nr:	    how many
+ * @comma:  another element precedes the next one
+ */
+struct scope {
+	FILE *file;
+	void *frames;
+	size_t nr;
+	bool comma;
+};
+
+/**
+ * struct frame - an element of stacks
+ * @name:     its name, of a node
+ * @brackets: the name has brackets
+ * @number:   its index in the file
+ */
+struct frame {
+	const char *name;
+	bool brackets;
+	size_t number;
+};
+
+static int compare_frames(const void *a, const void *b)
+{
+	const struct frame *x = a, *y = b;
+	int order = strcmp(x->name, y->name);
+
+	return order ? order : x->brackets - y->brackets;
+}
+
+/* Prints a text of printable ASCII and tabs as a string of JSON. */
+static void print_json(FILE *file, const char *text, bool brackets)
+{
+	fputs(brackets ? "\"[" : "\"", file);
+	for (; *text; text++) {
+		if (*text == '"' || *text == '\\' || *text == '\t')
+			putc('\\', file);
+		putc(*text == '\t' ? 't' : *text, file);
+	}
+	fputs(brackets ? "]\"" : "\"", file);
+}
+
+/* Prints the comma between two elements of an array, each on its own line. */
+static void print_comma(struct scope *scope)
+{
+	fputs(scope->comma ? ",\n" : "\n", scope->file);
+	scope->comma = true;
+}
+
+/* Returns the number of a node's frame. Prints it if it is the first of that name. */
+static size_t get_frame(struct scope *scope, const struct node *node)
+{
+	struct frame *frame = allocate(1, sizeof(*frame)), **found;
+
+	*frame = (struct frame){ node->name, needs_brackets(node), scope->nr };
+	found = tsearch(frame, &scope->frames, compare_frames);
+	if (!found)
+		err(1, "flame graph");
+	if (*found != frame) {
+		free(frame);
+		return (*found)->number;
+	}
+	print_comma(scope);
+	fputs("{\"name\":", scope->file);
+	print_json(scope->file, frame->name, frame->brackets);
+	putc('}', scope->file);
+
+	return scope->nr++;
+}
+
+static void print_frames(void *data, const struct node **stack, size_t depth,
+			 __u64 sum)
+{
+	size_t i;
+
+	(void)sum;
+	for (i = 0; i < depth; i++)
+		get_frame(data, stack[i]);
+}
+
+static void print_sample(void *data, const struct node **stack, size_t depth,
+			 __u64 sum)
+{
+	struct scope *scope = data;
+	size_t i;
+
+	(void)sum;
+	print_comma(scope);
+	for (i = 0; i < depth; i++)
+		fprintf(scope->file, "%c%zu", i ? ',' : '[',
+			get_frame(scope, stack[i]));
+	putc(']', scope->file);
+}
+
+static void print_weight(void *data, const struct node **stack, size_t depth,
+			 __u64 sum)
+{
+	struct scope *scope = data;
+
+	(void)stack;
+	(void)depth;
+	print_comma(scope);
+	fprintf(scope->file, "%llu", (unsigned long long)sum);
+}
+
+static void print_profile(struct scope *scope, struct flame *flame,
+			  enum flame_by by)
+{
+	struct leaves leaves = { by, print_sample, scope };
+	bool stall = by == FLAME_BY_STALL;
+
+	fprintf(scope->file,
+		"{\"type\":\"sampled\",\"name\":\"%s\",\"unit\":\"%s\",\"startValue\":0,\"endValue\":%llu,\"samples\":[",
+		stall ? "stalled time" : "page faults",
+		stall ? "nanoseconds" : "none",
+		(unsigned long long)value(&flame->root.count, by));
+	scope->comma = false;
+	visit_tree(flame, &leaves);
+	fputs("\n],\"weights\":[", scope->file);
+	scope->comma = false;
+	leaves.visit = print_weight;
+	visit_tree(flame, &leaves);
+	fputs("\n]}", scope->file);
+}
+
+/**
+ * flame_print_speedscope() - print the tree in the file format of speedscope, once
+ * by faults and once by stalled time
+ * @flame: the tree; its names are printable ASCII
+ * @title: name of the file's contents, printable ASCII
+ * @file:  where to print it
+ */
+void flame_print_speedscope(struct flame *flame, const char *title, FILE *file)
+{
+	struct leaves frames = { FLAME_BY_FAULTS, print_frames, NULL };
+	struct scope scope = { .file = file };
+
+	fputs("{\"$schema\":\"https://www.speedscope.app/file-format-schema.json\",\"name\":",
+	      file);
+	print_json(file, title, false);
+	fputs(",\"exporter\":\"mp3ctl " MP3_VERSION "\",\"activeProfileIndex\":0,",
+	      file);
+	fputs("\"shared\":{\"frames\":[", file);
+	/* Faults of unknown stall have no weight in the second profile. */
+	frames.data = &scope;
+	visit_tree(flame, &frames);
+	fputs("\n]},\"profiles\":[", file);
+	print_profile(&scope, flame, FLAME_BY_FAULTS);
+	fputs(",\n", file);
+	print_profile(&scope, flame, FLAME_BY_STALL);
+	fputs("]}\n", file);
+	tdestroy(scope.frames, free);
 }
 
 /* Prints at most @size bytes of a text for XML, printable ASCII only. */

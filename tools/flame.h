@@ -39,6 +39,7 @@ void flame_free(struct flame *flame);
 void flame_add(struct flame *flame, const char *const *stack, size_t depth,
 	       enum fault_kind kind, const struct flame_count *count);
 void flame_print_collapsed(struct flame *flame, enum flame_by by, FILE *file);
+void flame_print_speedscope(struct flame *flame, const char *title, FILE *file);
 void flame_print_svg(struct flame *flame, enum flame_by by, const char *title,
 		     FILE *file);
 

@@ -26,6 +26,7 @@ static const struct command {
 	{ "watch", cmd_watch, "print records or samples as they are published" },
 	{ "alert", cmd_alert, "run a command when a fault rate persists" },
 	{ "where", cmd_where, "show where page faults come from, and what they cost" },
+	{ "export", cmd_export, "convert a recording for other programs" },
 };
 
 static void print_usage(FILE *stream)

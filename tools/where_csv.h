@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The faults of a recording as csv, for programs.
+ * The faults of a recording for programs: as csv, or as lines of JSON.
  */
 #ifndef MP3_TOOLS_WHERE_CSV_H
 #define MP3_TOOLS_WHERE_CSV_H
@@ -8,5 +8,7 @@
 #include <stdbool.h>
 
 bool where_csv(const char *path);
+bool where_csv_read(const char *path);
+bool where_csv_print(const char *path, bool json);
 
 #endif /* MP3_TOOLS_WHERE_CSV_H */

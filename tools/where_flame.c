@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "progress.h"
 #include "where_data.h"
 #include "where_flame.h"
 
@@ -59,6 +60,17 @@ static void add_fault(void *data, const struct mp3_fault *fault)
 	flame_add(flame, stack, depth, fault_kind(fault), &count);
 }
 
+/* Returns the heading of a graph, to be freed. */
+static char *get_title(const char *what)
+{
+	char *title;
+
+	if (asprintf(&title, "%s of %s", what,
+		     recorded.command ? recorded.command : "all processes") < 0)
+		err(1, "flame graph");
+	return title;
+}
+
 /* Writes a picture. Returns false after one line on standard error. */
 static bool write_svg(const char *path, enum flame_by by)
 {
@@ -66,10 +78,8 @@ static bool write_svg(const char *path, enum flame_by by)
 	bool good = file;
 	char *title;
 
-	if (asprintf(&title, "%s of %s", by == FLAME_BY_STALL ?
-		     "Time stalled in page faults" : "Page faults",
-		     recorded.command ? recorded.command : "all processes") < 0)
-		err(1, "flame graph");
+	title = get_title(by == FLAME_BY_STALL ? "Time stalled in page faults" :
+						 "Page faults");
 	if (good) {
 		flame_print_svg(flame, by, title, file);
 		good = !ferror(file);
@@ -82,6 +92,47 @@ static bool write_svg(const char *path, enum flame_by by)
 	return good;
 }
 
+/* Reads the faults of a recording. Returns false after one line on standard error. */
+bool where_flame_read(const char *path)
+{
+	static const struct recording_visitor names = {
+		.info = data_info,
+		.record = data_record,
+		.file = data_file,
+		.symbol = data_symbol,
+		.progress = progress,
+	};
+	static const struct recording_visitor faults = {
+		.fault = add_fault,
+		.progress = progress,
+		.again = true,
+	};
+	bool good;
+
+	data_init(&recorded);
+	flame = flame_new();
+	good = recording_read(path, &names, &recorded) &&
+	       recording_read(path, &faults, NULL);
+	progress_end();
+
+	return good;
+}
+
+/* Prints the stacks that where_flame_read() has read, a line for each. */
+void where_flame_print_collapsed(enum flame_by by)
+{
+	flame_print_collapsed(flame, by, stdout);
+}
+
+/* Prints them in the file format of speedscope. */
+void where_flame_print_speedscope(void)
+{
+	char *title = get_title("Page faults");
+
+	flame_print_speedscope(flame, title, stdout);
+	free(title);
+}
+
 /**
  * where_flame() - make a flame graph of a recording
  * @path: the recording
@@ -92,28 +143,12 @@ static bool write_svg(const char *path, enum flame_by by)
  */
 bool where_flame(const char *path, const char *svg, enum flame_by by)
 {
-	static const struct recording_visitor names = {
-		.info = data_info,
-		.record = data_record,
-		.file = data_file,
-		.symbol = data_symbol,
-	};
-	static const struct recording_visitor faults = {
-		.fault = add_fault,
-		.again = true,
-	};
-	bool good = true;
+	bool good = where_flame_read(path);
 
-	data_init(&recorded);
-	if (!recording_read(path, &names, &recorded))
-		return false;
-	flame = flame_new();
-	if (!recording_read(path, &faults, NULL))
-		good = false;
-	else if (svg)
+	if (good && svg)
 		good = write_svg(svg, by);
-	else
-		flame_print_collapsed(flame, by, stdout);
+	else if (good)
+		where_flame_print_collapsed(by);
 	flame_free(flame);
 
 	return good;

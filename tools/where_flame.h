@@ -11,5 +11,8 @@
 
 enum flame_by parse_flame_by(const char *text);
 bool where_flame(const char *path, const char *svg, enum flame_by by);
+bool where_flame_read(const char *path);
+void where_flame_print_collapsed(enum flame_by by);
+void where_flame_print_speedscope(void);
 
 #endif /* MP3_TOOLS_WHERE_FLAME_H */

@@ -33,6 +33,22 @@ static char *picture;
 static size_t picture_size;
 static unsigned int nr_warnings;
 
+/* Inputs are small. */
+void progress(const char *what, double done)
+{
+	(void)what;
+	(void)done;
+}
+
+void print_progress(const char *path, double done)
+{
+	progress(path, done);
+}
+
+void progress_end(void)
+{
+}
+
 static FILE *open_memory(const char *path, const char *mode)
 {
 	(void)mode;
@@ -91,6 +107,14 @@ static int get_sample_host(char *name, size_t size)
 #include "../../tools/where_csv.c"
 #undef mappings
 #undef recorded
+
+#define mapping_text trace_mapping_text
+#define put_string trace_put_string
+#define put_text trace_put_text
+#include "../../tools/export_trace.c"
+#undef mapping_text
+#undef put_string
+#undef put_text
 
 bool symbols_supported(void)
 {
@@ -224,6 +248,21 @@ static void free_names(char *names[NR_MAPPINGS])
 	}
 }
 
+static void free_trace(void)
+{
+	size_t i;
+
+	for (i = 0; i < trace.data.nr_processes; i++)
+		free(trace.tracks[i].names);
+	free(trace.tracks);
+	free(trace.version);
+	set_free(&trace.threads);
+	free_names(trace.mappings);
+	free_data(&trace.data);
+	memset(&trace, 0, offsetof(typeof(trace), threads));
+	memset(&trace.tick, 0, sizeof(trace) - offsetof(typeof(trace), tick));
+}
+
 /* ---- The ways to print a recording ---- */
 
 static struct where_data reported;
@@ -276,9 +315,10 @@ static bool print_report(enum where_sort sort, size_t nr_rows)
 	return good;
 }
 
-/* As mp3ctl where --csv, --collapsed and --flame. */
+/* As mp3ctl where --csv, --collapsed and --flame, and as mp3ctl export. */
 static void print_others(void)
 {
+	const struct export export = { .path = INPUT_PATH };
 	FILE *terminal = stdout;
 	size_t size;
 	char *text;
@@ -287,10 +327,18 @@ static void print_others(void)
 	stdout = open_memstream(&text, &size);
 	require(stdout);
 	require(check_result(where_csv(INPUT_PATH)));
+	require(check_result(where_csv_print(INPUT_PATH, true)));
 	free_data(&csv_recorded);
 	free_names(csv_mappings);
 	require(check_result(where_flame(INPUT_PATH, NULL, FLAME_BY_FAULTS)));
 	free_data(&flame_recorded);
+	require(check_result(where_flame_read(INPUT_PATH)));
+	where_flame_print_speedscope();
+	flame_free(flame);
+	free_data(&flame_recorded);
+	require(check_result(export_trace_read(&export)));
+	require(check_result(export_trace_print(&export)));
+	free_trace();
 	fclose(stdout);
 	stdout = terminal;
 	check_text(text, size);
