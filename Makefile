@@ -125,7 +125,15 @@ BINDIR = $(DESTDIR)$(PREFIX)/bin
 MANDIR = $(DESTDIR)$(PREFIX)/share/man
 INCLUDEDIR = $(DESTDIR)$(PREFIX)/include
 RULESDIR = $(DESTDIR)/etc/udev/rules.d
+SHAREDIR = $(DESTDIR)$(PREFIX)/share/mp3
 HEADERS := mp3_uapi.h mp3_client.h
+# What mp3ctl plot runs, and what that reads
+PLOT_SCRIPTS := $(addprefix analysis/,plot accumulated latency faultmap)
+PLOT_FILES := analysis/lib.sh analysis/page.html \
+	$(patsubst %,analysis/%.awk,accumulated counts faults latency map offsets \
+		processes read records stack table text) \
+	$(patsubst %,analysis/%.gp,accumulated faultmap figure filemap latency maps \
+		panel picture processes profile style terminal)
 MAN_SECTIONS := 1 3 4
 
 .PHONY: install install-tools install-module
@@ -136,6 +144,8 @@ install-tools: tools		## install tools, man pages, headers, udev rule
 		install -D -m 644 -t $(MANDIR)/man$n $(wildcard man/*.$n) &&)) :
 	install -D -m 644 -t $(INCLUDEDIR) $(HEADERS)
 	install -D -m 644 -t $(RULESDIR) packaging/60-mp3.rules
+	install -D -t $(SHAREDIR)/analysis $(PLOT_SCRIPTS)
+	install -D -m 644 -t $(SHAREDIR)/analysis $(PLOT_FILES)
 install-module: module		## install only the module: KDIR=headers
 	$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_PATH=$(DESTDIR) modules_install
 	$(DEPMOD)
@@ -148,6 +158,8 @@ uninstall-tools:		## remove what install-tools has installed
 		$(addprefix $(MANDIR)/man$n/,$(notdir $(wildcard man/*.$n))))
 	rm -f $(addprefix $(INCLUDEDIR)/,$(HEADERS))
 	rm -f $(RULESDIR)/60-mp3.rules
+	rm -f $(addprefix $(SHAREDIR)/,$(PLOT_SCRIPTS) $(PLOT_FILES))
+	rmdir $(SHAREDIR)/analysis $(SHAREDIR) 2>/dev/null || :
 uninstall-module:		## remove what install-module has installed
 	@test -n "$(RELEASE)" || { echo "mp3: no kernel headers in $(KDIR):" \
 		"name the kernel, as in RELEASE=$$(uname -r)" >&2; exit 1; }

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Usage: gnuplot -c accumulated.gp FORMAT OUTPUT CURVES NAMES TITLE
+# Usage: gnuplot -c accumulated.gp FORMAT OUTPUT CURVES NAMES TITLE [WHERE]
 #
 # Draws accumulated faults. CURVES has one block per curve, with lines of seconds,
-# minor faults and major faults; NAMES has the name of each curve.
+# minor faults and major faults; NAMES has the name of each curve. WHERE is "outside"
+# if the names are to be next to the curves, where they hide none.
 
 format = ARG1
 output = ARG2
 curves = ARG3
 names = ARG4
 title = ARG5
+outside = ARG6 eq 'outside'
 height = 700
 load 'figure.gp'
 name(i) = system(sprintf("sed -n %dp %s", i, names))
@@ -24,7 +26,8 @@ do for [panel = 1:2] {
 		MOST[panel] = most(MOST[panel], faults_sum)
 	}
 }
-set xrange [0:time_max]
+set xrange [0:most(time_max, 1e-3)]
+if (outside) { set rmargin at screen 0.78 }
 set multiplot
 do for [panel = 1:2] {
 	set tmargin at screen panel == 1 ? 0.83 : 0.38
@@ -36,6 +39,7 @@ do for [panel = 1:2] {
 	set ytics nomirror ()
 	do for [i = 0:4] { set ytics add (short(i * by) i * by) }
 	set key at graph 0.98, 0.08 right bottom Right
+	if (outside) { set key at graph 1.01, 1 left top Left reverse }
 	set xtics format panel == 1 ? '' : '%g'
 	if (panel == 2) {
 		set xlabel SECONDS textcolor rgb INK

@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# What the figures of the studies share. The caller sets format (png or svg),
-# output (a file), height and title, and can set width.
+# What the figures of the studies share. The caller sets format (png, svg, or html,
+# which is an interactive SVG), output (a file), height and title, and can set width.
 
 if (!exists('width')) { width = 1200 }
 font(times) = sprintf('sans-serif,%d', (format eq 'png' ? 13 : 17) * times)
 if (format eq 'png') {
 	set terminal pngcairo noenhanced size width,height font font(1)
-} else {
+}
+if (format eq 'svg') {
 	set terminal svg noenhanced size width,height font font(1) background 'white'
+}
+if (format eq 'html') {
+	set terminal svg mouse standalone noenhanced size width,height font font(1) background 'white'
 }
 set output output
 load 'style.gp'

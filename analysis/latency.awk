@@ -95,5 +95,6 @@ END {
 			write(p, m)
 	if (least > longest)
 		least = longest = 30
-	printf "%.6g %.6g %d %d\n", start_of(least), start_of(longest + 1), most[0], most[1] > "stalls.range"
+	# gnuplot does not take 1e+07 for a number.
+	printf "%.0f %.0f %d %d\n", start_of(least), start_of(longest + 1), most[0], most[1] > "stalls.range"
 }

@@ -27,9 +27,9 @@ set label 6 (second == 1 ? 'seconds' : 'milliseconds').' since the first fault' 
 
 # Fewer faults are drawn as larger points.
 stats 'map.1' using 1 name 'points' nooutput
-SIZE = (format eq 'svg' ? 0.6 : 1) * \
+SIZE = (format ne 'png' ? 0.6 : 1) * \
 	(points_records < 500 ? 0.7 : points_records < 5000 ? 0.45 : 0.28)
 set style line 1 pointtype 7 pointsize SIZE linecolor rgb COLOR[1]
-set style line 2 pointtype 9 pointsize SIZE + (format eq 'svg' ? 0.25 : 0.45) linecolor rgb COLOR[2]
-set style line 3 pointtype 7 pointsize (format eq 'svg' ? 0.7 : 1.2) linecolor rgb COLOR[1]
-set style line 4 pointtype 9 pointsize (format eq 'svg' ? 0.8 : 1.3) linecolor rgb COLOR[2]
+set style line 2 pointtype 9 pointsize SIZE + (format ne 'png' ? 0.25 : 0.45) linecolor rgb COLOR[2]
+set style line 3 pointtype 7 pointsize (format ne 'png' ? 0.7 : 1.2) linecolor rgb COLOR[1]
+set style line 4 pointtype 9 pointsize (format ne 'png' ? 0.8 : 1.3) linecolor rgb COLOR[2]

@@ -10,7 +10,7 @@
 # Prints the sampling interval in seconds, the number of processes, and the number
 # of groups without that of the other processes; then the label of each group, one
 # per line. Groups are in the order of their faults. Every group has a sample for
-# each tick, even if its processes did nothing then.
+# each tick, even if its processes did nothing then. Uses records.awk.
 
 /^#/ { next }
 
@@ -36,23 +36,6 @@
 	minor[records] = $4
 	major[records] = $5
 	cpu[records] = $6
-}
-
-# Returns the sampling interval in milliseconds: the lower quartile of the gaps
-# between ticks, since longer gaps may be idle.
-function usual_interval(    i, delta, count, seen, longest)
-{
-	for (i = 2; i <= ticks; i++) {
-		delta = time[i] - time[i - 1]
-		count[delta]++
-		longest = delta > longest ? delta : longest
-	}
-	for (delta = 1; delta <= longest; delta++) {
-		seen += count[delta]
-		if (seen >= (ticks - 1) / 4)
-			return delta
-	}
-	return 50
 }
 
 function add(g, r)
@@ -97,36 +80,6 @@ function write_samples(file, g,    i, interval)
 		      sum_cpu[g, i])
 	}
 	close(file)
-}
-
-# Returns printable text for an escaped name. Bytes that are not printable ASCII
-# stay escaped; a name that would be invisible is described.
-function displayed(name,    text, at, code)
-{
-	while ((at = index(name, "\\"))) {
-		text = text substr(name, 1, at - 1)
-		name = substr(name, at)
-		code = substr(name, 1, 4)
-		if (code in character) {
-			text = text character[code]
-			name = substr(name, 5)
-		} else {
-			text = text "\\"
-			name = substr(name, name ~ /^\\\\/ ? 3 : 2)
-		}
-	}
-	text = text name
-	if (text == "")
-		return "(no name)"
-	if (text ~ /^ +$/)
-		return "(" length(text) (length(text) == 1 ? " blank)" : " blanks)")
-	return text
-}
-
-BEGIN {
-	for (i = 32; i < 127; i++)
-		character[sprintf("\\x%02x", i)] = sprintf("%c", i)
-	character["\\x00"] = ""
 }
 
 END {

@@ -27,6 +27,7 @@ static const struct command {
 	{ "alert", cmd_alert, "run a command when a fault rate persists" },
 	{ "where", cmd_where, "show where page faults come from, and what they cost" },
 	{ "export", cmd_export, "convert a recording for other programs" },
+	{ "plot", cmd_plot, "draw a picture of a recording or of samples" },
 };
 
 static void print_usage(FILE *stream)
