@@ -95,6 +95,8 @@ NR == 1 {
 	# Threads write at the same time, so times can go back a little. A fault that
 	# was completed before the first one counts as simultaneous.
 	seconds = time > first ? (time - first) / 1e9 : 0
+	# It precedes a name that a spreadsheet would execute.
+	sub(/^'/, "", field[4])
 	gsub(/[\t\n]/, " ", field[4])
 	gsub(/[\t\n]/, " ", field[6])
 	if (field[9] !~ /^[01]$/)

@@ -166,6 +166,9 @@ function read_record(    i, name)
 	check_time(field[1] + 0)
 
 	name = field[8]
+	# It precedes a name that a spreadsheet would execute.
+	if (csv)
+		sub(/^'/, "", name)
 	gsub(/ /, "\\x20", name)
 	gsub(/,/, "\\x2c", name)
 	print field[1], field[2], field[3], field[4], field[5], field[6], field[7],
