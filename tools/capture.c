@@ -17,7 +17,7 @@ void capture_open_or_exit(struct mp3_reader *capture)
 }
 
 /* Returns whether this process has CAP_PERFMON, as far as it can find out. */
-static bool has_perfmon(void)
+bool has_perfmon(void)
 {
 	struct __user_cap_header_struct header = {
 		.version = _LINUX_CAPABILITY_VERSION_3,

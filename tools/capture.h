@@ -9,6 +9,7 @@
 #include "../mp3_client.h"
 
 void capture_open_or_exit(struct mp3_reader *capture);
+bool has_perfmon(void);
 void check_may_follow(void);
 __attribute__((noreturn))
 void reader_open_failed(const struct mp3_reader *reader, const char *path,

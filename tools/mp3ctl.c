@@ -28,6 +28,7 @@ static const struct command {
 	{ "where", cmd_where, "show where page faults come from, and what they cost" },
 	{ "export", cmd_export, "convert a recording for other programs" },
 	{ "plot", cmd_plot, "draw a picture of a recording or of samples" },
+	{ "doctor", cmd_doctor, "check whether mp3 can be used on this machine" },
 };
 
 static void print_usage(FILE *stream)
