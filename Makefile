@@ -135,10 +135,15 @@ PLOT_FILES := analysis/lib.sh analysis/page.html \
 	$(patsubst %,analysis/%.gp,accumulated faultmap figure filemap latency maps \
 		panel picture processes profile style terminal)
 MAN_SECTIONS := 1 3 4
+# bash-completion loads this file when "mp3ctl" is completed for the first time.
+COMPLETION = $(DESTDIR)$(PREFIX)/share/bash-completion/completions/mp3ctl
+EXAMPLES := python/example.py examples/measure.cpp
+# The module for Python; PYTHONDIR= puts it where an interpreter finds it.
+PYTHONDIR = $(PREFIX)/share/mp3/python
 
 .PHONY: install install-tools install-module
 install: all install-tools install-module	## install tools and module (as root)
-install-tools: tools		## install tools, man pages, headers, udev rule
+install-tools: tools		## install tools, man pages, headers, examples, udev rule
 	install -D -t $(BINDIR) $(addprefix $(O)/,$(TOOLS))
 	$(foreach n,$(MAN_SECTIONS),$(if $(wildcard man/*.$n),\
 		install -D -m 644 -t $(MANDIR)/man$n $(wildcard man/*.$n) &&)) :
@@ -146,6 +151,9 @@ install-tools: tools		## install tools, man pages, headers, udev rule
 	install -D -m 644 -t $(RULESDIR) packaging/60-mp3.rules
 	install -D -t $(SHAREDIR)/analysis $(PLOT_SCRIPTS)
 	install -D -m 644 -t $(SHAREDIR)/analysis $(PLOT_FILES)
+	install -D -m 644 packaging/mp3ctl.bash $(COMPLETION)
+	install -D -m 644 -t $(DESTDIR)$(PYTHONDIR) python/mp3.py
+	install -D -m 644 -t $(SHAREDIR)/examples $(EXAMPLES)
 install-module: module		## install only the module: KDIR=headers
 	$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_PATH=$(DESTDIR) modules_install
 	$(DEPMOD)
@@ -159,7 +167,11 @@ uninstall-tools:		## remove what install-tools has installed
 	rm -f $(addprefix $(INCLUDEDIR)/,$(HEADERS))
 	rm -f $(RULESDIR)/60-mp3.rules
 	rm -f $(addprefix $(SHAREDIR)/,$(PLOT_SCRIPTS) $(PLOT_FILES))
-	rmdir $(SHAREDIR)/analysis $(SHAREDIR) 2>/dev/null || :
+	rm -f $(COMPLETION)
+	rm -f $(DESTDIR)$(PYTHONDIR)/mp3.py
+	rm -f $(DESTDIR)$(PYTHONDIR)/__pycache__/mp3.*
+	rm -f $(addprefix $(SHAREDIR)/examples/,$(notdir $(EXAMPLES)))
+	rmdir $(addprefix $(SHAREDIR),/analysis /examples /python) $(SHAREDIR) 2>/dev/null || :
 uninstall-module:		## remove what install-module has installed
 	@test -n "$(RELEASE)" || { echo "mp3: no kernel headers in $(KDIR):" \
 		"name the kernel, as in RELEASE=$$(uname -r)" >&2; exit 1; }
