@@ -37,7 +37,7 @@ $(addprefix $(O)/,$(TOOLS)): $(wildcard *.h tools/*.h)
 	@mkdir -p $(O)
 	$(CC) $(TOOL_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ \
 		$(filter %.c,$^) $(LDLIBS)
-$(O)/mp3ctl: LDLIBS += $(CURSES) $(LIBDW)
+$(O)/mp3ctl: LDLIBS += $(CURSES) $(LIBDW) -lm
 
 # kbuild cannot build in a path that contains a blank.
 BLANK_PATH := $(filter-out 1,$(words $(CURDIR)))

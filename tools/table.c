@@ -16,6 +16,18 @@ void table_init(struct table *table)
 		err(1, "table of processes");
 }
 
+/* Frees a table and its processes. */
+void table_free(struct table *table)
+{
+	size_t i;
+
+	for (i = 0; i < table->nr; i++)
+		free(table->rows[i]);
+	free(table->rows);
+	free(table->by_pid);
+	*table = (struct table){};
+}
+
 /* Returns the process that has the process id @pid now, or NULL. */
 struct process *table_find(const struct table *table, __u32 pid)
 {
@@ -107,6 +119,8 @@ struct process *table_count(struct table *table,
 	process->maj_flt += record->maj_flt;
 	process->cpu_ns += record->cpu_ns;
 	process->rss_bytes = record->rss_bytes;
+	if (process->peak_rss_bytes < record->rss_bytes)
+		process->peak_rss_bytes = record->rss_bytes;
 	if (record->flags & MP3_LAST)
 		table_end(table, process);
 

@@ -22,7 +22,9 @@
  * @min_flt:	minor faults in all its records
  * @maj_flt:	major faults in all its records
  * @cpu_ns:	CPU time in all its records, nanoseconds
+ * @stall_ns:	stalled time of its faults, if they were located
  * @rss_bytes:	resident memory in its newest record
+ * @peak_rss_bytes: the largest one in a record
  * @identified:	its identity record was counted
  * @ppid:	parent, from its identity record
  * @uid:	real user id, from its identity record
@@ -44,7 +46,9 @@ struct process {
 	__u64 min_flt;
 	__u64 maj_flt;
 	__u64 cpu_ns;
+	__u64 stall_ns;
 	__u64 rss_bytes;
+	__u64 peak_rss_bytes;
 	bool identified;
 	__u32 ppid;
 	__u32 uid;
@@ -72,6 +76,7 @@ struct table {
 };
 
 void table_init(struct table *table);
+void table_free(struct table *table);
 struct process *table_find(const struct table *table, __u32 pid);
 struct process *table_get(struct table *table, __u32 pid);
 struct process *table_count(struct table *table,
