@@ -22,11 +22,16 @@ int cmd_attach(int argc, char **argv)
 		{ "all", no_argument, NULL, 'a' },
 		{ "pid", required_argument, NULL, 'p' },
 		{ "by", required_argument, NULL, OPT_BY },
+		{ "csv", no_argument, NULL, OPT_EMIT_CSV },
 		{ "follow", no_argument, NULL, 'f' },
 		{ "help", no_argument, NULL, 'h' },
+		{ "json", no_argument, NULL, OPT_EMIT_JSON },
+		{ "limit", required_argument, NULL, OPT_LIMIT },
 		{ "no-follow", no_argument, NULL, OPT_NO_FOLLOW },
 		{ "output", required_argument, NULL, 'o' },
+		{ "quiet", no_argument, NULL, 'q' },
 		{ "rows", required_argument, NULL, 'n' },
+		{ "stall", no_argument, NULL, OPT_STALL },
 		{ "version", no_argument, NULL, 'V' },
 		{}
 	};
@@ -38,7 +43,7 @@ int cmd_attach(int argc, char **argv)
 
 	session_init(&session);
 	while ((option = next_option(argc, argv, "ap:" SESSION_LETTERS, options,
-				     "p")) >= 0) {
+				     "p" SESSION_REPEATABLE)) >= 0) {
 		if (option == 'a')
 			all = true;
 		else if (option == 'p')
@@ -46,6 +51,7 @@ int cmd_attach(int argc, char **argv)
 		else
 			session_option(&session, option, help);
 	}
+	session_check_options(&session);
 	if (argv[optind])
 		errx(2, "unexpected argument '%s'", argv[optind]);
 	if (all && (nr_pids || session.no_follow))
@@ -62,5 +68,5 @@ int cmd_attach(int argc, char **argv)
 	session_wait_for_targets(&session);
 	session.report.end_ns = initial_monotonic_ns();
 
-	return !session_finish(&session);
+	return session_finish(&session);
 }

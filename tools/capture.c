@@ -47,6 +47,27 @@ void check_may_follow(void)
 		errx(1, "following requires CAP_PERFMON, or the module's user_follow=1");
 }
 
+/*
+ * Has the faults of a capture located, one minor fault in @n, and maps their ring.
+ * Exits with status 1 and one line if that is impossible.
+ */
+void capture_locate_or_exit(const struct mp3_reader *capture, unsigned int n,
+			    unsigned int callers, struct mp3_faults *faults)
+{
+	int error = mp3_capture_locate(capture, n, callers);
+
+	if (error == -EPERM)
+		errx(1, "locating requires CAP_PERFMON, or the module's user_faults=1");
+	if (error == -EOPNOTSUPP)
+		errx(1, "this kernel cannot locate faults: it lacks perf events");
+	if (error)
+		errx(1, "%s: %s", MP3_CAPTURE_PATH, mp3_strerror(error));
+	error = mp3_faults_open(faults, capture);
+	if (error)
+		errx(1, "%s: the ring of faults: %s", MP3_CAPTURE_PATH,
+		     mp3_strerror(error));
+}
+
 /**
  * reader_open_failed() - explain why a ring or a capture cannot be opened, and
  *			  exit with status 1

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Opening a capture or a ring, or explaining in one line why that, or following, is
- * impossible.
+ * Opening a capture or a ring, following and locating, or explaining in one line why
+ * that is impossible.
  */
 #ifndef MP3_TOOLS_CAPTURE_H
 #define MP3_TOOLS_CAPTURE_H
@@ -11,6 +11,8 @@
 void capture_open_or_exit(struct mp3_reader *capture);
 bool has_perfmon(void);
 void check_may_follow(void);
+void capture_locate_or_exit(const struct mp3_reader *capture, unsigned int n,
+			    unsigned int callers, struct mp3_faults *faults);
 __attribute__((noreturn))
 void reader_open_failed(const struct mp3_reader *reader, const char *path,
 			int error);

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <err.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "../mp3_client.h"
 #include "command.h"
 #include "util.h"
+
+/* A signal of a user has arrived while a command was running. */
+static bool interrupted;
 
 /* Returns zeroed memory that is shared with children. Exits if there is none. */
 void *shared_memory(size_t size)
@@ -42,13 +47,15 @@ static void become(struct command *command, int (*prepare)(void *data),
  * @data:    passed to @prepare
  *
  * From here on, SIGTERM and SIGHUP are forwarded to the command by
- * command_handle_signals(). The signals of the keyboard are ignored: the command
- * receives its own.
+ * command_handle_signals(). The signals of the keyboard are only noted: the command
+ * receives its own. They stay blocked when it has exited.
  */
 void command_start(struct command *command, char **argv,
 		   int (*prepare)(void *data), void *data)
 {
-	sigset_t signals, mask;
+	static sigset_t mask;
+	static bool blocked;
+	sigset_t signals;
 
 	*command = (struct command){
 		.argv = argv,
@@ -60,9 +67,13 @@ void command_start(struct command *command, char **argv,
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGCHLD);
 	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGQUIT);
 	if (!ignores_hangup())
 		sigaddset(&signals, SIGHUP);
-	sigprocmask(SIG_BLOCK, &signals, &mask);
+	/* Each command starts with the mask that this process was started with. */
+	sigprocmask(SIG_BLOCK, &signals, blocked ? NULL : &mask);
+	blocked = true;
 	command->signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (command->signals < 0)
 		err(1, "signalfd");
@@ -75,8 +86,6 @@ void command_start(struct command *command, char **argv,
 		become(command, prepare, data);
 		_exit(1);
 	}
-	signal(SIGINT, SIG_IGN);
-	signal(SIGQUIT, SIG_IGN);
 }
 
 /* Forwards a signal to the command, or reports why that is impossible. */
@@ -93,11 +102,14 @@ static void forward_signal(const struct command *command, int number)
  */
 static void reap(struct command *command)
 {
+	struct rusage usage;
 	siginfo_t info;
 
 	while (!command->exited) {
 		info.si_pid = 0;
-		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) ||
+		/* waitid(3) has no last argument. */
+		if (syscall(SYS_waitid, P_ALL, 0, &info,
+			    WEXITED | WNOHANG | WNOWAIT, &usage) ||
 		    !info.si_pid)
 			return;
 		if (info.si_pid != command->pid) {
@@ -107,6 +119,7 @@ static void reap(struct command *command)
 		/* It is not reaped yet: it keeps its counts and its number. */
 		command->exited = true;
 		command->end_ns = initial_monotonic_ns();
+		command->maxrss_bytes = (__u64)usage.ru_maxrss * 1024;
 		command->status = info.si_status;
 		if (info.si_code != CLD_EXITED)
 			command->status += 128;
@@ -118,9 +131,11 @@ void command_handle_signals(struct command *command)
 {
 	struct signalfd_siginfo info;
 
-	while (read(command->signals, &info, sizeof(info)) == sizeof(info))
-		if (info.ssi_signo != SIGCHLD)
+	while (read(command->signals, &info, sizeof(info)) == sizeof(info)) {
+		interrupted = interrupted || info.ssi_signo != SIGCHLD;
+		if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGHUP)
 			forward_signal(command, (int)info.ssi_signo);
+	}
 	reap(command);
 }
 
@@ -159,6 +174,21 @@ bool command_failed(struct command *command, const char *path)
 int command_finish(struct command *command)
 {
 	waitpid(command->pid, NULL, 0);
+	munmap(command->startup, sizeof(*command->startup));
+	close(command->signals);
 
 	return command->status;
+}
+
+/* Returns whether a user has sent a signal since the first command was started. */
+bool command_interrupted(void)
+{
+	sigset_t pending;
+
+	sigpending(&pending);
+
+	return interrupted || sigismember(&pending, SIGINT) == 1 ||
+	       sigismember(&pending, SIGQUIT) == 1 ||
+	       sigismember(&pending, SIGTERM) == 1 ||
+	       sigismember(&pending, SIGHUP) == 1;
 }

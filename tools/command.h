@@ -24,10 +24,12 @@ struct startup {
  * struct command - a command and its process
  * @argv:	its words, ends with NULL
  * @pid:	its process; a zombie from its exit to command_finish()
- * @signals:	signalfd of SIGCHLD and the signals to forward
+ * @signals:	signalfd of SIGCHLD, and of the signals of users
  * @exited:	it has exited
  * @status:	exit status, or 128 plus the signal that killed it
  * @end_ns:	when it exited, see initial_monotonic_ns()
+ * @maxrss_bytes: largest resident memory of itself or of a descendant that was waited
+ *		for, as wait4(2) reports it
  * @startup:	filled by the child
  */
 struct command {
@@ -37,6 +39,7 @@ struct command {
 	bool exited;
 	int status;
 	__u64 end_ns;
+	__u64 maxrss_bytes;
 	struct startup *startup;
 };
 
@@ -48,5 +51,6 @@ void command_handle_signals(struct command *command);
 void command_wait(struct command *command);
 bool command_failed(struct command *command, const char *path);
 int command_finish(struct command *command);
+bool command_interrupted(void);
 
 #endif /* MP3_TOOLS_COMMAND_H */

@@ -16,17 +16,18 @@
 /* Generations that are indented: deeper ones are not indented further. */
 #define MAX_DEPTH 20
 
-/* By enum report_by: the option's argument, and the header of the table. */
+/* By enum report_by: the option's argument, the header of the table, and the key. */
 static const struct {
 	const char *name;
 	const char *label;
 	const char *number;
+	const char *key;
 } kinds[] = {
-	[BY_PROCESS] = { "process", "process", "pid" },
-	[BY_NAME] = { "name", "name", "processes" },
-	[BY_USER] = { "user", "user", "processes" },
-	[BY_CGROUP] = { "cgroup", "cgroup", "processes" },
-	[BY_TREE] = { "tree", "process", "pid" },
+	[BY_PROCESS] = { "process", "process", "pid", "comm" },
+	[BY_NAME] = { "name", "name", "processes", "comm" },
+	[BY_USER] = { "user", "user", "processes", "user" },
+	[BY_CGROUP] = { "cgroup", "cgroup", "processes", "cgroup" },
+	[BY_TREE] = { "tree", "process", "pid", "comm" },
 };
 
 /* Parses the argument of --by. Exits with status 2 if it is none. */
@@ -76,13 +77,23 @@ static char *make_label(const struct report *report, const struct row *row)
 	return label;
 }
 
-static void print_counts(FILE *file, const struct process *counts,
-			 const char *lifetime)
+static void print_counts(const struct report *report,
+			 const struct process *counts, const char *lifetime)
 {
-	fprintf(file, " %12llu %8llu %11.3f s%s%*s\n",
+	double rss = (double)counts->peak_rss_bytes;
+	char text[METRIC_TEXT] = "-";
+
+	/* A process that lived between two ticks: unknown */
+	if (counts->peak_rss_bytes)
+		metric_text(text, METRIC_RSS, rss, rss);
+	fprintf(report->file, " %10llu %8llu %9.3f s %8s",
 		(unsigned long long)counts->min_flt,
 		(unsigned long long)counts->maj_flt,
-		(double)counts->cpu_ns / 1e9, lifetime[0] ? " " : "",
+		(double)counts->cpu_ns / 1e9, text);
+	if (report->located)
+		fprintf(report->file, " %10.6f s",
+			(double)counts->stall_ns / 1e9);
+	fprintf(report->file, "%s%*s\n", lifetime[0] ? " " : "",
 		lifetime[0] ? 12 : 0, lifetime);
 }
 
@@ -118,27 +129,33 @@ static int print_rows(const struct report *report, struct row *rows, size_t nr)
 		if (width < strlen(rows[i].label))
 			width = strlen(rows[i].label);
 	}
-	fprintf(report->file, "%-*s %10s %12s %8s %13s%s\n", (int)width,
+	fprintf(report->file, "%-*s %9s %10s %8s %11s %8s%s%s\n", (int)width,
 		kinds[report->by].label, kinds[report->by].number, "minor",
-		"major", "CPU", processes ? "     lifetime" : "");
+		"major", "CPU", "peak RSS",
+		report->located ? "      stalled" : "",
+		processes ? "     lifetime" : "");
 	for (i = 0; i < nr; i++) {
 		lifetime[0] = '\0';
 		if (processes)
 			format_lifetime(lifetime, report, rows[i].process);
-		fprintf(report->file, "%-*s %10zu", (int)width, rows[i].label,
+		fprintf(report->file, "%-*s %9zu", (int)width, rows[i].label,
 			processes ? rows[i].process->pid : rows[i].nr);
-		print_counts(report->file, &rows[i].sum, lifetime);
+		print_counts(report, &rows[i].sum, lifetime);
 		free(rows[i].label);
 	}
 
 	return (int)width;
 }
 
-/* Prints a line with the sum of some rows, with a first column of @width. */
+/*
+ * Prints a line with the sum of some rows, with a first column of @width. Its peak is
+ * at least @maxrss_bytes.
+ */
 static void print_sum(const struct report *report, int width, const char *what,
-		      const struct row *rows, size_t nr, const char *lifetime)
+		      const struct row *rows, size_t nr, const char *lifetime,
+		      __u64 maxrss_bytes)
 {
-	struct process sum = {};
+	struct process sum = { .peak_rss_bytes = maxrss_bytes };
 	size_t i, processes = 0;
 	char label[64];
 
@@ -148,8 +165,8 @@ static void print_sum(const struct report *report, int width, const char *what,
 	}
 	snprintf(label, sizeof(label), "%s (%zu process%s)", what, processes,
 		 processes == 1 ? "" : "es");
-	fprintf(report->file, "%-*s", width + 11, label);
-	print_counts(report->file, &sum, lifetime);
+	fprintf(report->file, "%-*s", width + 10, label);
+	print_counts(report, &sum, lifetime);
 }
 
 /* Prints the rows that have done most, the sum of the others, and the total. */
@@ -170,9 +187,176 @@ void report_table(const struct report *report, struct table *table)
 	width = print_rows(report, rows, nr_rows);
 	if (nr_rows < nr)
 		print_sum(report, width, "others", rows + nr_rows, nr - nr_rows,
-			  "");
+			  "", 0);
 	snprintf(lifetime, sizeof(lifetime), "%.2f s",
 		 (double)(report->end_ns - report->start_ns) / 1e9);
-	print_sum(report, width, "total", rows, nr, lifetime);
+	print_sum(report, width, "total", rows, nr, lifetime,
+		  report->maxrss_bytes);
+	free(rows);
+}
+
+/* Returns whether no count is missing. */
+bool report_is_complete(const struct report *report)
+{
+	const struct losses *losses = &report->losses;
+
+	return !losses->dropped && !losses->lost_records && !losses->lost_faults;
+}
+
+/* Prints what the table does not contain. */
+void report_losses(const struct report *report)
+{
+	unsigned long long running = report->losses.running;
+	unsigned long long denied = report->losses.denied;
+	unsigned long long dropped = report->losses.dropped;
+	unsigned long long lost = report->losses.lost_records;
+	FILE *file = report->file;
+
+	if (running)
+		fprintf(file, "still running (unregistered): %llu\n", running);
+	if (denied)
+		fprintf(file, "%llu process%s gained privileges and %s unregistered\n",
+			denied, denied == 1 ? "" : "es",
+			denied == 1 ? "was" : "were");
+	if (dropped)
+		fprintf(file, "dropped: %llu processes, not followed for lack of memory\n",
+			dropped);
+	if (lost)
+		fprintf(file, "lost: %llu records, overwritten before they were read\n",
+			lost);
+	if (report->losses.lost_faults)
+		fprintf(file, "lost: %llu faults, of which the stalled time is unknown\n",
+			(unsigned long long)report->losses.lost_faults);
+	if (report_is_complete(report))
+		fputs("nothing was dropped or lost\n", file);
+	if (!in_initial_pid_namespace())
+		fputs("process ids are those of the initial pid namespace\n",
+		      file);
+}
+
+/* ---- JSON and csv ---- */
+
+/* Returns the counts of the whole table. */
+static struct process sum_table(const struct report *report,
+				const struct table *table)
+{
+	struct process sum = { .peak_rss_bytes = report->maxrss_bytes };
+	size_t i;
+
+	for (i = 0; i < table->nr; i++)
+		add_counts(&sum, table->rows[i]);
+
+	return sum;
+}
+
+/* Fills @values with those of the whole table. */
+void report_total(const struct report *report, const struct table *table,
+		  double values[NR_METRICS])
+{
+	struct process sum = sum_table(report, table);
+
+	metric_of_process(values, &sum);
+	values[METRIC_TIME] = (double)(report->end_ns - report->start_ns);
+}
+
+static void emit_counts(struct emitter *emitter, const struct report *report,
+			const struct process *counts)
+{
+	emit_integer(emitter, "min_flt", counts->min_flt);
+	emit_integer(emitter, "maj_flt", counts->maj_flt);
+	emit_integer(emitter, "cpu_ns", counts->cpu_ns);
+	if (counts->peak_rss_bytes)
+		emit_integer(emitter, "rss_bytes", counts->peak_rss_bytes);
+	else
+		emit_null(emitter, "rss_bytes");
+	if (report->located)
+		emit_integer(emitter, "stall_ns", counts->stall_ns);
+}
+
+/* Emits the losses, or empty cells if @losses is NULL. */
+void emit_losses(struct emitter *emitter, const struct losses *losses)
+{
+	static const char *const keys[] = {
+		"running", "denied", "dropped", "lost_records", "lost_faults",
+	};
+	__u64 values[ARRAY_SIZE(keys)];
+	size_t i;
+
+	if (losses)
+		memcpy(values, losses, sizeof(values));
+	for (i = 0; i < ARRAY_SIZE(keys); i++) {
+		if (losses)
+			emit_integer(emitter, keys[i], values[i]);
+		else
+			emit_empty(emitter, keys[i]);
+	}
+}
+
+/* Emits a process or a group. Both have the same cells of csv. */
+static void emit_process(struct emitter *emitter, const struct report *report,
+			 const struct row *row)
+{
+	const struct process *process = row->process;
+	bool alone = report->by == BY_PROCESS || report->by == BY_TREE;
+	char *label = make_label(report, row), name[NAME_SIZE];
+
+	name_escape(name, process->comm);
+	emit_row(emitter, NULL);
+	emit_text(emitter, "row", kinds[alone ? BY_PROCESS : report->by].name);
+	emit_text(emitter, kinds[report->by].key, alone ? name : label);
+	free(label);
+	emit_integer(emitter, "processes", row->nr);
+	if (alone) {
+		emit_integer(emitter, "pid", process->pid);
+		if (process->identified) {
+			emit_integer(emitter, "ppid", process->ppid);
+			emit_integer(emitter, "uid", process->uid);
+		} else {
+			emit_null(emitter, "ppid");
+			emit_null(emitter, "uid");
+		}
+	}
+	emit_counts(emitter, report, &row->sum);
+	emit_empty(emitter, "elapsed_ns");
+	emit_losses(emitter, NULL);
+	emit_row_end(emitter);
+}
+
+static void emit_total(struct emitter *emitter, const struct report *report,
+		       const struct table *table)
+{
+	struct process sum = sum_table(report, table);
+
+	emit_row(emitter, "total");
+	emit_text(emitter, "row", "total");
+	emit_empty(emitter, kinds[report->by].key);
+	emit_integer(emitter, "processes", table->nr);
+	if (report->by == BY_PROCESS || report->by == BY_TREE) {
+		emit_empty(emitter, "pid");
+		emit_empty(emitter, "ppid");
+		emit_empty(emitter, "uid");
+	}
+	emit_counts(emitter, report, &sum);
+	emit_integer(emitter, "elapsed_ns", report->end_ns - report->start_ns);
+	emit_losses(emitter, &report->losses);
+	emit_row_end(emitter);
+}
+
+/* Emits all rows, the total, and what is missing. */
+void report_emit(struct emitter *emitter, const struct report *report,
+		 struct table *table)
+{
+	struct row *rows = calloc(table->nr + 1, sizeof(*rows));
+	size_t nr, i;
+
+	if (!rows)
+		err(1, "report");
+	nr = report->by == BY_TREE ? tree_rows(rows, table, table->nr) :
+				     group_rows(rows, table, report->by);
+	emit_array(emitter, "rows");
+	for (i = 0; i < nr; i++)
+		emit_process(emitter, report, &rows[i]);
+	emit_array_end(emitter);
+	emit_total(emitter, report, table);
 	free(rows);
 }

@@ -8,7 +8,8 @@
 
 #include <stdio.h>
 
-#include "table.h"
+#include "emit.h"
+#include "metric.h"
 
 /* Rows that a report shows by default. */
 #define DEFAULT_ROWS 10
@@ -30,6 +31,23 @@ enum report_by {
 };
 
 /**
+ * struct losses - what a report does not contain
+ * @running:	  processes that had not exited at the end
+ * @denied:	  processes unregistered because they gained privileges
+ * @dropped:	  processes that were not followed for lack of memory
+ * @lost_records: records that were overwritten before they were read
+ * @lost_faults:  faults whose stalled time is unknown: they were overwritten before
+ *		  they were read, or not written
+ */
+struct losses {
+	__u64 running;
+	__u64 denied;
+	__u64 dropped;
+	__u64 lost_records;
+	__u64 lost_faults;
+};
+
+/**
  * struct report - what to print, and where
  * @by:		 what a row is
  * @nr_rows:	 how many to print; one line sums up the others
@@ -37,6 +55,10 @@ enum report_by {
  * @interval_ns: length of the sampling interval
  * @start_ns:	 when profiling started
  * @end_ns:	 when it ended
+ * @located:	 faults were located: print the stalled time
+ * @maxrss_bytes: largest resident memory of one process that is known apart from the
+ *		 table, or 0
+ * @losses:	 what is missing
  */
 struct report {
 	enum report_by by;
@@ -45,9 +67,19 @@ struct report {
 	__u64 interval_ns;
 	__u64 start_ns;
 	__u64 end_ns;
+	bool located;
+	__u64 maxrss_bytes;
+	struct losses losses;
 };
 
 enum report_by parse_report_by(const char *text);
 void report_table(const struct report *report, struct table *table);
+void report_losses(const struct report *report);
+bool report_is_complete(const struct report *report);
+void report_total(const struct report *report, const struct table *table,
+		  double values[NR_METRICS]);
+void report_emit(struct emitter *emitter, const struct report *report,
+		 struct table *table);
+void emit_losses(struct emitter *emitter, const struct losses *losses);
 
 #endif /* MP3_TOOLS_REPORT_H */

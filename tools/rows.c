@@ -4,13 +4,16 @@
 
 #include "rows.h"
 
-/* Adds the counts of one process to a sum. */
+/* Adds the counts of one process to a sum, of which the peak is the largest one. */
 void add_counts(struct process *sum, const struct process *process)
 {
 	sum->rss_bytes += process->rss_bytes;
 	sum->min_flt += process->min_flt;
 	sum->maj_flt += process->maj_flt;
 	sum->cpu_ns += process->cpu_ns;
+	sum->stall_ns += process->stall_ns;
+	if (sum->peak_rss_bytes < process->peak_rss_bytes)
+		sum->peak_rss_bytes = process->peak_rss_bytes;
 }
 
 /* Compares by faults, then by CPU time: the largest first. */

@@ -6,6 +6,8 @@
 #include "cgroup.h"
 #include "proc.h"
 #include "session.h"
+#include "stall.h"
+#include "timeout.h"
 #include "util.h"
 
 /* Milliseconds between two polls if nothing wakes the tool earlier. */
@@ -45,8 +47,25 @@ void session_option(struct session *session, int option, const char *help)
 	case 'o':
 		session->output = optarg;
 		return;
+	case 'q':
+		session->quiet = true;
+		return;
 	case OPT_BY:
 		session->report.by = parse_report_by(optarg);
+		return;
+	case OPT_EMIT_CSV:
+	case OPT_EMIT_JSON:
+		if (session->format)
+			errx(2, "--csv and --json exclude each other");
+		session->format = option == OPT_EMIT_CSV ? EMIT_CSV : EMIT_JSON;
+		return;
+	case OPT_LIMIT:
+		limits_parse(&session->limits, optarg);
+		if (session->limits.given[METRIC_STALL])
+			session->report.located = true;
+		return;
+	case OPT_STALL:
+		session->report.located = true;
 		return;
 	case 'h':
 		fputs(help, stdout);
@@ -57,18 +76,40 @@ void session_option(struct session *session, int option, const char *help)
 	}
 }
 
-/* Opens the file of the report and the capture. Exits if that is impossible. */
+/* Exits with status 2 if options exclude each other. */
+void session_check_options(const struct session *session)
+{
+	if (session->quiet && (session->format || session->output))
+		errx(2, "--quiet excludes --csv, --json and -o");
+}
+
+/* Opens the file of the report and a capture. Exits if that is impossible. */
 void session_open(struct session *session)
+{
+	session_open_capture(session);
+	session_open_output(session);
+}
+
+/* Opens the file of the report. Exits if that is impossible. */
+void session_open_output(struct session *session)
+{
+	if (!session->output)
+		return;
+	session->report.file = fopen(session->output, "we");
+	if (!session->report.file)
+		err(1, "%s", session->output);
+}
+
+/* Opens a capture, after session_stop() another one. Exits if that is impossible. */
+void session_open_capture(struct session *session)
 {
 	capture_open_or_exit(&session->capture);
 	if (!session->no_follow)
 		check_may_follow();
-	if (session->output) {
-		session->report.file = fopen(session->output, "we");
-		if (!session->report.file)
-			err(1, "%s", session->output);
-	}
+	table_free(&session->table);
 	table_init(&session->table);
+	if (session->report.located)
+		stall_open(session);
 }
 
 /*
@@ -169,13 +210,17 @@ bool session_is_empty(const struct session *session)
 				__ATOMIC_ACQUIRE);
 }
 
-/* Waits until a command that was started has exited. */
+/*
+ * Waits until a command that was started has exited, and if it has timed out, all that
+ * it has started.
+ */
 void session_run_command(struct session *session, struct command *command)
 {
 	session->signals = command->signals;
-	while (!command->exited) {
+	while (!command->exited || timeout_is_pending(session)) {
 		session_wait(session);
 		command_handle_signals(command);
+		timeout_handle(session, command);
 	}
 
 	/* From here on, SIGCHLD of an orphan must not end a wait. */
@@ -205,59 +250,38 @@ static __u64 load(const __u64 *word)
 	return __atomic_load_n(word, __ATOMIC_RELAXED);
 }
 
-/* Prints what the table does not contain. */
-static void print_missing(const struct session *session, unsigned int running)
+/* Stops profiling, and completes the table and the report, except its end_ns. */
+void session_stop(struct session *session)
 {
 	const struct mp3_header *header = session->capture.header;
-	unsigned long long dropped = load(&header->dropped);
-	unsigned long long denied = load(&header->denied);
-	unsigned long long lost = session->capture.lost;
-	FILE *file = session->report.file;
+	struct report *report = &session->report;
 
-	if (running)
-		fprintf(file, "still running (unregistered): %u\n", running);
-	if (denied)
-		fprintf(file, "%llu process%s gained privileges and %s unregistered\n",
-			denied, denied == 1 ? "" : "es",
-			denied == 1 ? "was" : "were");
-	if (dropped)
-		fprintf(file, "dropped: %llu processes, not followed for lack of memory\n",
-			dropped);
-	if (lost)
-		fprintf(file, "lost: %llu records, overwritten before they were read\n",
-			lost);
-	if (!dropped && !lost)
-		fputs("nothing was dropped or lost\n", file);
-	if (!in_initial_pid_namespace())
-		fputs("process ids are those of the initial pid namespace\n",
-		      file);
+	if (report->located)
+		stall_stop(session);
+	session_collect(session);
+	report->losses = (struct losses){};
+	if (report->located)
+		stall_close(session);
+	report->interval_ns = load(&header->interval_ns);
+	report->losses.running = __atomic_load_n(&header->processes,
+						 __ATOMIC_RELAXED);
+	report->losses.denied = load(&header->denied);
+	report->losses.dropped = load(&header->dropped);
+	report->losses.lost_records = session->capture.lost;
+	mp3_capture_close(&session->capture);
 }
 
-/**
- * session_finish() - stop profiling and print the report
- * @session: start_ns and end_ns of its report are set
- *
- * Return: false if the file of the report could not be written; prints one line.
- */
-bool session_finish(struct session *session)
+/* Closes the file of the report. Returns false after one line if that fails. */
+bool session_close_output(struct session *session)
 {
-	struct report *report = &session->report;
-	unsigned int running;
+	FILE *file = session->report.file;
 	int failed;
 
-	session_collect(session);
-	report->interval_ns = load(&session->capture.header->interval_ns);
-	running = __atomic_load_n(&session->capture.header->processes,
-				  __ATOMIC_RELAXED);
-	report_table(report, &session->table);
-	print_missing(session, running);
-	mp3_capture_close(&session->capture);
 	if (!session->output)
 		return true;
-
 	errno = 0;
-	failed = ferror(report->file);
-	failed |= fclose(report->file);
+	failed = ferror(file);
+	failed |= fclose(file);
 	if (!failed)
 		return true;
 	if (errno)
@@ -266,4 +290,64 @@ bool session_finish(struct session *session)
 		warnx("%s: write error", session->output);
 
 	return false;
+}
+
+/**
+ * session_print() - print the report of a stopped session, unless it is quiet
+ * @session: the session
+ * @words:   the command, ends with NULL; or NULL
+ * @status:  of the command
+ *
+ * Return: false if the file of the report could not be written; prints one line.
+ */
+bool session_print(struct session *session, char **words, int status)
+{
+	struct report *report = &session->report;
+	double total[NR_METRICS];
+	struct emitter emitter;
+
+	if (session->format) {
+		report_total(report, &session->table, total);
+		emit_begin(&emitter, report->file, session->format);
+		if (words)
+			emit_command(&emitter, "command", words);
+		if (words)
+			emit_integer(&emitter, "status", (__u64)status);
+		emit_integer(&emitter, "interval_ns", report->interval_ns);
+		report_emit(&emitter, report, &session->table);
+		limits_emit(&emitter, &session->limits, total);
+		emit_end(&emitter);
+	} else if (!session->quiet) {
+		report_table(report, &session->table);
+		report_losses(report);
+	}
+
+	return session_close_output(session);
+}
+
+/*
+ * Prints a line for each limit that is exceeded. Without a report, also a line if
+ * counts are missing. Returns whether a limit is exceeded.
+ */
+bool session_check_limits(const struct session *session,
+			  const double values[NR_METRICS])
+{
+	if (session->quiet && limits_given(&session->limits) &&
+	    !report_is_complete(&session->report))
+		warnx("counts were lost: a limit may have been exceeded without notice");
+
+	return limits_check(&session->limits, values);
+}
+
+/* Stops profiling and prints the report. Returns the status to exit with. */
+int session_finish(struct session *session)
+{
+	double total[NR_METRICS];
+
+	session_stop(session);
+	report_total(&session->report, &session->table, total);
+	if (!session_print(session, NULL, 0))
+		return 1;
+
+	return session_check_limits(session, total) ? LIMIT_STATUS : 0;
 }

@@ -377,7 +377,7 @@ static inline pid_t start(int how, const char *const argv[])
 
 /* ---- Parsing its report ---- */
 
-/* "label (N processes) ...": the sum of several processes. */
+/* "label (N processes) ...": the sum of several processes. %*s is the peak RSS. */
 static inline bool parse_sum(const char *line, const char *label,
 			     struct row *row)
 {
@@ -385,7 +385,7 @@ static inline bool parse_sum(const char *line, const char *label,
 
 	if (strncmp(line, label, len))
 		return false;
-	return sscanf(line + len, " (%u %*[a-z]) %lu %lu %lf s %31[^\n]",
+	return sscanf(line + len, " (%u %*[a-z]) %lu %lu %lf s %*s %31[^\n]",
 		      &row->pid, &row->min_flt, &row->maj_flt, &row->cpu,
 		      row->lifetime) >= 4;
 }
@@ -411,8 +411,8 @@ static inline bool parse_row(const char *line, struct row *row)
 		while (end > line && end[-1] != ' ')
 			end--;
 	}
-	if (sscanf(end, "%u %lu %lu %lf s %31[^\n]", &row->pid, &row->min_flt,
-		   &row->maj_flt, &row->cpu, row->lifetime) < 4)
+	if (sscanf(end, "%u %lu %lu %lf s %*s %31[^\n]", &row->pid,
+		   &row->min_flt, &row->maj_flt, &row->cpu, row->lifetime) < 4)
 		return false;
 	while (end > line && end[-1] == ' ')
 		end--;
