@@ -23,6 +23,8 @@ static const struct command {
 	{ "record", cmd_record, "record what processes do in a file" },
 	{ "report", cmd_report, "print what a recording contains" },
 	{ "top", cmd_top, "show a live table of processes, or play a recording" },
+	{ "diff", cmd_diff, "compare the cost of two commands or recordings" },
+	{ "top", cmd_top, "show a live table of the registered processes" },
 	{ "watch", cmd_watch, "print records or samples as they are published" },
 	{ "alert", cmd_alert, "run a command when a fault rate persists" },
 	{ "where", cmd_where, "show where page faults come from, and what they cost" },
