@@ -14,12 +14,12 @@
  *			its children stay as they are
  *
  * One comma or blanks separate the letter from the pid. A line has at most 62
- * bytes; a NUL ends it as a newline does, and the last newline is optional. A pid is interpreted in the writer's pid namespace. The id of any
- * thread names its whole process. A process may always name itself. For any
- * other, both the writer and the opener of the file must have ptrace(2) read
- * access to it (PTRACE_MODE_READ_REALCREDS), or CAP_PERFMON: by default, the
- * process has their user and group ids, no capability that they lack, and is
- * dumpable. F skips present
+ * bytes; a NUL ends it as a newline does, and the last newline is optional. A pid
+ * is interpreted in the writer's pid namespace. The id of any thread names its
+ * whole process. A process may always name itself. For any other, both the writer
+ * and the opener of the file must have ptrace(2) read access to it
+ * (PTRACE_MODE_READ_REALCREDS), or CAP_PERFMON: by default, the process has their
+ * user and group ids, no capability that they lack, and is dumpable. F skips present
  * descendants to which they have no such access, together with everything below
  * them; a process that a followed process starts later is followed whatever its
  * credentials.

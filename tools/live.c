@@ -11,7 +11,8 @@
 
 /*
  * Blocks the signals that end the command and returns a signalfd of them. @mask is
- * set to the signal mask before, unless it is NULL. SIGQUIT is one of them: it would leave a terminal without echo.
+ * set to the signal mask before, unless it is NULL. SIGQUIT is one of them: it would
+ * leave a terminal without echo.
  */
 int catch_signals(sigset_t *mask)
 {

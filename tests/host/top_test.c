@@ -753,7 +753,8 @@ static void test_replay(void)
 		   "\n", ""),
 	   "top prints stalled time and kinds of a recording with faults");
 	ok(!play_recording("-n 1 -i 0.98 --columns disk --cgroup 7") &&
-	   printed("0.98 of 2.50 s  1 process  2.0 major/s  20.0 minor/s  CPU 20.0%  stalled 50.0%\n"
+	   printed("0.98 of 2.50 s  1 process  2.0 major/s  20.0 minor/s  CPU 20.0%  "
+		   "stalled 50.0%\n"
 		   " DISK/s\n"
 		   "    2.0\n"
 		   "\n", ""),

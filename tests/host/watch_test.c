@@ -22,10 +22,12 @@ static ssize_t write_part(int fd, const void *data, size_t size)
 #include "../../tools/capture.c"
 #include "../../tools/cgroup.c"
 #include "../../tools/csv.c"
+#include "../../tools/emit.c"
 #include "../../tools/filter.c"
 #include "../../tools/format.c"
 #include "../../tools/interval.c"
 #include "../../tools/live.c"
+#include "../../tools/metric.c"
 #include "../../tools/name.c"
 #include "../../tools/options.c"
 #define write write_part
