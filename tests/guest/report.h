@@ -14,13 +14,12 @@
 #include <sys/mount.h>
 #include <sys/syscall.h>
 
-#include "test.h"
+#include "process.h"
 
 #ifndef CLONE_NEWTIME
 #define CLONE_NEWTIME	0x80
 #endif
 
-#define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
 #define REPORT		"/tmp/report"
 #define MAX_ROWS	256
 #define MAX_ARGS	16
@@ -746,6 +745,13 @@ static inline void release(struct target *target)
 		err(1, "write to a target");
 }
 
+static inline bool is_asleep(pid_t pid)
+{
+	struct stat_line stat;
+
+	return stat_of(pid, &stat) && stat.state == 'S';
+}
+
 /*
  * Starts a target. It waits twice before it calls @body: the second time, all
  * pages that waiting needs are present, so it does not fault until release().
@@ -776,6 +782,9 @@ static inline struct target launch(void (*body)(struct target *target), int how)
 	wait_ready(&target);
 	release(&target);
 	wait_ready(&target);
+	/* Two that register it have the same base only if it does not run. */
+	if (!UNTIL(is_asleep(target.pid)))
+		errx(1, "a process to attach to does not wait");
 
 	return target;
 }
