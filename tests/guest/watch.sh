@@ -33,7 +33,7 @@ refuses 1 mp3ctl watch -d /dev/mp3 && refuses 1 mp3ctl watch --samples -d /dev/m
 	refuses 1 mp3ctl watch -d /no/such && refuses 1 mp3ctl top -d /dev/null &&
 	refuses 1 mp3ctl alert -d /dev/mp3 major=1/s:1s -- true
 ok "mp3ctl watch, top and alert refuse the wrong kind of ring with one line and status 1"
-refuses 2 mp3ctl top --format csv && refuses 2 mp3ctl top x && refuses 2 mp3ctl top --for 1 --for 2
+refuses 2 mp3ctl top --format csv && refuses 2 mp3ctl top x y && refuses 2 mp3ctl top --for 1 --for 2
 ok "mp3ctl top refuses bad arguments with one line and status 2"
 bad=
 for command in watch top "alert major=1/s:1s -- true"; do
