@@ -193,7 +193,7 @@
  *
  * - MP3_ABI_VERSION
  * - mp3.c: the static_assert of the size, and mp3_emit_sample()
- * - mp3_client.h and monitor.c
+ * - mp3_client.h, monitor.c, python/mp3.py and tests/host/python_test
  * - tools/format.c: its table of fields
  * - man/mp3.4, man/mp3ctl.1, man/monitor.1 and docs/protocol.md
  * - analysis/: plot and the awk readers; bench/
@@ -252,7 +252,7 @@ struct mp3_sample {
  *
  * - MP3_ABI_VERSION
  * - mp3.c: the static_assert of the size, and mp3_fill_record()
- * - mp3_client.h
+ * - mp3_client.h, python/mp3.py and tests/host/python_test
  * - tools/format.c: its table of fields
  * - man/mp3.4, man/mp3ctl.1 and docs/protocol.md
  * - analysis/: plot and the awk readers; bench/
@@ -331,7 +331,7 @@ __extension__ struct mp3_record {
  * - MP3_ABI_VERSION
  * - mp3.c: the static_assert of the size, and mp3_ring_alloc() (constants) or
  *   mp3_update_headers() (variables)
- * - mp3_client.h, monitor.c and tools/, as far as they use it
+ * - mp3_client.h, monitor.c, tools/ and python/mp3.py, as far as they use it
  * - man/mp3.4 and docs/protocol.md
  * - analysis/header.c; bench/
  */
@@ -410,7 +410,7 @@ struct mp3_header {
  *
  * - MP3_ABI_VERSION
  * - mp3.c: the static_assert of the size, and mp3_record_fault()
- * - mp3_client.h
+ * - mp3_client.h, python/mp3.py and tests/host/python_test
  * - tools/: recordings and the output of mp3ctl where
  * - man/mp3.4 and docs/protocol.md
  */

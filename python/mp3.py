@@ -258,7 +258,7 @@ _CAUSES = {
     errno.EEXIST: "Already registered",
     errno.EMFILE: "Too many captures of this user (8), or too many open files",
     errno.EBUSY: "No capture is left (of 63; 16 are reserved for CAP_PERFMON)",
-    errno.EPROTO: "Not an mp3 ring, or the wrong ring type",
+    errno.EPROTO: "Not an mp3 ring or recording, or the wrong ring type",
 }
 
 
