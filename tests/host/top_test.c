@@ -43,6 +43,7 @@
 /* Columns, and those of a row without faults of any kind but major ones of files */
 #define COUNTS "    PID    MAJOR/s    MINOR/s    RSS    CPU%"
 #define USERS  "    PID USER        MAJOR/s    MINOR/s    RSS    CPU%"
+#define RATES "  1 process  2.0 major/s  20.0 minor/s  CPU 20.0%  stalled 50.0%"
 #define KINDS  "  TOUCH/s  SWAP/s  CACHE/s  DISK/s  COPY/s CLEAN/s  HINT/s OTHER/s"
 #define DISK_2 "      0.0     0.0      0.0     2.0     0.0     0.0     0.0     0.0"
 
@@ -747,14 +748,13 @@ static void test_replay(void)
 
 	make_recording(1, true);
 	ok(!play_recording("-n 1 --cgroup 7 -s stall") &&
-	   printed("1.0 of 2.5 s  1 process  2.0 major/s  20.0 minor/s  CPU 20.0%  stalled 50.0%\n"
+	   printed("1.0 of 2.5 s" RATES "\n"
 		   COUNTS "   STALL%" KINDS "  COMMAND\n"
 		   "      7        2.0       20.0  28.0K    20.0     50.0" DISK_2 "  work\n"
 		   "\n", ""),
 	   "top prints stalled time and kinds of a recording with faults");
 	ok(!play_recording("-n 1 -i 0.98 --columns disk --cgroup 7") &&
-	   printed("0.98 of 2.50 s  1 process  2.0 major/s  20.0 minor/s  CPU 20.0%  "
-		   "stalled 50.0%\n"
+	   printed("0.98 of 2.50 s" RATES "\n"
 		   " DISK/s\n"
 		   "    2.0\n"
 		   "\n", ""),
