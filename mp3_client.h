@@ -472,7 +472,9 @@ static inline int mp3_recording_append(struct mp3_reader *reader, FILE *file,
 {
 	struct mp3_header *header = (struct mp3_header *)reader->header;
 	size_t used = header->head * sizeof(struct mp3_record), size;
+	struct mp3_record *records;
 	void *map;
+	__u64 i;
 
 	if (bytes % sizeof(struct mp3_record))
 		return -EBADMSG;
@@ -488,7 +490,10 @@ static inline int mp3_recording_append(struct mp3_reader *reader, FILE *file,
 	reader->size = size;
 	if (fread((char *)map + used, 1, bytes, file) != bytes)
 		return -EIO;
-	header->head += bytes / sizeof(struct mp3_record);
+	records = (struct mp3_record *)map;
+	for (i = header->head; i < (used + bytes) / sizeof(*records); i++)
+		records[i].comm[sizeof(records[i].comm) - 1] = '\0';
+	header->head = i;
 
 	return 0;
 }
@@ -1009,9 +1014,14 @@ static inline int mp3_faults_next(struct mp3_faults *faults,
 			}
 		}
 		/* Unless it has been overwritten, it is being written. */
-		if ((seq <= faults->next || seq == MP3_FAULT_BUSY) &&
-		    !mp3_faults_gave_up(faults))
-			return 0;
+		if (seq <= faults->next || seq == MP3_FAULT_BUSY) {
+			if (!mp3_faults_gave_up(faults))
+				return 0;
+			/* It may have been completed since it was looked at. */
+			if (__atomic_load_n(&slot->seq, __ATOMIC_ACQUIRE) ==
+			    faults->next + 1)
+				continue;
+		}
 		faults->lost++;
 		faults->next++;
 		faults->awaits = false;

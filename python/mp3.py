@@ -645,8 +645,13 @@ class _Faults:
                         yield fault
                     continue
             # Unless it has been overwritten, it is being written.
-            if (seq <= self.next or seq == _BUSY) and not self._gave_up():
-                return
+            if seq <= self.next or seq == _BUSY:
+                if not self._gave_up():
+                    return
+                _fence()
+                # It may have been completed since it was looked at.
+                if words[first] == self.next + 1:
+                    continue
             self._skip(1)
 
     def _skip_overwritten(self, head):

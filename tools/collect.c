@@ -80,19 +80,8 @@ static struct {
 
 static void start_locating(const struct mp3_reader *capture)
 {
-	int error = mp3_capture_locate(capture, live.options.every,
-				       live.options.callers);
-
-	if (error == -EPERM)
-		errx(1, "locating requires CAP_PERFMON, or the module's user_faults=1");
-	if (error == -EOPNOTSUPP)
-		errx(1, "this kernel cannot locate faults: it lacks perf events");
-	if (error)
-		errx(1, "%s: %s", MP3_CAPTURE_PATH, mp3_strerror(error));
-	error = mp3_faults_open(&live.faults, capture);
-	if (error)
-		errx(1, "%s: the ring of faults: %s", MP3_CAPTURE_PATH,
-		     mp3_strerror(error));
+	capture_locate_or_exit(capture, live.options.every,
+			       live.options.callers, &live.faults);
 	live.batch = reallocarray(NULL, live.faults.capacity,
 				  sizeof(*live.batch));
 	if (!live.batch)
@@ -213,6 +202,15 @@ static void collect_open(const struct collect *options, struct session *session)
 	count_init(&live.count, options->callers);
 }
 
+/* Gives the file that had the name of the recording that name again. */
+static void restore_old(const char *path)
+{
+	if (live.old && rename(live.old, path))
+		warn("%s", live.old);
+	else if (!live.old && live.options.keeps_old && is_regular(path))
+		unlink(path);
+}
+
 /*
  * Creates the recording: @command is the command or, in its place, what is profiled.
  * To be called before the first records are read. Exits with one line if that is
@@ -226,8 +224,10 @@ static void collect_start(struct session *session, const char *command)
 	if (path) {
 		if (live.options.keeps_old)
 			keep_old(path);
-		if (!recording_create(&live.recording, path))
+		if (!recording_create(&live.recording, path)) {
+			restore_old(path);
 			exit(1);
+		}
 		record_info(session->capture.header, command,
 			    session->report.start_ns);
 	}
@@ -558,10 +558,7 @@ static void collect_cancel(struct session *session)
 	mp3_faults_close(&live.faults);
 	mp3_capture_close(&session->capture);
 	recording_close(&live.recording);
-	if (live.old && rename(live.old, path))
-		warn("%s", live.old);
-	else if (!live.old && live.options.keeps_old && is_regular(path))
-		unlink(path);
+	restore_old(path);
 }
 
 /* ---- Commands and processes ---- */

@@ -211,7 +211,7 @@ void compare_print(const struct compare *compare, const struct side sides[2])
 	for (i = 0; i < NR_METRICS; i++)
 		if (has_metric(names, i, true))
 			print_table(compare, names, "", i, true);
-	if (functions[0]->rows.nr || functions[1]->rows.nr) {
+	if (names[0]->located && names[1]->located) {
 		print_table(compare, functions, " of functions", METRIC_MINOR,
 			    false);
 		print_table(compare, functions, " of functions", METRIC_MAJOR,
@@ -307,8 +307,10 @@ void compare_emit(struct emitter *emitter, const struct side sides[2])
 		if (has_metric(names, i, true))
 			emit_pair(emitter, "total", &total, i);
 	}
-	emit_pairs(emitter, functions, "function", METRIC_MINOR);
-	emit_pairs(emitter, functions, "function", METRIC_MAJOR);
-	emit_pairs(emitter, functions, "function", METRIC_STALL);
+	if (names[0]->located && names[1]->located) {
+		emit_pairs(emitter, functions, "function", METRIC_MINOR);
+		emit_pairs(emitter, functions, "function", METRIC_MAJOR);
+		emit_pairs(emitter, functions, "function", METRIC_STALL);
+	}
 	emit_array_end(emitter);
 }

@@ -42,6 +42,7 @@ struct recorded {
 	struct where_data data;
 	struct table table;
 	struct where_count count;
+	__u64 end_ns;
 };
 
 static void read_record(void *pointer, const struct mp3_record *record)
@@ -50,6 +51,7 @@ static void read_record(void *pointer, const struct mp3_record *record)
 
 	table_count(&recorded->table, record);
 	data_record(&recorded->data, record);
+	recorded->end_ns = record->time_ns;
 }
 
 static void read_fault(void *pointer, const struct mp3_fault *fault)
@@ -176,6 +178,12 @@ static bool read_side(struct side *side, const char *path)
 	side->title = recording_title(data);
 	report.start_ns = data->start_ns;
 	report.end_ns = data->totals.end_ns;
+	if (!(data->totals.flags & MP3_RECORDING_COMPLETE)) {
+		warnx("%s: the end is missing: the recording was not completed",
+		      path);
+		if (report.end_ns < recorded->end_ns)
+			report.end_ns = recorded->end_ns;
+	}
 	if (report.end_ns < report.start_ns)
 		report.end_ns = report.start_ns;
 	report_total(&report, &recorded->table, total);
@@ -190,8 +198,7 @@ static bool read_side(struct side *side, const char *path)
 		.denied = data->totals.denied,
 		.dropped = data->totals.dropped,
 		.lost_records = data->totals.lost_records,
-		.lost_faults = data->totals.lost_faults +
-			       data->totals.not_written,
+		.lost_faults = data->totals.lost_faults,
 	};
 
 	return true;
@@ -242,6 +249,8 @@ static int run_sides(struct side sides[2], struct session *session,
 			session_open_capture(session);
 		if (shows_progress)
 			progress("diff", (double)run / (double)(2 * nr));
+		/* Of this run only: the other side may have failed since. */
+		runs[run % 2].status = 0;
 		runs_add(&runs[run % 2], session);
 		if (runs[run % 2].stopped)
 			exit(runs[run % 2].status);
@@ -249,6 +258,9 @@ static int run_sides(struct side sides[2], struct session *session,
 			status = runs[run % 2].status;
 	}
 	progress_end();
+	if (!runs[1].summary.nr_runs)
+		errx(status ? status : 1,
+		     "nothing to compare: the second command was not run");
 
 	for (i = 0; i < 2; i++) {
 		sides[i] = (struct side){

@@ -179,25 +179,31 @@ static void check_target(struct target *target, short revents)
  */
 bool session_wait(struct session *session)
 {
-	size_t nr = session->nr_targets + 2, i;
-	struct pollfd fds[nr];
+	struct pollfd fds[session->nr_targets + 2];
+	struct target *target;
+	size_t nr = 2, i;
 
 	fds[0] = (struct pollfd){ .fd = session->signals, .events = POLLIN };
 	fds[1] = (struct pollfd){
 		.fd = session->capture.fd,
 		.events = POLLIN,
 	};
-	for (i = 2; i < nr; i++)
-		fds[i] = (struct pollfd){
-			.fd = session->targets[i - 2].pidfd,
-			.events = POLLIN,
-		};
+	/* poll(2) takes at most as many entries as files can be open. */
+	for (i = 0; i < session->nr_targets; i++)
+		if (session->targets[i].pidfd >= 0)
+			fds[nr++] = (struct pollfd){
+				.fd = session->targets[i].pidfd,
+				.events = POLLIN,
+			};
 	if (poll(fds, nr, POLL_MS) < 0)
 		return false;
 
 	read_records(session);
-	for (i = 2; i < nr; i++)
-		check_target(&session->targets[i - 2], fds[i].revents);
+	for (i = 0, nr = 2; i < session->nr_targets; i++) {
+		target = &session->targets[i];
+		check_target(target,
+			     target->pidfd >= 0 ? fds[nr++].revents : 0);
+	}
 
 	return fds[0].revents;
 }

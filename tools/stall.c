@@ -42,12 +42,16 @@ static const struct set no_newest = {
 
 /*
  * @faults:    the ring of faults
+ * @batch:     faults that were read before the records of the same pass
+ * @nr_batch:  how many
  * @owners:    processes, also those that have exited
  * @nr_owners: how many
  * @newest:    struct newest
  */
 static struct {
 	struct mp3_faults faults;
+	struct mp3_fault *batch;
+	size_t nr_batch;
 	struct owner *owners;
 	size_t nr_owners;
 	struct set newest;
@@ -97,13 +101,11 @@ static struct owner *find_owner(__u32 pid, __u64 time_ns)
 /* Reads the faults, before the kernel overwrites them. */
 static void read_faults(struct session *session)
 {
-	struct mp3_fault fault;
-
 	(void)session;
-	while (mp3_faults_next(&stall.faults, &fault) > 0)
-		if (fault.stall_ns != MP3_NO_STALL)
-			find_owner(fault.pid, fault.time_ns)->stall_ns +=
-				fault.stall_ns;
+	stall.nr_batch = 0;
+	while (stall.nr_batch < stall.faults.capacity &&
+	       mp3_faults_next(&stall.faults, &stall.batch[stall.nr_batch]) > 0)
+		stall.nr_batch++;
 }
 
 /* Notes which process of the table the next faults of its id are those of. */
@@ -120,15 +122,25 @@ static void note_process(struct session *session,
 	owner->process = table_find(&session->table, record->pid);
 }
 
-static void nothing(struct session *session)
+/* Adds the faults up, after the records that show which processes had their ids. */
+static void add_faults(struct session *session)
 {
+	const struct mp3_fault *fault;
+	size_t i;
+
 	(void)session;
+	for (i = 0; i < stall.nr_batch; i++) {
+		fault = &stall.batch[i];
+		if (fault->stall_ns != MP3_NO_STALL)
+			find_owner(fault->pid, fault->time_ns)->stall_ns +=
+				fault->stall_ns;
+	}
 }
 
 static const struct session_observer observer = {
 	.before = read_faults,
 	.record = note_process,
-	.after = nothing,
+	.after = add_faults,
 };
 
 /*
@@ -138,6 +150,10 @@ static const struct session_observer observer = {
 void stall_open(struct session *session)
 {
 	capture_locate_or_exit(&session->capture, 1, 0, &stall.faults);
+	stall.batch = reallocarray(NULL, stall.faults.capacity,
+				   sizeof(*stall.batch));
+	if (!stall.batch)
+		err(1, "faults");
 	stall.newest = no_newest;
 	session->observer = &observer;
 }
@@ -167,8 +183,7 @@ void stall_close(struct session *session)
 
 	while (nr_unread() && initial_monotonic_ns() < until_ns)
 		session_wait(session);
-	session->report.losses.lost_faults = stall.faults.lost + nr_unread() +
-		__atomic_load_n(&stall.faults.header->dropped, __ATOMIC_RELAXED);
+	session->report.losses.lost_faults = stall.faults.lost + nr_unread();
 	for (i = 0; i < stall.nr_owners; i++) {
 		owner = &stall.owners[i];
 		/* Its identity record was lost. */
@@ -178,6 +193,7 @@ void stall_close(struct session *session)
 			owner->process->stall_ns += owner->stall_ns;
 	}
 	mp3_faults_close(&stall.faults);
+	free(stall.batch);
 	free(stall.owners);
 	set_free(&stall.newest);
 	stall.owners = NULL;

@@ -319,6 +319,17 @@ static void test_hostile(void)
 	file_begin();
 	file_add(MP3_RECORDING_INFO, info, strlen(info) - 1);
 	ok(!file_open(), "a text that ends without a newline is read up to its end");
+
+	memset(record.comm, 'x', sizeof(record.comm));
+	file_begin();
+	file_add(MP3_RECORDING_INFO, info, strlen(info));
+	file_add(MP3_RECORDING_RECORDS, &record, sizeof(record));
+	recording_close(&file);
+	ok(!mp3_reader_open_records(&reader, file_path) &&
+	   mp3_reader_next_record(&reader, &record) &&
+	   strnlen(record.comm, sizeof(record.comm)) == sizeof(record.comm) - 1,
+	   "a name that fills its field ends with a NUL");
+	mp3_reader_close(&reader);
 }
 
 int main(void)
