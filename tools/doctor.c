@@ -185,7 +185,7 @@ static void check_features(const struct doctor *doctor)
 		doctor_note("functions",
 			    doctor_text("export DEBUGINFOD_URLS=%s",
 					doctor_debuginfod(doctor)),
-			    "no debug information for libraries: where knows only exported functions");
+			    "no debug information for libraries: where finds only exported functions");
 
 	if (doctor_has_program(doctor, "gnuplot"))
 		doctor_ok("pictures", "gnuplot is installed");

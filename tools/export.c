@@ -11,6 +11,7 @@
 #include "../mp3_uapi.h"
 #include "export.h"
 #include "mp3ctl.h"
+#include "recording.h"
 #include "util.h"
 #include "where_csv.h"
 
@@ -181,6 +182,8 @@ int cmd_export(int argc, char **argv)
 	if (width && format->print != print_collapsed)
 		errx(2, "--width requires --format collapsed");
 	export.path = argv[optind];
+	if (output)
+		recording_keep(export.path, output);
 
 	if (!format->read(&export))
 		return 1;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <err.h>
 #include <fnmatch.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -110,11 +109,6 @@ static struct filter parse_filter(const char *text)
 	};
 }
 
-static bool is_whole(const char *text)
-{
-	return text[0] && !text[strspn(text, "0123456789")];
-}
-
 /* Adds an expression, which the caller keeps. Exits with status 2 if it is none. */
 void filter_add(struct filters *filters, const char *text)
 {
@@ -137,8 +131,7 @@ void filter_check_users(const struct filters *filters)
 	size_t i;
 
 	for (i = 0; i < filters->nr; i++, filter++)
-		if (filter->key == KEY_USER && !is_whole(filter->text) &&
-		    !getpwnam(filter->text))
+		if (filter->key == KEY_USER && !user_exists(filter->text))
 			errx(2, "--filter: there is no user '%s'", filter->text);
 }
 
@@ -150,17 +143,6 @@ static unsigned int compare_texts(const char *pattern, const char *text)
 static unsigned int compare_numbers(__u64 one, __u64 other)
 {
 	return one < other ? LESS : one > other ? GREATER : EQUAL;
-}
-
-static unsigned int compare_user(const struct filter *filter, __u32 uid)
-{
-	const char *name;
-
-	if (is_whole(filter->text))
-		return compare_numbers(uid, strtoull(filter->text, NULL, 10));
-	name = user_name(uid);
-
-	return name && !strcmp(name, filter->text) ? EQUAL : LESS;
 }
 
 /*
@@ -189,7 +171,7 @@ static unsigned int compare_process(const struct filter *filter,
 	if (!process || !process->identified)
 		return 0;
 	if (filter->key == KEY_USER)
-		return compare_user(filter, process->uid);
+		return user_is(process->uid, filter->text) ? EQUAL : LESS;
 	if (filter->key == KEY_UID)
 		return compare_numbers(process->uid, filter->number);
 	return compare_texts(filter->text, cgroup_name(process->cgroup_id));

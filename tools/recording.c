@@ -476,3 +476,13 @@ bool recording_read(const char *path, const struct recording_visitor *visitor,
 
 	return good;
 }
+
+/* Exits with status 2 if a file to be written is the recording to be read. */
+void recording_keep(const char *recording, const char *output)
+{
+	struct stat from, to;
+
+	if (!stat(recording, &from) && !stat(output, &to) &&
+	    from.st_dev == to.st_dev && from.st_ino == to.st_ino)
+		errx(2, "%s: the output would replace the recording", output);
+}

@@ -75,6 +75,7 @@ struct recording_visitor {
 	bool again;
 };
 
+void recording_keep(const char *recording, const char *output);
 bool recording_read(const char *path, const struct recording_visitor *visitor,
 		    void *data);
 

@@ -3,17 +3,16 @@
  * mp3ctl top: shows a table of processes, on a screen or as plain lines: a live one,
  * or that of a recording.
  */
-#include <ctype.h>
 #include <err.h>
 #include <langinfo.h>
 #include <locale.h>
-#include <pwd.h>
 
 #include "live.h"
 #include "mp3ctl.h"
 #include "output.h"
 #include "screen.h"
 #include "top_options.h"
+#include "user.h"
 #include "util.h"
 
 static const char help[] =
@@ -274,8 +273,7 @@ static void validate_options(struct top_options *options)
 	if (ring->ring && options->every)
 		errx(2, "--faults locates the faults of a capture: omit -d");
 	/* The users of a recording are its own. */
-	if (!options->path && user && !isdigit((unsigned char)user[0]) &&
-	    !getpwnam(user))
+	if (!options->path && user && !user_exists(user))
 		errx(2, "--user: there is no user '%s'", user);
 	if (!options->path && options->sort == TOP_STALL && !options->every)
 		errx(2, "--sort stall requires --faults");

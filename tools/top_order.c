@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Which rows mp3ctl top shows, and their order. */
-#include <ctype.h>
 #include <err.h>
 #include <fnmatch.h>
 #include <stdlib.h>
@@ -68,17 +67,6 @@ static bool matches_name(const char *pattern, const char *name)
 	return strstr(name, pattern);
 }
 
-static bool matches_user(const char *user, __u32 uid)
-{
-	const char *name;
-
-	if (isdigit((unsigned char)user[0]))
-		return strtoull(user, NULL, 10) == uid;
-	name = user_name(uid);
-
-	return name && !strcmp(name, user);
-}
-
 /* Returns whether a cgroup is the given one, or below it. */
 static bool matches_cgroup(const char *cgroup, __u64 id)
 {
@@ -102,7 +90,7 @@ static bool is_accepted(const struct top_filter *filter,
 	if (filter->name && !matches_name(filter->name, process->comm))
 		return false;
 	if (filter->user && !(process->identified &&
-			      matches_user(filter->user, process->uid)))
+			      user_is(process->uid, filter->user)))
 		return false;
 	return !filter->cgroup ||
 	       (process->identified &&

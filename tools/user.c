@@ -64,6 +64,29 @@ const char *user_name(__u32 uid)
 	return user->name;
 }
 
+static bool is_id(const char *text)
+{
+	return text[0] && !text[strspn(text, "0123456789")];
+}
+
+/* Returns whether a text is the id of a user, or the name. */
+bool user_is(__u32 uid, const char *text)
+{
+	const char *name;
+
+	if (is_id(text))
+		return strtoull(text, NULL, 10) == uid;
+	name = user_name(uid);
+
+	return name && !strcmp(name, text);
+}
+
+/* Returns whether a text is an id, or the name of a user of this machine. */
+bool user_exists(const char *text)
+{
+	return is_id(text) || getpwnam(text);
+}
+
 /**
  * user_recorded() - add the name of a user from a recording
  * @uid:  its user id

@@ -143,8 +143,11 @@ void where_flame_print_speedscope(void)
  */
 bool where_flame(const char *path, const char *svg, enum flame_by by)
 {
-	bool good = where_flame_read(path);
+	bool good;
 
+	if (svg)
+		recording_keep(path, svg);
+	good = where_flame_read(path);
 	if (good && svg)
 		good = write_svg(svg, by);
 	else if (good)
