@@ -612,7 +612,7 @@ static void test_waiting_f(void)
 	for (i = ARRAY_SIZE(uids); i-- > 0;) {
 		if (waitpid(pids[i], &status, WNOHANG))
 			errx(1, "F %u does not wait", i);
-		/* One whose caller has gone need not be waited for. */
+		/* The last one first: a death lets the next F of that user begin. */
 		dead[i] = dies(pids[i]);
 		ok(dead[i], "%s", names[i]);
 	}
