@@ -2,11 +2,10 @@
 /* mp3ctl report: prints what a recording contains, as mp3ctl run does. */
 #include <err.h>
 
-#include "cgroup.h"
 #include "mp3ctl.h"
+#include "names.h"
 #include "progress.h"
 #include "session.h"
-#include "user.h"
 #include "util.h"
 #include "where_report.h"
 
@@ -55,15 +54,6 @@ static void add_totals(void *unused, const struct mp3_recording_totals *totals)
 	data_totals(&recorded.data, totals);
 }
 
-static void add_name(void *unused, bool is_user, __u64 id, const char *name)
-{
-	(void)unused;
-	if (is_user)
-		user_recorded((__u32)id, name);
-	else
-		cgroup_recorded(id, name);
-}
-
 /* Prints what the table lacks, and where faults are shown. */
 static void print_rest(const char *path)
 {
@@ -85,7 +75,7 @@ static int report_recording(struct report *report, const char *path)
 		.info = add_info,
 		.record = add_record,
 		.totals = add_totals,
-		.name = add_name,
+		.name = names_add,
 		.progress = progress,
 	};
 	__u64 end_ns;
@@ -93,9 +83,7 @@ static int report_recording(struct report *report, const char *path)
 
 	data_init(&recorded.data);
 	table_init(&recorded.table);
-	/* Those of this machine may be others. */
-	user_recorded(0, NULL);
-	cgroup_recorded(0, NULL);
+	names_start();
 	good = recording_read(path, &visitor, NULL);
 	progress_end();
 	if (!good)

@@ -3,12 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cgroup.h"
+#include "names.h"
 #include "options.h"
 #include "progress.h"
 #include "recorded.h"
 #include "recording.h"
-#include "user.h"
 #include "util.h"
 
 /**
@@ -74,15 +73,6 @@ static void learn_totals(void *data, const struct mp3_recording_totals *totals)
 		recorded->end_ns = totals->end_ns;
 }
 
-static void learn_name(void *data, bool is_user, __u64 id, const char *name)
-{
-	(void)data;
-	if (is_user)
-		user_recorded((__u32)id, name);
-	else
-		cgroup_recorded(id, name);
-}
-
 /**
  * recorded_read() - find out when a recording was made
  * @recorded: filled
@@ -97,16 +87,14 @@ void recorded_read(struct recorded *recorded, const char *path)
 		.info = learn_info,
 		.record = learn_record,
 		.totals = learn_totals,
-		.name = learn_name,
+		.name = names_add,
 		.progress = progress,
 	};
 	struct notes notes = { .recorded = recorded };
 	bool good;
 
 	*recorded = (struct recorded){};
-	/* Those of this machine may be others. */
-	user_recorded(0, NULL);
-	cgroup_recorded(0, NULL);
+	names_start();
 	good = recording_read(path, &visitor, &notes);
 	progress_end();
 	if (!good)

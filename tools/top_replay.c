@@ -8,14 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cgroup.h"
 #include "live.h"
+#include "names.h"
 #include "output.h"
 #include "progress.h"
 #include "recording.h"
 #include "screen.h"
 #include "top_options.h"
-#include "user.h"
 #include "util.h"
 
 /* How often the screen is updated, however fast or slowly a recording is played. */
@@ -99,15 +98,6 @@ static void add_info(void *data, const char *key, const char *value)
 		replay->tick_ns = strtoull(value, NULL, 10);
 }
 
-static void add_name(void *data, bool is_user, __u64 id, const char *name)
-{
-	(void)data;
-	if (is_user)
-		user_recorded((__u32)id, name);
-	else
-		cgroup_recorded(id, name);
-}
-
 /* Makes room for one more element. Exits if there is no memory. */
 static void *grow_array(void *array, size_t nr, size_t *max, size_t size)
 {
@@ -189,15 +179,13 @@ static bool load(struct replay *replay, const char *path)
 		.record = add_record,
 		.fault = add_fault,
 		.totals = set_totals,
-		.name = add_name,
+		.name = names_add,
 		.progress = progress,
 	};
 	__u64 length_ns;
 	bool good;
 
-	/* Those of this machine may be others. */
-	user_recorded(0, NULL);
-	cgroup_recorded(0, NULL);
+	names_start();
 	good = recording_read(path, &visitor, replay);
 	progress_end();
 	if (!good)

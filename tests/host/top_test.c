@@ -16,6 +16,7 @@
 #include "../../tools/cgroup.c"
 #include "../../tools/live.c"
 #include "../../tools/name.c"
+#include "../../tools/names.c"
 #include "../../tools/options.c"
 #include "../../tools/output.c"
 #include "../../tools/proc.c"

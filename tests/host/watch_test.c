@@ -29,6 +29,7 @@ static ssize_t write_part(int fd, const void *data, size_t size)
 #include "../../tools/live.c"
 #include "../../tools/metric.c"
 #include "../../tools/name.c"
+#include "../../tools/names.c"
 #include "../../tools/options.c"
 #define write write_part
 #include "../../tools/output.c"
