@@ -53,6 +53,9 @@ qemu_amd64() {
 	[[ -x $qemu ]] && echo "$qemu" || echo qemu-system-x86_64
 }
 
+# unpacked_dir PACKAGE: print where "setup --unpack" unpacks a package
+unpacked_dir() { echo "$CACHE/unpacked/$1"; }
+
 # parse_options ARGUMENT...: set $kernel from "-k KERNEL", and the array
 # "arguments" to what follows the options
 parse_options() {
