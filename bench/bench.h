@@ -105,6 +105,15 @@ static inline void asleep(void)
 		pause();
 }
 
+#define MOMENT_MS	45	/* once in each interval */
+
+/* Run briefly in each tick, without faults. */
+static inline void running(void)
+{
+	for (;;)
+		sleep_ms(MOMENT_MS);
+}
+
 /* Always use the CPU. */
 static inline void spinning(void)
 {

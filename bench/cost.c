@@ -20,7 +20,6 @@
 
 #define THREADS		8
 #define MAX_PASSES	1000
-#define MOMENT_MS	45	/* once in each interval */
 #define SETTLING	3	/* passes before the measured ones */
 #define PIDSTAT_MOST	1000	/* with more it cannot keep up */
 #define PIDSTAT_PASSES	3
@@ -28,13 +27,6 @@
 #define EVENTS		"minor-faults,major-faults,task-clock"
 
 static struct ring ring;
-
-/* Run briefly in each tick, without faults. */
-static void running(void)
-{
-	for (;;)
-		sleep_ms(MOMENT_MS);
-}
 
 /* Touch one page in each tick. */
 static void faulting(void)

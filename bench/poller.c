@@ -11,6 +11,7 @@
  * pass. With -c it polls the children of PID, and looks for new ones in each pass.
  */
 #include "bench.h"
+#include "floor/mark.h"
 
 #define INTERVAL_NS	50000000L
 #define MAX_PIDS	4194304
@@ -105,6 +106,22 @@ static void poll_process(struct polled *process, unsigned long *sum)
 	}
 }
 
+/* Poll all processes, and print the sums. */
+static __attribute__((noinline)) void poll_all(int children)
+{
+	uint64_t now = now_ns();
+	unsigned long sum[3] = { 0 };
+	unsigned int p;
+
+	if (children >= 0)
+		add_children(children);
+	for (p = 0; p < nr_processes; p++)
+		if (processes[p].fd >= 0)
+			poll_process(&processes[p], sum);
+	printf("%llu %lu %lu %lu\n", (unsigned long long)now, sum[0], sum[1],
+	       sum[2]);
+}
+
 int main(int argc, char **argv)
 {
 	struct timespec deadline;
@@ -125,19 +142,11 @@ int main(int argc, char **argv)
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	clock_gettime(CLOCK_MONOTONIC, &deadline);
+	mark((uintptr_t)poll_all, "poller");
 	for (;;) {
-		uint64_t now = now_ns();
-		unsigned long sum[3] = { 0 };
-		unsigned int p;
+		uint64_t now;
 
-		if (children >= 0)
-			add_children(children);
-		for (p = 0; p < nr_processes; p++)
-			if (processes[p].fd >= 0)
-				poll_process(&processes[p], sum);
-		printf("%llu %lu %lu %lu\n", (unsigned long long)now, sum[0],
-		       sum[1], sum[2]);
-
+		poll_all(children);
 		/* Skip deadlines that have passed. */
 		now = now_ns();
 		do {

@@ -17,6 +17,8 @@
 #include <linux/slab.h>
 #include <linux/sort.h>
 
+#include "mark.h"
+
 #define FLOOR_MAX_TASKS		65536
 #define FLOOR_MAX_PASSES	1000
 
@@ -52,7 +54,7 @@ static void floor_find(void)
 	rcu_read_unlock();
 }
 
-static u64 floor_pass(void)
+static noinline u64 floor_pass(void)
 {
 	u64 sum = 0, start = ktime_get_ns();
 	struct task_struct *thread;
@@ -89,6 +91,7 @@ static int __init floor_init(void)
 	if (!passes || passes > FLOOR_MAX_PASSES)
 		return -EINVAL;
 	floor_find();
+	mark((unsigned long)floor_pass, "floor");
 	for (i = 0; i < passes; i++) {
 		msleep(50);
 		floor_times[i] = floor_pass();
