@@ -300,28 +300,35 @@ MODULE_PARM_DESC(ring_gid, "group of /dev/mp3 and /dev/mp3_procs (default 0)");
  *		permission yet (mp3_registry_lock)
  */
 struct mp3_process {
+	/* The first cache line: all that a tick needs of an idle process */
 	union {
 		struct list_head list;
 		struct rcu_head rcu;
 	};
 	struct task_struct *task;
 	u64 switches;
+	u64 first;
+	u64 holders;
+	struct pid *pid;
+	struct signal_struct *signal;
+	/* The second one: what else it needs of one that has run */
 	struct mp3_counts reported;
 	struct mp3_counts captured;
-	struct signal_struct *signal;
-	u64 holders;
-	u64 first;
+	u64 located;
+	u32 ppid;
+	u8 unregistered;
+	/* The third one */
 	u64 followers;
 	u64 secure;
 	u64 follow_id;
-	u32 ppid;
-	u8 unregistered;
 	struct hlist_node hash;
-	struct pid *pid;
-	u64 located;
 	u64 collected;
 	struct list_head unauthorized;
 };
+
+static_assert(offsetof(struct mp3_process, reported) <= 64);
+static_assert(offsetof(struct mp3_process, followers) <= 128);
+static_assert(sizeof(struct mp3_process) <= 192);
 
 /*
  * Serializes the attaching and detaching of the fork probe, the filling of the
