@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A whole build, followed and compared with wait4(2): make -j4 compiles the
- * project's own tests in the guest. compile.files lists the files that this needs.
+ * A whole build, followed and compared with wait4(2): make -j4 compiles half
+ * of the project's own tests in the guest. compile.files lists the files that this
+ * needs.
  *
  * vm: -m 2048
  */
