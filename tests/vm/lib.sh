@@ -119,10 +119,12 @@ use_kernel() {
 	kernel_release=${kernel_vmlinuz##*/vmlinu?-}
 	kernel_modules=$kernel_dir/lib/modules/$kernel_release
 	kernel_kdir=$kernel_dir/usr/src/linux-headers-$kernel_release
-	# The guest's busybox, and the compiler for guest programs. Programs for a
-	# foreign architecture are static: this machine lacks the libraries.
+	# The guest's busybox, and the compiler for guest programs, with strip for
+	# modules. Programs for a foreign architecture are static: this machine lacks
+	# the libraries.
 	kernel_busybox=/bin/busybox
 	kernel_cc=(gcc)
+	kernel_strip=(strip)
 	# The command that builds a module, up to the arguments of make
 	kernel_make=(make --no-print-directory -C)
 	# sid's compiler and kbuild need sid's libraries: run make in a mount
@@ -143,6 +145,7 @@ use_kernel() {
 		set_cross "$kernel_arch"
 		kernel_busybox=$kernel_dir/bin/busybox
 		kernel_cc=("${cross_prefix}gcc" -static)
+		kernel_strip=("${cross_prefix}strip")
 		# Otherwise, its __u64 does not match %llu.
 		[[ $kernel_arch != ppc64el ]] ||
 			kernel_cc+=(-D__SANE_USERSPACE_TYPES__)
