@@ -135,8 +135,23 @@ static_assert(MP3_SAMPLES * sizeof(struct mp3_sample) <=
 /* ---- Parameters and state ---- */
 
 static unsigned int mp3_major = MP3_MAJOR;
-module_param_named(major, mp3_major, uint, 0444);
-MODULE_PARM_DESC(major, "major number of the device, 0 for any (default 423)");
+static bool mp3_major_is_given;
+
+/* A number that is given is exact, even if it is the default. */
+static int mp3_set_major(const char *val, const struct kernel_param *kp)
+{
+	mp3_major_is_given = true;
+	return param_set_uint(val, kp);
+}
+
+static const struct kernel_param_ops mp3_major_ops = {
+	.set = mp3_set_major,
+	.get = param_get_uint,
+};
+
+module_param_cb(major, &mp3_major_ops, &mp3_major, 0444);
+__MODULE_PARM_TYPE(major, "uint");
+MODULE_PARM_DESC(major, "major number of the devices, 0 for any (default 423 if it is free, else any)");
 
 static unsigned int mp3_record_capacity = 65536;
 module_param_named(records, mp3_record_capacity, uint, 0444);
@@ -4752,7 +4767,10 @@ static const struct device_type mp3_device_type = {
 	.release = mp3_release_device,
 };
 
-/* Reserve the device numbers, and set mp3_major if it is 0. */
+/*
+ * Reserve the device numbers, and set mp3_major if it is 0, or if it is the default
+ * and another driver has that. Returns 0 or an errno.
+ */
 static int __init mp3_get_major(void)
 {
 	dev_t dev = MKDEV(mp3_major, 0);
@@ -4760,12 +4778,21 @@ static int __init mp3_get_major(void)
 
 	if (mp3_major >= CHRDEV_MAJOR_MAX)
 		return -EINVAL;
-	if (mp3_major)
-		return register_chrdev_region(dev, MP3_NR_MINORS, "mp3");
+	if (mp3_major) {
+		err = register_chrdev_region(dev, MP3_NR_MINORS, "mp3");
+		if (err != -EBUSY || mp3_major_is_given)
+			return err;
+	}
 
 	err = alloc_chrdev_region(&dev, 0, MP3_NR_MINORS, "mp3");
+	if (err)
+		return err;
+	if (mp3_major)
+		pr_notice("major %u is taken: for clients that need it, unload the driver that has it in /proc/devices, and reload mp3\n",
+			  mp3_major);
 	mp3_major = MAJOR(dev);
-	return err;
+
+	return 0;
 }
 
 static void mp3_free_rings(void)

@@ -153,7 +153,7 @@
 #define MP3_MAGIC	0x0033504d	/* "MP3" and a NUL, little-endian */
 #define MP3_ABI_VERSION	2		/* changes with the layout of a ring */
 
-#define MP3_MAJOR	423		/* default of the parameter major */
+#define MP3_MAJOR	423		/* of the devices, if it is free */
 #define MP3_DATA_PAGES	128		/* pages of /dev/mp3's data */
 #define MP3_SAMPLES	12000		/* capacity of /dev/mp3, in entries */
 

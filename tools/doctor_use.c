@@ -2,6 +2,7 @@
 /* What this user may do with the loaded module, for mp3ctl doctor. */
 #include <grp.h>
 #include <pwd.h>
+#include <sys/sysmacros.h>
 
 #include "capture.h"
 #include "doctor.h"
@@ -71,27 +72,102 @@ static char *join_group(const struct stat *info)
 			   group->gr_name, passwd->pw_name);
 }
 
-/* ---- Captures ---- */
+/* ---- Device numbers ---- */
 
-/* Returns the command that creates the node of captures, to be freed. */
-static char *create_node(void)
+/*
+ * Returns the numbers that the module has given a device, such as "423 2", to be
+ * freed; or NULL if they cannot be read.
+ */
+static char *read_numbers(const char *node)
 {
-	char *numbers = doctor_read(examined, "/sys/class/mp3/mp3_capture/dev");
-	char *mode = doctor_read(examined, MODULE "parameters/user_mode");
-	char *colon = numbers ? strchr(numbers, ':') : NULL, *command;
+	char *path = doctor_text("/sys/class/mp3/%s/dev", strrchr(node, '/') + 1);
+	char *numbers = doctor_read(examined, path);
+	char *colon = numbers ? strchr(numbers, ':') : NULL;
 
-	if (colon)
+	free(path);
+	if (colon) {
 		*colon = ' ';
-	command = colon ? doctor_text("%srm -f %s && %smknod -m %s %s c %s",
-				      doctor_sudo(), MP3_CAPTURE_PATH,
-				      doctor_sudo(), mode ? mode : "0666",
-				      MP3_CAPTURE_PATH, numbers) :
-			  doctor_text("%sudevadm trigger", doctor_sudo());
+		return numbers;
+	}
 	free(numbers);
-	free(mode);
+	return NULL;
+}
+
+/* Returns whether a node is that of another device than the one of its name. */
+static bool is_outdated(const char *node)
+{
+	char *numbers = read_numbers(node), *found;
+	bool outdated = false;
+	struct stat info;
+
+	if (numbers && find_node(node, &info) && S_ISCHR(info.st_mode)) {
+		found = doctor_text("%u %u", major(info.st_rdev),
+				    minor(info.st_rdev));
+		outdated = strcmp(found, numbers);
+		free(found);
+	}
+	free(numbers);
+
+	return outdated;
+}
+
+/*
+ * Returns the command that creates a node, to be freed.
+ * @parameter: path of the one with its mode
+ * @mode: that mode, if the parameter cannot be read
+ */
+static char *create_node(const char *node, const char *parameter,
+			 const char *mode)
+{
+	char *numbers = read_numbers(node), *command;
+	char *set_mode = doctor_read(examined, parameter);
+
+	command = numbers ? doctor_text("%srm -f %s && %smknod -m %s %s c %s",
+					doctor_sudo(), node, doctor_sudo(),
+					set_mode ? set_mode : mode, node, numbers) :
+			    doctor_text("%sudevadm trigger", doctor_sudo());
+	free(numbers);
+	free(set_mode);
 
 	return command;
 }
+
+/* Returns the name of the driver that has a major number, to be freed; or NULL. */
+static char *find_driver(unsigned int number)
+{
+	char *path = doctor_path(examined, "/proc/devices");
+	FILE *file = fopen(path, "re");
+	char line[128], name[64], *driver = NULL;
+	unsigned int found;
+
+	/* Block devices follow after an empty line. */
+	while (file && !driver && fgets(line, sizeof(line), file) &&
+	       line[0] != '\n')
+		if (sscanf(line, "%u %63s", &found, name) == 2 && found == number)
+			driver = text_escape(name, "");
+	if (file)
+		fclose(file);
+	free(path);
+
+	return driver;
+}
+
+/* Reports another major number than that for which many clients have a node. */
+static void check_major(void)
+{
+	unsigned int number = read_count(MODULE "parameters/major");
+	char *driver;
+
+	if (!number || number == MP3_MAJOR)
+		return;
+	driver = find_driver(MP3_MAJOR);
+	doctor_note("major number", NULL,
+		    "%u, and %s has %u: a client with a node of its own needs one for %u",
+		    number, driver ? driver : "no driver", MP3_MAJOR, number);
+	free(driver);
+}
+
+/* ---- Captures ---- */
 
 static void report_denied(struct doctor *doctor)
 {
@@ -117,14 +193,17 @@ static char *who_captures(void)
 /* Reports why a capture cannot be opened. */
 static void report_failure(struct doctor *doctor, int error, __u32 version)
 {
-	bool missing = error == -ENOENT || error == -ENXIO || error == -ENODEV;
+	bool missing = error == -ENOENT || error == -ENXIO ||
+		       error == -ENODEV || is_outdated(MP3_CAPTURE_PATH);
 
 	if (doctor->container && (missing || error == -EPERM))
 		doctor_problem(doctor, "captures",
 			       doctor_text("start the container with --device " MP3_CAPTURE_PATH),
 			       "this container has no access to " MP3_CAPTURE_PATH);
 	else if (missing)
-		doctor_problem(doctor, "captures", create_node(),
+		doctor_problem(doctor, "captures",
+			       create_node(MP3_CAPTURE_PATH,
+					   MODULE "parameters/user_mode", "0666"),
 			       "the device node " MP3_CAPTURE_PATH " is missing or outdated");
 	else if (error == -EACCES)
 		report_denied(doctor);
@@ -270,7 +349,15 @@ static void check_classic(const struct doctor *doctor)
 		path = doctor_path(doctor, nodes[i].path);
 		fd = open(path, nodes[i].flags | O_CLOEXEC);
 		free(path);
-		if (fd >= 0) {
+		if (is_outdated(nodes[i].path)) {
+			doctor_note(nodes[i].what,
+				    create_node(nodes[i].path,
+						MODULE "parameters/ring_mode", "0600"),
+				    "the device node %s is outdated; %s",
+				    nodes[i].path, nodes[i].users);
+			if (fd >= 0)
+				close(fd);
+		} else if (fd >= 0) {
 			doctor_ok(nodes[i].what, "you can open %s",
 				  nodes[i].path);
 			close(fd);
@@ -309,6 +396,7 @@ void doctor_use(struct doctor *doctor)
 	struct mp3_reader capture;
 
 	examined = doctor;
+	check_major();
 	if (check_capture(doctor, &capture)) {
 		check_sampler(capture.header);
 		check_privileges(doctor);

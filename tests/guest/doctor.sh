@@ -63,7 +63,29 @@ ends 0 mp3ctl doctor && ends 1 as_user "mp3ctl doctor" &&
 	prints "problem  captures: you may not open /dev/mp3_capture (mode 0600, group root)"
 ok "mp3ctl doctor finds that the module's user_mode is for root only"
 
+mkdir old
+mknod old/mp3 c 423 0
+mknod old/mp3_capture c 423 2
 rmmod mp3
+insmod /mp3/taken.ko
+insmod /mp3/mp3.ko
+number=$(cat /sys/module/mp3/parameters/major)
+ends 0 mp3ctl doctor && prints "note     major number: $number, and taken has 423: a client with a node of its own needs one for $number" &&
+	ends 0 monitor -k && ends 0 mp3ctl run true
+ok "mp3ctl doctor names the driver that has 423, and the clients of the nodes in /dev work"
+
+rm /dev/mp3 /dev/mp3_capture
+mv old/mp3 old/mp3_capture /dev
+ends 1 mp3ctl doctor && prints "problem  captures: the device node /dev/mp3_capture is missing or outdated" &&
+	prints "note     samples: the device node /dev/mp3 is outdated; monitor and watch --samples need them" &&
+	sh -c "$(tail -n 1 out)" && sh -c "$(sed -n 's|^ *try: \(rm -f /dev/mp3 .*\)|\1|p' out)" &&
+	ends 0 mp3ctl doctor && ! grep outdated out && ends 0 monitor -k
+ok "the commands that mp3ctl doctor prints replace nodes with the number of another driver"
+rmmod mp3
+rmmod taken
+# The kernel keeps nodes that it has not made.
+rm /dev/mp3 /dev/mp3_capture
+
 ends 1 mp3ctl doctor && grep -q '^problem  module: not loaded$' out
 ok "mp3ctl doctor finds that the module is not loaded"
 insmod /mp3/mp3.ko

@@ -4,12 +4,14 @@
  * with good and bad parameters, and with each step of the load failing. Afterwards
  * nothing of the module may be left.
  *
- * Usage: lifecycle [MP3.KO], by default /mp3/mp3.ko; fail.ko is next to it.
+ * Usage: lifecycle [MP3.KO], by default /mp3/mp3.ko; fail.ko and taken.ko are next
+ * to it.
  */
 #include <dirent.h>
 #include <grp.h>
 #include <libgen.h>
 #include <linux/sched.h>
+#include <sys/klog.h>
 #include <sys/sysmacros.h>
 
 #include "fail.h"
@@ -18,6 +20,9 @@
 #include "test.h"
 
 #define MAJOR_PATH	"/sys/module/mp3/parameters/major"
+
+/* A module that has the default major number of mp3 */
+static char *taken_path;
 
 static bool unload_is_refused(void)
 {
@@ -616,6 +621,56 @@ static void test_major(void)
 	   "unloading frees the number taken with major=0");
 }
 
+/* Count the lines of the kernel's log about a major number that is taken. */
+static int count_notices(void)
+{
+	static char log[1 << 20];
+	const char *at = log;
+	int count = 0, size = klogctl(3, log, sizeof(log) - 1);
+
+	if (size < 0)
+		err(1, "the kernel's log");
+	log[size] = '\0';
+	while ((at = strstr(at, "mp3: major 423 is taken"))) {
+		at++;
+		count++;
+	}
+	return count;
+}
+
+static void test_major_taken(void)
+{
+	int before = count_notices(), ret = load_file(taken_path, "");
+	struct stat status;
+	long number;
+
+	if (ret)
+		errx(1, "%s: %s", taken_path, strerror(-ret));
+	load_or_die("");
+	number = read_parameter(MAJOR_PATH);
+	ok(number > 0 && number != MP3_MAJOR &&
+	   count_lines("/proc/devices", "423 taken\n") == 1 &&
+	   !stat(MP3_DEVICE_PATH, &status) &&
+	   major(status.st_rdev) == number && read_header().magic == MP3_MAGIC,
+	   "a load takes a free major number and reports it if another driver has 423");
+	ok_eq(count_notices() - before, 1,
+	      "a load that takes another major number than 423 logs one line about it");
+	unload_or_die();
+	ok(nothing_left() && try_open_number(number) == -ENXIO,
+	   "unloading frees the number taken instead of 423");
+
+	ok(load("major=423") == -EBUSY && nothing_left(),
+	   "a load with major=423 is EBUSY if another driver has 423");
+	ret = unload_name("taken");
+	if (ret)
+		errx(1, "unload taken: %s", strerror(-ret));
+	load_or_die("");
+	ok(read_parameter(MAJOR_PATH) == MP3_MAJOR &&
+	   count_notices() - before == 1,
+	   "a load takes 423 and logs nothing about it once the other driver is unloaded");
+	unload_or_die();
+}
+
 /* ---- Modes and groups ---- */
 
 static bool parameter_is(const char *name, const char *want)
@@ -1090,13 +1145,17 @@ static void test_unload_during_forks(void)
 
 int main(int argc, char **argv)
 {
-	char *path, *fail_path;
+	char *path, *directory, *fail_path;
 
 	if (argc > 1)
 		module_path = argv[1];
 	path = strdup(module_path);
-	if (!path || asprintf(&fail_path, "%s/fail.ko", dirname(path)) < 0)
-		err(1, "fail.ko");
+	if (!path)
+		err(1, "%s", module_path);
+	directory = dirname(path);
+	if (asprintf(&fail_path, "%s/fail.ko", directory) < 0 ||
+	    asprintf(&taken_path, "%s/taken.ko", directory) < 0)
+		err(1, "%s", directory);
 	fail_module_path = fail_path;
 
 	/* The runner has loaded the module, and expects it to be loaded at the end. */
@@ -1106,6 +1165,7 @@ int main(int argc, char **argv)
 	test_capture_records();
 	test_intervals();
 	test_major();
+	test_major_taken();
 	test_modes();
 	test_busy();
 	test_hundred_processes();
