@@ -118,6 +118,9 @@ RELEASE ?= $(or $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' \
 	$(KDIR)/include/generated/utsrelease.h 2>/dev/null), \
 	$(patsubst /lib/modules/%/build,%,$(filter /lib/modules/%/build,$(KDIR))))
 
+# Debug information makes a module ten times as large; empty: keep it.
+INSTALL_MOD_STRIP ?= 1
+
 # kbuild does not run depmod if there is no System.map.
 DEPMOD = $(if $(DESTDIR),,test ! -d /lib/modules/$(RELEASE) || depmod -a $(RELEASE))
 
@@ -155,7 +158,8 @@ install-tools: tools		## install tools, man pages, headers, examples, udev rule
 	install -D -m 644 -t $(DESTDIR)$(PYTHONDIR) python/mp3.py
 	install -D -m 644 -t $(SHAREDIR)/examples $(EXAMPLES)
 install-module: module		## install only the module: KDIR=headers
-	$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_PATH=$(DESTDIR) modules_install
+	$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_PATH=$(DESTDIR) \
+		INSTALL_MOD_STRIP=$(INSTALL_MOD_STRIP) modules_install
 	$(DEPMOD)
 
 .PHONY: uninstall uninstall-tools uninstall-module
@@ -172,10 +176,15 @@ uninstall-tools:		## remove what install-tools has installed
 	rm -f $(DESTDIR)$(PYTHONDIR)/__pycache__/mp3.*
 	rm -f $(addprefix $(SHAREDIR)/examples/,$(notdir $(EXAMPLES)))
 	rmdir $(addprefix $(SHAREDIR),/analysis /examples /python) $(SHAREDIR) 2>/dev/null || :
-uninstall-module:		## remove what install-module has installed
+# If it removes nothing, but the module is installed for other kernels, it fails.
+uninstall-module:		## remove the module of one kernel: RELEASE=6.1.0-42-amd64
 	@test -n "$(RELEASE)" || { echo "mp3: no kernel headers in $(KDIR):" \
 		"name the kernel, as in RELEASE=$$(uname -r)" >&2; exit 1; }
-	rm -f $(DESTDIR)/lib/modules/$(RELEASE)/*/mp3.ko*
+	@set -- $(DESTDIR)/lib/modules/$(RELEASE)/*/mp3.ko*; \
+	test ! -e "$$1" || { echo "rm -f $$*"; rm -f "$$@"; exit; }; \
+	set -- $(DESTDIR)/lib/modules/*/*/mp3.ko*; \
+	test ! -e "$$1" || { echo "mp3: not installed for $(RELEASE); remove these" \
+		"with RELEASE=KERNEL: $$*" >&2; exit 1; }
 	$(DEPMOD)
 
 .PHONY: clean
