@@ -188,21 +188,21 @@ uninstall-module:		## remove the module of one kernel: RELEASE=6.1.0-42-amd64
 		"with RELEASE=KERNEL: $$*" >&2; exit 1; }
 	$(DEPMOD)
 
+.PHONY: clean
+clean:				## remove what was built
+	rm -rf build $(addprefix $(O)/,$(TOOLS))
+	@$(if $(BLANK_PATH),,! test -d $(KDIR) || $(MAKE) -C $(KDIR) M=$(CURDIR) clean)
+
 # Of the last commit, with its time: everybody who makes it gets the same bytes.
-VERSION = $(shell packaging/version)
 .PHONY: dist
+dist: NAME = mp3-$(shell packaging/version)
 dist:				## make mp3-VERSION.tar.xz of the last commit
 	@git rev-parse -q --verify HEAD >/dev/null || { echo "mp3: make dist needs" \
 		"a clone of the repository" >&2; exit 1; }
 	@git diff --quiet HEAD || echo "mp3: the tarball is that of the last commit," \
 		"without your changes" >&2
-	git -c tar.umask=0022 archive --prefix=mp3-$(VERSION)/ -o mp3-$(VERSION).tar HEAD
-	xz -f -9 -T1 mp3-$(VERSION).tar
-
-.PHONY: clean
-clean:				## remove what was built
-	rm -rf build $(addprefix $(O)/,$(TOOLS))
-	@$(if $(BLANK_PATH),,! test -d $(KDIR) || $(MAKE) -C $(KDIR) M=$(CURDIR) clean)
+	git -c tar.umask=0022 archive --prefix=$(NAME)/ -o $(NAME).tar HEAD
+	xz -f -9 -T1 $(NAME).tar
 
 .PHONY: help
 help:				## list these targets

@@ -89,7 +89,7 @@ static inline const char *mp3_strerror(int err)
 	case ENXIO:
 		return "No such file or directory (is the module loaded?)";
 	case ENODEV:
-		return "No such device node, but the module is loaded (check udev or devtmpfs)";
+		return "No such device node, but the module is loaded (run mp3ctl doctor)";
 	case EACCES:
 		return "Permission denied (only root, or users allowed by the udev rule)";
 	case EPERM:

@@ -64,7 +64,7 @@ builds() {
 		tar -xf "$(<"$scratch/tarball")" -C "$scratch" &&
 		packages=("$scratch"/one/RPMS/*/*.rpm) &&
 		equal "$(rpm -qp --qf '%{name}-%{version} ' "${packages[@]}" 2>/dev/null)" \
-			"mp3-devel-$version mp3-dkms-$version mp3-tools-$version "
+			"mp3-devel-$version mp3-dkms-$version mp3-exporter-$version mp3-tools-$version "
 }
 check "rpmbuild builds the packages from the tarball of make dist" builds
 [[ $failed = 0 ]] || { finish || exit; }
@@ -118,7 +118,7 @@ upgrades() {
 check "an upgrade of the packages is one that DKMS recognizes as such" upgrades
 
 removes() {
-	in_root -e mp3-tools mp3-devel mp3-dkms &&
+	in_root -e mp3-tools mp3-devel mp3-dkms mp3-exporter &&
 		equal "$(tail -n 1 "$root/calls")" \
 			"dkms remove -m mp3 -v $version -q --all --rpm_safe_upgrade" &&
 		files | diff - "$scratch/before" >"$log" &&
