@@ -112,8 +112,9 @@ bench:				## measure mp3 and its alternatives: FULL=1 for longer
 check:				## run checkpatch, sparse, W=1, cppcheck, ...
 	tests/check
 
-# The kernel that the module is for. Without its headers, only the name of the
-# folder shows it.
+# The kernel that the module is for, and from which uninstall-module removes it; that
+# fails if the module is installed for other kernels only. Without headers, only the
+# name of the folder shows the kernel.
 RELEASE ?= $(or $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' \
 	$(KDIR)/include/generated/utsrelease.h 2>/dev/null), \
 	$(patsubst /lib/modules/%/build,%,$(filter /lib/modules/%/build,$(KDIR))))
@@ -177,8 +178,7 @@ uninstall-tools:		## remove what install-tools has installed
 	rm -f $(DESTDIR)$(PYTHONDIR)/__pycache__/mp3.*
 	rm -f $(addprefix $(SHAREDIR)/examples/,$(notdir $(EXAMPLES)))
 	rmdir $(addprefix $(SHAREDIR),/analysis /examples /python) $(SHAREDIR) 2>/dev/null || :
-# If it removes nothing, but the module is installed for other kernels, it fails.
-uninstall-module:		## remove the module of one kernel: RELEASE=6.1.0-42-amd64
+uninstall-module:		## remove what install-module has installed
 	@test -n "$(RELEASE)" || { echo "mp3: no kernel headers in $(KDIR):" \
 		"name the kernel, as in RELEASE=$$(uname -r)" >&2; exit 1; }
 	@set -- $(DESTDIR)/lib/modules/$(RELEASE)/*/mp3.ko*; \
