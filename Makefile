@@ -157,8 +157,7 @@ install-tools: tools		## install tools, man pages, headers, examples, udev rule
 	install -D -m 644 -t $(SHAREDIR)/analysis $(PLOT_FILES)
 	install -D -m 644 packaging/mp3ctl.bash $(COMPLETION)
 	install -D -m 644 -t $(DESTDIR)$(PYTHONDIR) python/mp3.py
-	install -D -t $(SHAREDIR)/examples $(filter %.py,$(EXAMPLES))
-	install -D -m 644 -t $(SHAREDIR)/examples $(filter-out %.py,$(EXAMPLES))
+	install -D -m 644 -t $(SHAREDIR)/examples $(EXAMPLES)
 install-module: module		## install only the module: KDIR=headers
 	$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_PATH=$(DESTDIR) \
 		INSTALL_MOD_STRIP=$(INSTALL_MOD_STRIP) modules_install
