@@ -68,6 +68,19 @@ void capture_locate_or_exit(const struct mp3_reader *capture, unsigned int n,
 		     mp3_strerror(error));
 }
 
+/*
+ * Returns whether a capture has a process. If it has not, the process id is no
+ * longer in use, or it is another process' and must not be added.
+ */
+bool capture_has(const struct mp3_reader *capture, pid_t pid)
+{
+	int error = mp3_capture_register(capture, pid);
+
+	if (!error)
+		mp3_capture_unregister(capture, pid);
+	return error == -EEXIST;
+}
+
 /**
  * reader_open_failed() - explain why a ring or a capture cannot be opened, and
  *			  exit with status 1

@@ -19,7 +19,7 @@
  */
 struct cgroup {
 	__u64 id;
-	const char *name;
+	char *name;
 };
 
 static struct cgroup *cgroups;
@@ -75,7 +75,7 @@ static char *look_up(__u64 id)
 }
 
 /* Adds a cgroup. Returns its name. Exits if there is no memory. */
-static const char *add_cgroup(__u64 id, const char *name)
+static const char *add_cgroup(__u64 id, char *name)
 {
 	cgroups = reallocarray(cgroups, nr_cgroups + 1, sizeof(*cgroups));
 	if (!cgroups)
@@ -105,6 +105,43 @@ const char *cgroup_name(__u64 id)
 	return add_cgroup(id, look_up(id));
 }
 
+/*
+ * Reads the memory limit of a cgroup with a path below the root of the hierarchy.
+ * Returns false if it has none.
+ */
+bool cgroup_memory_limit(const char *path, __u64 *bytes)
+{
+	const char *mount = find_root();
+	unsigned long long limit;
+	bool found = false;
+	FILE *file = NULL;
+	char *name;
+
+	if (!mount || asprintf(&name, "%s%s/memory.max", mount, path) < 0)
+		return false;
+	file = fopen(name, "re");
+	free(name);
+	if (!file)
+		return false;
+	/* Without a limit, it contains "max". */
+	if (fscanf(file, "%llu", &limit) == 1) {
+		*bytes = limit;
+		found = true;
+	}
+	fclose(file);
+
+	return found;
+}
+
+/* Frees the names that were looked up: they can be looked up again. */
+void cgroup_forget(void)
+{
+	if (are_recorded)
+		return;
+	while (nr_cgroups)
+		free(cgroups[--nr_cgroups].name);
+}
+
 /**
  * cgroup_recorded() - add the name of a cgroup from a recording
  * @id:   its id
@@ -115,11 +152,13 @@ const char *cgroup_name(__u64 id)
  */
 void cgroup_recorded(__u64 id, const char *name)
 {
+	char *copy;
+
 	are_recorded = true;
 	if (!name)
 		return;
-	name = strdup(name);
-	if (!name)
+	copy = strdup(name);
+	if (!copy)
 		err(1, "names of cgroups");
-	add_cgroup(id, name);
+	add_cgroup(id, copy);
 }

@@ -17,23 +17,38 @@
 
 static const char help[] =
 	"usage: mp3ctl export --format FORMAT [OPTION]... RECORDING\n"
-	"Converts a recording to a file format of another program, on standard output.\n"
+	"   or: mp3ctl export --format prometheus -o FILE [OPTION]... -a|-p PID...\n"
+	"Converts a recording to a file format of another program, on standard output; or\n"
+	"writes the totals of running processes to a file until a signal ends it.\n"
 	"\n"
 	"      --format FORMAT  trace: for Perfetto and Chrome's trace viewer\n"
 	"                       collapsed: stacks of faults for flame graph tools\n"
 	"                       speedscope: the same for speedscope\n"
 	"                       csv: a line for each record\n"
 	"                       json: the same as a JSON object for each\n"
+	"                       prometheus: totals by name and by cgroup\n"
 	"      --faults         csv and json: located faults instead of records\n"
 	"      --identity       csv and json: identity records, too\n"
 	"  -o, --output FILE    write to a file\n"
 	"      --width KEY      numbers of collapsed: faults (the default) or stall\n"
+	"\n"
+	"Prometheus:\n"
+	EXPORTER_ROWS_HELP
+	EXPORTER_HELP
+	"  -i, --interval SECONDS  write the file this often (default 15)\n"
+	"      --faults[=N]      locate faults, one minor fault in N (default 1): stalled\n"
+	"                        time, and a histogram; requires CAP_PERFMON or the\n"
+	"                        module's user_faults=1\n"
+	"\n"
 	"  -h, --help           show this help\n"
 	"  -V, --version        show the version\n";
 
+/* The shortest and the usual time between two files */
+#define MIN_INTERVAL_S 0.1
+#define DEFAULT_NS (15 * NSEC_PER_SEC)
+
 enum {
-	OPT_FORMAT = 256,
-	OPT_FAULTS,
+	OPT_FORMAT = OPT_EXPORTER_OWN,
 	OPT_IDENTITY,
 	OPT_WIDTH,
 };
@@ -90,6 +105,7 @@ static const struct format {
 	{ "speedscope", read_stacks, print_speedscope },
 	{ "csv", read_rows, print_csv },
 	{ "json", read_rows, print_json },
+	{ "prometheus", export_prometheus_read, export_prometheus_print },
 };
 
 static const struct format *parse_format(const char *name)
@@ -99,7 +115,7 @@ static const struct format *parse_format(const char *name)
 	for (i = 0; i < ARRAY_SIZE(formats); i++)
 		if (!strcmp(formats[i].name, name))
 			return &formats[i];
-	errx(2, "--format: '%s' is not trace, collapsed, speedscope, csv or json",
+	errx(2, "--format: '%s' is not trace, collapsed, speedscope, csv, json or prometheus",
 	     name);
 }
 
@@ -124,74 +140,164 @@ static void close_output(const char *path)
 	_exit(1);
 }
 
+/**
+ * struct options - the command
+ * @export: what to export
+ * @format: --format
+ * @width:  --width, or NULL
+ * @rows:   --names or --cgroups was given
+ */
+struct options {
+	struct export export;
+	const struct format *format;
+	const char *width;
+	bool rows;
+};
+
+static void parse_option(struct options *options, int option)
+{
+	struct export *export = &options->export;
+
+	switch (option) {
+	case OPT_FORMAT:
+		options->format = parse_format(optarg);
+		return;
+	case OPT_IDENTITY:
+		export->identity = true;
+		return;
+	case OPT_WIDTH:
+		options->width = optarg;
+		export->by = parse_flame_by(optarg);
+		return;
+	case 'i':
+		export->interval_ns = (__u64)(parse_decimal("interval", optarg,
+							    MIN_INTERVAL_S,
+							    1e9) * 1e9);
+		return;
+	case 'o':
+		export->output = optarg;
+		return;
+	case OPT_LOCATE:
+		export->faults = true;
+		break;
+	case OPT_NAMES:
+	case OPT_CGROUPS:
+		options->rows = true;
+		break;
+	}
+	exporter_option(&export->live, option, help);
+}
+
+/* Checks the options of a format other than prometheus. */
+static void validate_rows(const struct options *options)
+{
+	const struct export *export = &options->export;
+	const char *rows = export->faults ? "--faults" :
+			   export->identity ? "--identity" : NULL;
+
+	if (rows && options->format->read != read_rows)
+		errx(2, "%s requires --format csv or json", rows);
+	if (export->faults && export->identity)
+		errx(2, "--faults and --identity exclude each other");
+	if (options->width && options->format->print != print_collapsed)
+		errx(2, "--width requires --format collapsed");
+	if (options->rows)
+		errx(2, "--names and --cgroups require --format prometheus");
+	if (export->live.every > 1)
+		errx(2, "--faults=N requires --format prometheus");
+}
+
+/* Exits with status 2 if options contradict each other. */
+static void validate_options(struct options *options)
+{
+	bool is_prometheus = options->format->read == export_prometheus_read;
+	struct export *export = &options->export;
+	struct ring_options *ring = &export->live.ring;
+	bool is_live = ring->all || ring->nr_pids || ring->follow ||
+		       export->interval_ns;
+
+	if (!is_prometheus && is_live)
+		errx(2, "-a, -f, -i and -p require --format prometheus");
+	if (!is_prometheus)
+		validate_rows(options);
+	else if (export->identity || options->width)
+		errx(2, "%s requires another format",
+		     options->width ? "--width" : "--identity");
+	if (export->path && is_live)
+		errx(2, "'%s' is a recording: omit -a, -f, -i and -p",
+		     export->path);
+	if (is_prometheus && export->path && export->faults)
+		errx(2, "'%s' is a recording, whose faults were located or not: omit --faults",
+		     export->path);
+	if (export->path)
+		return;
+	if (!is_live)
+		errx(2, "a recording is required (see mp3ctl export --help)");
+	validate_ring_options(ring);
+	if (!ring->all && !ring->nr_pids)
+		errx(2, "-i requires -a or -p");
+	if (!export->output)
+		errx(2, "without a recording, -o is required");
+}
+
+/* Exports a recording. Returns the exit status. */
+static int export_recording(const struct options *options)
+{
+	const struct export *export = &options->export;
+	const struct format *format = options->format;
+	bool good;
+
+	if (export->output)
+		recording_keep(export->path, export->output);
+	if (!format->read(export))
+		return 1;
+	if (export->output && format->print == export_prometheus_print)
+		return !export_prometheus_replace(export);
+	if (export->output)
+		open_output(export->output);
+	good = format->print(export);
+	if (export->output)
+		close_output(export->output);
+
+	return !good;
+}
+
 int cmd_export(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "faults", no_argument, NULL, OPT_FAULTS },
+	static const struct option known[] = {
+		{ "all", no_argument, NULL, 'a' },
+		{ "cgroups", required_argument, NULL, OPT_CGROUPS },
+		{ "faults", optional_argument, NULL, OPT_LOCATE },
+		{ "follow", no_argument, NULL, 'f' },
 		{ "format", required_argument, NULL, OPT_FORMAT },
 		{ "help", no_argument, NULL, 'h' },
 		{ "identity", no_argument, NULL, OPT_IDENTITY },
+		{ "interval", required_argument, NULL, 'i' },
+		{ "names", required_argument, NULL, OPT_NAMES },
 		{ "output", required_argument, NULL, 'o' },
+		{ "pid", required_argument, NULL, 'p' },
 		{ "version", no_argument, NULL, 'V' },
 		{ "width", required_argument, NULL, OPT_WIDTH },
 		{}
 	};
-	const struct format *format = NULL;
-	struct export export = {};
-	const char *output = NULL, *rows, *width = NULL;
-	bool good;
+	static struct options options;
+	struct export *export = &options.export;
 	int option;
 
-	while ((option = next_option(argc, argv, "ho:V", options, "")) >= 0) {
-		switch (option) {
-		case OPT_FORMAT:
-			format = parse_format(optarg);
-			break;
-		case OPT_FAULTS:
-			export.faults = true;
-			break;
-		case OPT_IDENTITY:
-			export.identity = true;
-			break;
-		case OPT_WIDTH:
-			width = optarg;
-			export.by = parse_flame_by(width);
-			break;
-		case 'o':
-			output = optarg;
-			break;
-		case 'h':
-			fputs(help, stdout);
-			return 0;
-		case 'V':
-			puts("mp3ctl " MP3_VERSION);
-			return 0;
-		}
-	}
-	if (!format)
+	exporter_init(&export->live);
+	while ((option = next_option(argc, argv, "afhi:o:p:V", known,
+				     "p")) >= 0)
+		parse_option(&options, option);
+	if (!options.format)
 		errx(2, "--format is required (see mp3ctl export --help)");
-	if (!argv[optind])
-		errx(2, "a recording is required (see mp3ctl export --help)");
-	if (argv[optind + 1])
+	export->path = argv[optind];
+	if (export->path && argv[optind + 1])
 		errx(2, "unexpected argument '%s'", argv[optind + 1]);
-	rows = export.faults ? "--faults" : export.identity ? "--identity" : NULL;
-	if (rows && format->read != read_rows)
-		errx(2, "%s requires --format csv or json", rows);
-	if (export.faults && export.identity)
-		errx(2, "--faults and --identity exclude each other");
-	if (width && format->print != print_collapsed)
-		errx(2, "--width requires --format collapsed");
-	export.path = argv[optind];
-	if (output)
-		recording_keep(export.path, output);
+	validate_options(&options);
+	if (export->path)
+		return export_recording(&options);
+	if (!export->interval_ns)
+		export->interval_ns = DEFAULT_NS;
 
-	if (!format->read(&export))
-		return 1;
-	if (output)
-		open_output(output);
-	good = format->print(&export);
-	if (output)
-		close_output(output);
-
-	return !good;
+	return export_prometheus_live(export);
 }

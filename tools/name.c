@@ -74,3 +74,81 @@ char *text_escape(const char *name, const char *special)
 
 	return text;
 }
+
+/* Undoes text_escape(), in place. */
+void text_unescape(char *text)
+{
+	char *end = text;
+	unsigned int byte;
+
+	while (*text) {
+		if (sscanf(text, "\\x%2x", &byte) == 1) {
+			*end++ = (char)byte;
+			text += 4;
+		} else {
+			text += text[0] == '\\' && text[1] == '\\';
+			*end++ = *text++;
+		}
+	}
+	*end = '\0';
+}
+
+/*
+ * Returns the bytes of the printable character that @text starts with, or 0 if it
+ * starts with a control character or with what is not UTF-8.
+ */
+static size_t character_length(const char *text)
+{
+	/* By length. Two bytes below 0xa0 are control characters. */
+	static const __u32 least[] = { 0, 0, 0xa0, 0x800, 0x10000 };
+	unsigned char first = (unsigned char)text[0];
+	size_t length = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4, i;
+	__u32 code = first & 0x7f >> length;
+
+	if (first < 0x80)
+		return first >= ' ' && first <= '~';
+	if (first < 0xc0)
+		return 0;
+	for (i = 1; i < length; i++) {
+		if ((text[i] & 0xc0) != 0x80)
+			return 0;
+		code = code << 6 | (text[i] & 0x3f);
+	}
+	if (code < least[length] || code > 0x10ffff ||
+	    (code >= 0xd800 && code < 0xe000))
+		return 0;
+
+	return length;
+}
+
+/**
+ * text_label() - make a name the label of a row for other programs
+ * @name: ends with a NUL
+ *
+ * Printable UTF-8 stays as it is. A byte of anything else becomes \xNN, and an empty
+ * name \x00. Names can have the same label. Exits if there is no memory.
+ *
+ * Return: the label, to be freed.
+ */
+char *text_label(const char *name)
+{
+	char *label = malloc(4 * strlen(name) + 5);
+	size_t length, size = 0;
+
+	if (!label)
+		err(1, "name");
+	if (!name[0])
+		size = (size_t)sprintf(label, "\\x00");
+	while (*name) {
+		length = character_length(name);
+		if (length)
+			memcpy(label + size, name, length);
+		else
+			sprintf(label + size, "\\x%02x", (unsigned char)*name);
+		size += length ? length : 4;
+		name += length ? length : 1;
+	}
+	label[size] = '\0';
+
+	return label;
+}

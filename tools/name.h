@@ -16,5 +16,7 @@
 void name_escape(char text[NAME_SIZE], const char comm[COMM_SIZE]);
 void name_escape_word(char text[NAME_SIZE], const char comm[COMM_SIZE]);
 char *text_escape(const char *name, const char *special);
+void text_unescape(char *text);
+char *text_label(const char *name);
 
 #endif /* MP3_TOOLS_NAME_H */

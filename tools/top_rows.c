@@ -2,6 +2,7 @@
 #include <err.h>
 #include <stdlib.h>
 
+#include "capture.h"
 #include "top.h"
 #include "util.h"
 
@@ -51,19 +52,6 @@ static void read_proc(struct process *process)
 	}
 }
 
-/*
- * Returns whether a capture has a process. If it has not, the process id is no
- * longer in use, or it is another process' and must not be added.
- */
-static bool is_captured(const struct mp3_reader *capture, pid_t pid)
-{
-	int error = mp3_capture_register(capture, pid);
-
-	if (!error)
-		mp3_capture_unregister(capture, pid);
-	return error == -EEXIST;
-}
-
 /* Ends the processes that a capture no longer has. */
 static void end_uncaptured(struct top *top, const struct mp3_reader *capture)
 {
@@ -72,7 +60,7 @@ static void end_uncaptured(struct top *top, const struct mp3_reader *capture)
 
 	for (i = 0; i < table->nr; i++)
 		if (!table->rows[i]->exited &&
-		    !is_captured(capture, (pid_t)table->rows[i]->pid))
+		    !capture_has(capture, (pid_t)table->rows[i]->pid))
 			table_end(table, table->rows[i]);
 }
 
