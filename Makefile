@@ -21,12 +21,15 @@ CURSES ?= $(shell $(CC) $(CPPFLAGS) -include curses.h -E -x c /dev/null \
 LIBDW ?= $(shell echo "int main(void) { return 0; }" | $(CC) $(CPPFLAGS) \
 	$(LDFLAGS) -include elfutils/libdwfl.h -o /dev/null -x c - -ldw -lelf \
 	>/dev/null 2>&1 && echo -DMP3_HAVE_LIBDW -ldw -lelf -ldl)
+# What serves HTTP for mp3ctl serve, which loads it; empty: build without it.
+MICROHTTPD ?= $(shell $(CC) $(CPPFLAGS) -include microhttpd.h -E -x c /dev/null \
+	>/dev/null 2>&1 && echo -DMP3_HAVE_MICROHTTPD -ldl)
 
 .PHONY: all
 all: tools module		## build the tools, and the module for this kernel
 
 .PHONY: tools
-tools: $(addprefix $(O)/,$(TOOLS))	## build only the tools: O=DIR CURSES= LIBDW=
+tools: $(addprefix $(O)/,$(TOOLS))	## build only the tools: O=DIR CURSES= LIBDW= MICROHTTPD=
 
 # All headers, since compiling everything takes a second.
 $(O)/mp3ctl: $(wildcard tools/*.c)
@@ -37,7 +40,7 @@ $(addprefix $(O)/,$(TOOLS)): $(wildcard *.h tools/*.h)
 	@mkdir -p $(O)
 	$(CC) $(TOOL_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ \
 		$(filter %.c,$^) $(LDLIBS)
-$(O)/mp3ctl: LDLIBS += $(CURSES) $(LIBDW) -lm
+$(O)/mp3ctl: LDLIBS += $(CURSES) $(LIBDW) $(MICROHTTPD) -lm
 
 # kbuild cannot build in a path that contains a blank.
 BLANK_PATH := $(filter-out 1,$(words $(CURDIR)))

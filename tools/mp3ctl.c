@@ -28,6 +28,7 @@ static const struct command {
 	{ "alert", cmd_alert, "run a command when a fault rate persists" },
 	{ "where", cmd_where, "show where page faults come from, and what they cost" },
 	{ "export", cmd_export, "convert a recording for other programs" },
+	{ "serve", cmd_serve, "serve totals over HTTP, for Prometheus" },
 	{ "plot", cmd_plot, "draw a picture of a recording or of samples" },
 	{ "doctor", cmd_doctor, "check whether mp3 can be used on this machine" },
 };
