@@ -7,11 +7,13 @@
  *
  *	info KEY=VALUE
  *	identity MS PID PPID START_MS COMM
+ *	member CGROUP MS PID PPID START_MS COMM
+ *	cgroup ID PATH
  *	record MS PID FLAGS MIN_FLT MAJ_FLT CPU_MS RSS_KIB COMM
  *	fault MS PID TID FLAGS STALL_US FILE [FRAME...]
  *	file NUMBER PATH
  *	symbol FILE OFFSET FUNCTION
- *	totals END_MS
+ *	totals END_MS [LOST_RECORDS LOST_FAULTS DROPPED DENIED RUNNING]
  *
  * Times are after second 100 of the clock of records. FLAGS of a record is - F L or FL,
  * and of a fault a number. A STALL_US of - is unknown. FRAME is FILE:OFFSET. COMM
@@ -68,8 +70,8 @@ static void write_text(__u32 type, const char *line)
 	write_chunk(type, text, strlen(text));
 }
 
-/* Returns whether the words after "identity" were written. */
-static bool write_identity(const char *words)
+/* Returns whether an identity record with these words was written. */
+static bool write_member(__u64 cgroup_id, const char *words)
 {
 	struct mp3_record record = { .flags = MP3_IDENTITY };
 	double ms, start_ms;
@@ -81,8 +83,36 @@ static bool write_identity(const char *words)
 	record.time_ns = ns_of(ms);
 	record.start_ns = ns_of(start_ms);
 	record.uid = 1000;
+	record.cgroup_id = cgroup_id;
 	copy_name(record.comm, sizeof(record.comm), words + at);
 	write_chunk(MP3_RECORDING_RECORDS, &record, sizeof(record));
+
+	return true;
+}
+
+static bool write_identity(const char *words)
+{
+	return write_member(0, words);
+}
+
+static bool write_cgroup_member(const char *words)
+{
+	char *rest;
+	__u64 cgroup_id = strtoull(words, &rest, 10);
+
+	return write_member(cgroup_id, rest);
+}
+
+static bool write_cgroup(const char *words)
+{
+	char text[1024];
+	unsigned long long id;
+	int at = 0;
+
+	if (sscanf(words, "%llu %n", &id, &at) < 1)
+		return false;
+	snprintf(text, sizeof(text), "cgroup\t%llu\t%s", id, words + at);
+	write_text(MP3_RECORDING_NAMES, text);
 
 	return true;
 }
@@ -170,7 +200,16 @@ static bool write_totals(const char *words)
 {
 	struct mp3_recording_totals totals = { .flags = MP3_RECORDING_COMPLETE };
 
-	totals.end_ns = ns_of(strtod(words, NULL));
+	unsigned long long figures[4] = {};
+	double end_ms = 0;
+
+	sscanf(words, "%lf %llu %llu %llu %llu %u", &end_ms, &figures[0],
+	       &figures[1], &figures[2], &figures[3], &totals.running);
+	totals.end_ns = ns_of(end_ms);
+	totals.lost_records = figures[0];
+	totals.lost_faults = figures[1];
+	totals.dropped = figures[2];
+	totals.denied = figures[3];
 	write_chunk(MP3_RECORDING_TOTALS, &totals, sizeof(totals));
 
 	return true;
@@ -196,6 +235,8 @@ int main(int argc, char **argv)
 	} kinds[] = {
 		{ "info ", write_info },
 		{ "identity ", write_identity },
+		{ "member ", write_cgroup_member },
+		{ "cgroup ", write_cgroup },
 		{ "record ", write_record },
 		{ "fault ", write_fault },
 		{ "file ", write_file },

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Linked with the tools and -Wl,--wrap=open,--wrap=write, this has mp3ctl open a ring
+ * in a file, $FAKE_CAPTURE, instead of a capture. Every command that is written to it
+ * succeeds, but nothing is registered.
+ */
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+
+#include "../../mp3_uapi.h"
+
+int __real_open(const char *path, int flags, ...);
+ssize_t __real_write(int fd, const void *data, size_t size);
+int __wrap_open(const char *path, int flags, ...);
+ssize_t __wrap_write(int fd, const void *data, size_t size);
+
+static int capture = -1;
+
+int __wrap_open(const char *path, int flags, ...)
+{
+	mode_t mode = 0;
+	va_list args;
+
+	va_start(args, flags);
+	if (flags & O_CREAT)
+		mode = va_arg(args, mode_t);
+	va_end(args);
+	if (strcmp(path, MP3_CAPTURE_PATH))
+		return __real_open(path, flags, mode);
+	capture = __real_open(getenv("FAKE_CAPTURE"), flags);
+
+	return capture;
+}
+
+ssize_t __wrap_write(int fd, const void *data, size_t size)
+{
+	return fd >= 0 && fd == capture ? (ssize_t)size :
+					  __real_write(fd, data, size);
+}
