@@ -144,6 +144,9 @@ PLOT_FILES := analysis/lib.sh analysis/page.html \
 MAN_SECTIONS := 1 3 4
 # bash-completion loads this file when "mp3ctl" is completed for the first time.
 COMPLETION = $(DESTDIR)$(PREFIX)/share/bash-completion/completions/mp3ctl
+# Units of systemd; mp3-exporter.default has their options.
+UNITS := mp3-exporter.service mp3-exporter.socket mp3-textfile.service
+UNITDIR = $(DESTDIR)$(PREFIX)/lib/systemd/system
 EXAMPLES := python/example.py examples/measure.cpp
 # The module for Python; PYTHONDIR= puts it where an interpreter finds it.
 PYTHONDIR = $(PREFIX)/share/mp3/python
@@ -161,6 +164,9 @@ install-tools: tools		## install tools, man pages, headers, examples, udev rule
 	install -D -m 644 packaging/mp3ctl.bash $(COMPLETION)
 	install -D -m 644 -t $(DESTDIR)$(PYTHONDIR) python/mp3.py
 	install -D -m 644 -t $(SHAREDIR)/examples $(EXAMPLES)
+	install -d $(UNITDIR)
+	$(foreach unit,$(UNITS),sed 's|/usr/bin/mp3ctl|$(PREFIX)/bin/mp3ctl|' \
+		packaging/$(unit) >$(UNITDIR)/$(unit) &&) :
 install-module: module		## install only the module: KDIR=headers
 	$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_PATH=$(DESTDIR) \
 		INSTALL_MOD_STRIP=$(INSTALL_MOD_STRIP) modules_install
@@ -179,6 +185,7 @@ uninstall-tools:		## remove what install-tools has installed
 	rm -f $(DESTDIR)$(PYTHONDIR)/mp3.py
 	rm -f $(DESTDIR)$(PYTHONDIR)/__pycache__/mp3.*
 	rm -f $(addprefix $(SHAREDIR)/examples/,$(notdir $(EXAMPLES)))
+	rm -f $(addprefix $(UNITDIR)/,$(UNITS))
 	rmdir $(addprefix $(SHAREDIR),/analysis /examples /python) $(SHAREDIR) 2>/dev/null || :
 uninstall-module:		## remove what install-module has installed
 	@test -n "$(RELEASE)" || { echo "mp3: no kernel headers in $(KDIR):" \
