@@ -70,26 +70,23 @@ static int passed_socket(void)
 	return FIRST_PASSED;
 }
 
-/* Splits ADDRESS:PORT or [ADDRESS]:PORT. Exits with status 2 if it is neither. */
-static char *split_address(const char *text, const char **port)
+/*
+ * Splits ADDRESS:PORT or [ADDRESS]:PORT in place. Exits with status 2 if it is neither.
+ */
+static const char *split_address(char *text, const char **port)
 {
-	char *copy = strdup(text), *colon, *address;
+	char *colon = strrchr(text, ':');
 
-	if (!copy)
-		err(1, "--listen");
-	colon = strrchr(copy, ':');
-	if (!colon || colon == copy || !colon[1])
+	if (!colon || colon == text || !colon[1])
 		errx(2, "--listen: '%s' is not ADDRESS:PORT", text);
 	parse_number("port", colon + 1, 0, 65535);
 	*colon = '\0';
 	*port = colon + 1;
-	address = copy;
-	if (copy[0] == '[' && colon[-1] == ']') {
-		colon[-1] = '\0';
-		address = copy + 1;
-	}
+	if (text[0] != '[' || colon[-1] != ']')
+		return text;
+	colon[-1] = '\0';
 
-	return address;
+	return text + 1;
 }
 
 /* Returns a socket that listens. Exits with one line if that is impossible. */
@@ -99,10 +96,16 @@ static int listen_on(const char *text)
 		.ai_socktype = SOCK_STREAM,
 		.ai_flags = AI_NUMERICSERV,
 	};
-	const char *port, *address = split_address(text, &port);
+	char *copy = strdup(text);
+	const char *port, *address;
 	struct addrinfo *found;
-	int fd, error = getaddrinfo(address, port, &hints, &found), one = 1;
+	int fd, error, one = 1;
 
+	if (!copy)
+		err(1, "--listen");
+	address = split_address(copy, &port);
+	error = getaddrinfo(address, port, &hints, &found);
+	free(copy);
 	if (error)
 		errx(1, "%s: %s", text, gai_strerror(error));
 	fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,

@@ -201,10 +201,11 @@ static bool write_totals(const char *words)
 	struct mp3_recording_totals totals = { .flags = MP3_RECORDING_COMPLETE };
 
 	unsigned long long figures[4] = {};
-	double end_ms = 0;
+	double end_ms;
 
-	sscanf(words, "%lf %llu %llu %llu %llu %u", &end_ms, &figures[0],
-	       &figures[1], &figures[2], &figures[3], &totals.running);
+	if (sscanf(words, "%lf %llu %llu %llu %llu %u", &end_ms, &figures[0],
+		   &figures[1], &figures[2], &figures[3], &totals.running) < 1)
+		return false;
 	totals.end_ns = ns_of(end_ms);
 	totals.lost_records = figures[0];
 	totals.lost_faults = figures[1];
