@@ -116,7 +116,7 @@ _mp3ctl_scan() {
 				((i += 1))
 			fi
 			[[ ! $argument ]] || ((i < COMP_CWORD)) || return 0
-		elif [[ $command = @(run|record|where|diff) ]] && ! _mp3ctl_is "$option" MP3REC; then
+		elif [[ $command = @(run|attach|record|where|diff) ]] && ! _mp3ctl_is "$option" MP3REC; then
 			offset=$i
 			return
 		fi
@@ -131,7 +131,7 @@ _mp3ctl_word() {
 	plot) _mp3ctl_files ;;
 	esac
 	case $command in
-	run | record | where | diff) _mp3ctl_command "$COMP_CWORD" ;;
+	run | attach | record | where | diff) _mp3ctl_command "$COMP_CWORD" ;;
 	esac
 }
 

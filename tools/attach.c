@@ -7,14 +7,33 @@
 #include "util.h"
 
 static const char help[] =
-	"usage: mp3ctl attach [OPTION]... -p PID [-p PID]...\n"
-	"       mp3ctl attach [OPTION]... -a\n"
-	"Profiles running processes and their descendants until the processes exit or\n"
-	"until Ctrl-C, and reports their page faults and CPU time to standard error.\n"
+	"usage: mp3ctl attach [OPTION]... -p PID [-p PID]... [[--] COMMAND...]\n"
+	"       mp3ctl attach [OPTION]... -a [[--] COMMAND...]\n"
+	"Profiles running processes and their descendants until the processes exit, until\n"
+	"Ctrl-C or, with a COMMAND, while it runs. Reports their page faults and CPU time\n"
+	"to standard error.\n"
 	"\n"
-	"  -a, --all           profile all processes, until Ctrl-C\n"
+	"  -a, --all           profile all processes of the machine\n"
 	"  -p, --pid PID       process to profile, or any thread of it; repeatable\n"
 	SESSION_HELP;
+
+/* Profiles the targets while a command runs. Returns the status to exit with. */
+static int attach_command(struct session *session,
+			  const struct targets *targets, char **argv)
+{
+	struct command command;
+	int status;
+
+	session_attach(session, targets);
+	start_alongside(&command, argv);
+	session_run_command(session, &command);
+	if (command_failed(&command, MP3_CAPTURE_PATH))
+		return command_finish(&command);
+	status = session_finish(session, argv, command.status);
+	command_finish(&command);
+
+	return status;
+}
 
 int cmd_attach(int argc, char **argv)
 {
@@ -35,38 +54,26 @@ int cmd_attach(int argc, char **argv)
 		{ "version", no_argument, NULL, 'V' },
 		{}
 	};
+	struct targets targets = {};
 	struct session session;
-	pid_t *pids = NULL;
-	size_t nr_pids = 0;
-	bool all = false;
 	int option;
 
 	session_init(&session);
-	while ((option = next_option(argc, argv, "ap:" SESSION_LETTERS, options,
-				     "p" SESSION_REPEATABLE)) >= 0) {
-		if (option == 'a')
-			all = true;
-		else if (option == 'p')
-			add_target_pid(&pids, &nr_pids, optarg);
-		else
+	/* +: the options after the command belong to the command. */
+	while ((option = next_option(argc, argv, "+ap:" SESSION_LETTERS,
+				     options, "p" SESSION_REPEATABLE)) >= 0)
+		if (!targets_option(&targets, option))
 			session_option(&session, option, help);
-	}
 	session_check_options(&session);
-	if (argv[optind])
-		errx(2, "unexpected argument '%s'", argv[optind]);
-	if (all && (nr_pids || session.no_follow))
-		errx(2, "-a excludes -p and --no-follow");
-	if (!all && !nr_pids)
+	if (!targets_check(&targets, &session))
 		errx(2, "-p or -a is required (see mp3ctl attach --help)");
 
 	session_open(&session);
+	if (argv[optind])
+		return attach_command(&session, &targets, argv + optind);
 	session.signals = open_termination_signals();
-	if (all)
-		session_attach_all(&session);
-	else
-		session_attach(&session, pids, nr_pids);
+	session_attach(&session, &targets);
 	session_wait_for_targets(&session);
-	session.report.end_ns = initial_monotonic_ns();
 
-	return session_finish(&session);
+	return session_finish(&session, NULL, 0);
 }

@@ -8,7 +8,6 @@
 #include "cgroup.h"
 #include "collect.h"
 #include "progress.h"
-#include "targets.h"
 #include "user.h"
 #include "util.h"
 
@@ -33,7 +32,8 @@ struct known_name {
 
 /*
  * @options:	what to collect
- * @is_command: a command is started; else, processes are running already
+ * @is_command: a command is started
+ * @registers:	each process is registered before it runs
  * @faults:	the ring of faults, and the table of files; unused if none is located
  * @batch:	faults of this pass
  * @nr_batch:	how many
@@ -56,6 +56,7 @@ struct known_name {
 static struct {
 	struct collect options;
 	bool is_command;
+	bool registers;
 	struct mp3_faults faults;
 	struct mp3_fault *batch;
 	size_t nr_batch;
@@ -442,7 +443,7 @@ static void collect(struct session *session)
 		live.data.totals.lost_faults +=
 			load(&live.faults.header->head) - live.faults.next;
 	live.data.totals.flags = MP3_RECORDING_COMPLETE;
-	if (live.is_command)
+	if (live.registers)
 		live.data.totals.flags |= MP3_RECORDING_CLOSED;
 	mp3_faults_close(&live.faults);
 	mp3_capture_close(&session->capture);
@@ -603,6 +604,21 @@ unsigned int parse_every(const char *option, const char *text)
 	return (unsigned int)every;
 }
 
+/*
+ * Waits until the command has exited, and ends the collection. Returns the exit
+ * status.
+ */
+static int collect_until_exit(struct session *session, struct command *command)
+{
+	session_run_command(session, command);
+	if (command_failed(command, MP3_CAPTURE_PATH))
+		collect_cancel(session);
+	else if (!collect_finish(session))
+		command->status += !command->status;
+
+	return command_finish(command);
+}
+
 /**
  * collect_command() - run a command and collect what it does
  * @options: what to collect
@@ -620,35 +636,34 @@ int collect_command(const struct collect *options, struct session *session,
 	char *words = join(argv);
 
 	live.is_command = true;
+	live.registers = true;
 	collect_open(options, session);
 	collect_start(session, words);
 	free(words);
 	command_start(&command, argv, register_self, &start);
-	session_run_command(session, &command);
-	if (command_failed(&command, MP3_CAPTURE_PATH))
-		collect_cancel(session);
-	else if (!collect_finish(session))
-		command.status += !command.status;
 
-	return command_finish(&command);
+	return collect_until_exit(session, &command);
 }
 
 /*
  * Returns what the recording contains in place of a command, to be freed. Exits if
  * there is no memory.
  */
-static char *list_processes(const pid_t *pids, size_t nr_pids)
+static char *list_targets(const struct targets *targets, char **argv)
 {
 	size_t size, i;
-	char *list;
+	char *list, *words = join(argv);
 	FILE *text = open_memstream(&list, &size);
 
 	if (!text)
 		err(1, "list of processes");
-	if (!nr_pids)
+	if (targets->all)
 		fputs("-a", text);
-	for (i = 0; i < nr_pids; i++)
-		fprintf(text, "%s-p %d", i ? " " : "", pids[i]);
+	for (i = 0; i < targets->nr; i++)
+		fprintf(text, "%s-p %d", i ? " " : "", targets->pids[i]);
+	if (words[0])
+		fprintf(text, " -- %s", words);
+	free(words);
 	if (fclose(text))
 		err(1, "list of processes");
 
@@ -659,26 +674,31 @@ static char *list_processes(const pid_t *pids, size_t nr_pids)
  * collect_processes() - collect what running processes do
  * @options: what to collect
  * @session: initialized
- * @pids:    the processes
- * @nr_pids: how many; 0: all of the machine
+ * @targets: the processes
+ * @argv:    words of a command that is run for as long, ends with NULL; if there are
+ *	     none, until the processes have exited or a signal arrives
  *
- * Return: the exit status.
+ * Return: the exit status: that of the command, if there is one, or, if it was 0 and
+ * the recording is incomplete, 1.
  */
 int collect_processes(const struct collect *options, struct session *session,
-		      const pid_t *pids, size_t nr_pids)
+		      const struct targets *targets, char **argv)
 {
-	char *list = list_processes(pids, nr_pids);
+	char *list = list_targets(targets, argv);
+	struct command command;
 
+	live.is_command = argv[0];
 	collect_open(options, session);
-	session->signals = open_termination_signals();
-	if (nr_pids)
-		session_attach(session, pids, nr_pids);
-	else
-		session_attach_all(session);
+	if (!live.is_command)
+		session->signals = open_termination_signals();
+	session_attach(session, targets);
 	collect_start(session, list);
 	free(list);
+	if (live.is_command) {
+		start_alongside(&command, argv);
+		return collect_until_exit(session, &command);
+	}
 	session_wait_for_targets(session);
-	session->report.end_ns = initial_monotonic_ns();
 
 	return !collect_finish(session);
 }

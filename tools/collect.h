@@ -7,6 +7,7 @@
 #define MP3_TOOLS_COLLECT_H
 
 #include "session.h"
+#include "targets.h"
 #include "where_report.h"
 
 /* Callers that --stacks requests: as many as the module records. */
@@ -32,6 +33,6 @@ unsigned int parse_every(const char *option, const char *text);
 int collect_command(const struct collect *options, struct session *session,
 		    char **argv);
 int collect_processes(const struct collect *options, struct session *session,
-		      const pid_t *pids, size_t nr_pids);
+		      const struct targets *targets, char **argv);
 
 #endif /* MP3_TOOLS_COLLECT_H */

@@ -4,17 +4,17 @@
 
 #include "collect.h"
 #include "mp3ctl.h"
-#include "targets.h"
 #include "util.h"
 
 static const char help[] =
 	"usage: mp3ctl record [OPTION]... [--] COMMAND [ARGUMENT]...\n"
-	"       mp3ctl record [OPTION]... -p PID [-p PID]...\n"
-	"       mp3ctl record [OPTION]... -a\n"
+	"       mp3ctl record [OPTION]... -p PID [-p PID]... [[--] COMMAND...]\n"
+	"       mp3ctl record [OPTION]... -a [[--] COMMAND...]\n"
 	"Records the page faults, the CPU time and the memory of a command, or of running\n"
-	"processes until they exit or until Ctrl-C, in a file for mp3ctl report.\n"
+	"processes until they exit, until Ctrl-C or, with a COMMAND, while it runs. The\n"
+	"recording is a file for mp3ctl report.\n"
 	"\n"
-	"  -a, --all           record all processes, until Ctrl-C\n"
+	"  -a, --all           record all processes of the machine\n"
 	"      --faults[=N]    locate each fault, or one minor fault in N, a power of two\n"
 	"  -f, --follow        record descendants, too (the default)\n"
 	"      --no-follow     do not record descendants\n"
@@ -47,22 +47,18 @@ int cmd_record(int argc, char **argv)
 		.output = DEFAULT_RECORDING,
 		.keeps_old = true,
 	};
+	struct targets targets = {};
 	struct session session;
-	pid_t *pids = NULL;
-	size_t nr_pids = 0;
-	bool all = false;
 	int option;
 
 	session_init(&session);
 	/* +: the options after the command belong to the command. */
 	while ((option = next_option(argc, argv, "+afho:p:V", long_options,
 				     "p")) >= 0) {
-		if (option == 'a')
-			all = true;
-		else if (option == 'o')
+		if (targets_option(&targets, option))
+			continue;
+		if (option == 'o')
 			options.output = optarg;
-		else if (option == 'p')
-			add_target_pid(&pids, &nr_pids, optarg);
 		else if (option == OPT_FAULTS)
 			options.every = optarg ?
 				parse_every("--faults", optarg) : 1;
@@ -73,16 +69,11 @@ int cmd_record(int argc, char **argv)
 	}
 	if (options.callers && !options.every)
 		options.every = 1;
-	if (all && (nr_pids || session.no_follow))
-		errx(2, "-a excludes -p and --no-follow");
-	if ((all || nr_pids) && argv[optind])
-		errx(2, "unexpected argument '%s': %s excludes a command",
-		     argv[optind], all ? "-a" : "-p");
-	if (!all && !nr_pids && !argv[optind])
+	if (targets_check(&targets, &session))
+		return collect_processes(&options, &session, &targets,
+					 argv + optind);
+	if (!argv[optind])
 		errx(2, "a command, -p or -a is required (see mp3ctl record --help)");
-
-	if (all || nr_pids)
-		return collect_processes(&options, &session, pids, nr_pids);
 
 	return collect_command(&options, &session, argv + optind);
 }

@@ -345,15 +345,24 @@ bool session_check_limits(const struct session *session,
 	return limits_check(&session->limits, values);
 }
 
-/* Stops profiling and prints the report. Returns the status to exit with. */
-int session_finish(struct session *session)
+/**
+ * session_finish() - stop profiling and print the report
+ * @session: the session
+ * @words:   the command, ends with NULL; or NULL
+ * @status:  of the command
+ *
+ * Return: the status to exit with.
+ */
+int session_finish(struct session *session, char **words, int status)
 {
 	double total[NR_METRICS];
 
 	session_stop(session);
 	report_total(&session->report, &session->table, total);
-	if (!session_print(session, NULL, 0))
-		return 1;
+	if (!session_print(session, words, status) && !status)
+		status = 1;
+	if (session_check_limits(session, total) && !status)
+		status = LIMIT_STATUS;
 
-	return session_check_limits(session, total) ? LIMIT_STATUS : 0;
+	return status;
 }

@@ -123,6 +123,6 @@ bool session_print(struct session *session, char **words, int status);
 bool session_close_output(struct session *session);
 bool session_check_limits(const struct session *session,
 			  const double values[NR_METRICS]);
-int session_finish(struct session *session);
+int session_finish(struct session *session, char **words, int status);
 
 #endif /* MP3_TOOLS_SESSION_H */

@@ -25,19 +25,48 @@ int open_termination_signals(void)
 	return fd;
 }
 
-/* Adds a process id to the list, unless the process is in it already. */
-void add_target_pid(pid_t **pids, size_t *nr_pids, const char *text)
+/* Adds a process. Exits with status 2 if it has been added before. */
+static void add_pid(struct targets *targets, pid_t pid)
 {
-	pid_t pid = process_of(parse_pid(text));
 	size_t i;
 
-	for (i = 0; i < *nr_pids; i++)
-		if ((*pids)[i] == pid)
+	for (i = 0; i < targets->nr; i++)
+		if (targets->pids[i] == pid)
 			errx(2, "process %d is given more than once", pid);
-	*pids = reallocarray(*pids, *nr_pids + 1, sizeof(**pids));
-	if (!*pids)
+	targets->pids = reallocarray(targets->pids, targets->nr + 1,
+				     sizeof(*targets->pids));
+	if (!targets->pids)
 		err(1, "list of processes");
-	(*pids)[(*nr_pids)++] = pid;
+	targets->pids[targets->nr++] = pid;
+}
+
+/*
+ * Stores -a or -p, which next_option() returned. Returns false if it was another
+ * option. Exits if the argument of -p is wrong.
+ */
+bool targets_option(struct targets *targets, int option)
+{
+	if (option == 'a')
+		targets->all = true;
+	else if (option == 'p')
+		add_pid(targets, process_of(parse_pid(optarg)));
+	else
+		return false;
+
+	return true;
+}
+
+/*
+ * Returns whether -a or -p was given. Exits with status 2 if they exclude each other
+ * or an option of the session.
+ */
+bool targets_check(const struct targets *targets,
+		   const struct session *session)
+{
+	if (targets->all && (targets->nr || session->no_follow))
+		errx(2, "-a excludes -p and --no-follow");
+
+	return targets->all || targets->nr;
 }
 
 /* Registers a process. Exits if that is impossible. */
@@ -50,22 +79,6 @@ static void attach_target(struct session *session, pid_t pid)
 	/* It may be a descendant of another target. */
 	if (error && error != -EEXIST)
 		errx(1, "%d: %s", pid, mp3_strerror(error));
-}
-
-/* Registers processes, and reports that. Exits if that is impossible. */
-void session_attach(struct session *session, const pid_t *pids, size_t nr_pids)
-{
-	size_t i;
-
-	for (i = 0; i < nr_pids; i++)
-		attach_target(session, pids[i]);
-	session->report.start_ns = initial_monotonic_ns();
-	if (nr_pids == 1)
-		fprintf(stderr, "profiling process %d until it exits (Ctrl-C to stop)\n",
-			pids[0]);
-	else
-		fprintf(stderr, "profiling %zu processes until they exit (Ctrl-C to stop)\n",
-			nr_pids);
 }
 
 /*
@@ -86,10 +99,10 @@ static bool attach_any(struct session *session, pid_t pid)
 }
 
 /*
- * Follows all processes, and reports that. Almost all descend from process 1; the
- * others have been started by the kernel. Exits if that is impossible.
+ * Follows all processes. Almost all descend from process 1; the others have been
+ * started by the kernel. Exits if that is impossible.
  */
-void session_attach_all(struct session *session)
+static void attach_all(struct session *session)
 {
 	struct dirent *entry;
 	bool again;
@@ -113,23 +126,61 @@ void session_attach_all(struct session *session)
 		}
 	} while (again);
 	closedir(dir);
-	session->report.start_ns = initial_monotonic_ns();
-	fprintf(stderr, "profiling all processes until Ctrl-C\n");
 }
 
-/* Waits until all targets have exited, nothing is left, or a signal arrives. */
+/* Registers the targets. Exits if that is impossible. */
+void session_attach(struct session *session, const struct targets *targets)
+{
+	size_t i;
+
+	if (targets->all)
+		attach_all(session);
+	for (i = 0; i < targets->nr; i++)
+		attach_target(session, targets->pids[i]);
+	session->report.start_ns = initial_monotonic_ns();
+}
+
+/*
+ * Reports what is profiled. Waits until all targets have exited, nothing is left, or a
+ * signal arrives.
+ */
 void session_wait_for_targets(struct session *session)
 {
 	struct signalfd_siginfo info;
 	size_t i, running;
 
+	/* With -a, there are no targets. */
+	if (!session->nr_targets)
+		fputs("profiling all processes until Ctrl-C\n", stderr);
+	else if (session->nr_targets == 1)
+		fprintf(stderr, "profiling process %d until it exits (Ctrl-C to stop)\n",
+			session->targets[0].pid);
+	else
+		fprintf(stderr, "profiling %zu processes until they exit (Ctrl-C to stop)\n",
+			session->nr_targets);
 	do {
 		if (session_wait(session) &&
 		    read(session->signals, &info, sizeof(info)) == sizeof(info))
-			return;
-		/* With -a, there are no targets. */
+			break;
 		running = !session->nr_targets;
 		for (i = 0; i < session->nr_targets; i++)
 			running += !session->targets[i].exited;
 	} while (running && !session_is_empty(session));
+	session->report.end_ns = initial_monotonic_ns();
+}
+
+static int prepare_nothing(void *unused)
+{
+	(void)unused;
+
+	return 0;
+}
+
+/*
+ * Starts a command whose run limits the time for which targets are profiled. It is
+ * profiled only if they include it.
+ */
+void start_alongside(struct command *command, char **argv)
+{
+	command_start(command, argv, prepare_nothing, NULL);
 }

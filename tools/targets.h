@@ -7,10 +7,24 @@
 
 #include "session.h"
 
+/**
+ * struct targets - running processes to profile
+ * @all:  -a: all of the machine
+ * @pids: those of -p
+ * @nr:	  how many
+ */
+struct targets {
+	bool all;
+	pid_t *pids;
+	size_t nr;
+};
+
 int open_termination_signals(void);
-void add_target_pid(pid_t **pids, size_t *nr_pids, const char *text);
-void session_attach(struct session *session, const pid_t *pids, size_t nr_pids);
-void session_attach_all(struct session *session);
+bool targets_option(struct targets *targets, int option);
+bool targets_check(const struct targets *targets,
+		   const struct session *session);
+void session_attach(struct session *session, const struct targets *targets);
 void session_wait_for_targets(struct session *session);
+void start_alongside(struct command *command, char **argv);
 
 #endif /* MP3_TOOLS_TARGETS_H */

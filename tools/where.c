@@ -5,23 +5,24 @@
 
 #include "collect.h"
 #include "mp3ctl.h"
-#include "targets.h"
 #include "util.h"
 #include "where_csv.h"
 #include "where_flame.h"
 
 static const char help[] =
 	"usage: mp3ctl where [OPTION]... [--] COMMAND [ARGUMENT]...\n"
-	"       mp3ctl where [OPTION]... -p PID [-p PID]...\n"
+	"       mp3ctl where [OPTION]... -a | -p PID [-p PID]... [[--] COMMAND...]\n"
 	"       mp3ctl where [OPTION]... FILE\n"
 	"       mp3ctl where --csv FILE\n"
 	"       mp3ctl where [--width KEY] --flame SVG FILE\n"
 	"       mp3ctl where [--width KEY] --collapsed FILE\n"
-	"Locates the page faults of a command, or of running processes until they exit or\n"
-	"until Ctrl-C. Reports the files, functions and processes that they come from,\n"
-	"their kinds, and the time for which they stalled the program, to standard error.\n"
-	"Reports a FILE that -o has recorded to standard output.\n"
+	"Locates the page faults of a command, or of running processes until they exit,\n"
+	"until Ctrl-C or, with a COMMAND, while it runs. Reports the files, functions and\n"
+	"processes that they come from, their kinds, and the time for which they stalled\n"
+	"the program, to standard error. Reports a FILE that -o has recorded to standard\n"
+	"output.\n"
 	"\n"
+	"  -a, --all           profile all processes of the machine\n"
 	"      --collapsed     print the stacks of a recording for other flame graph tools\n"
 	"      --csv           print the faults of a recording, one per line\n"
 	"  -e, --every N       locate one minor fault in N, a power of two (default 1)\n"
@@ -58,8 +59,7 @@ enum {
  * @width:   --width
  * @has_width: --width was given
  * @locates: an option was given that does not apply to a recording
- * @pids:    processes of -p
- * @nr_pids: how many
+ * @targets: -a and -p
  */
 struct options {
 	struct session session;
@@ -72,8 +72,7 @@ struct options {
 	enum flame_by width;
 	bool has_width;
 	bool locates;
-	pid_t *pids;
-	size_t nr_pids;
+	struct targets targets;
 };
 
 /* What a recording contains */
@@ -114,11 +113,9 @@ static void parse_option(struct options *options, int option)
 	case 'o':
 		options->collect.output = optarg;
 		break;
-	case 'p':
-		add_target_pid(&options->pids, &options->nr_pids, optarg);
-		break;
 	default:
-		session_option(session, option, help);
+		if (!targets_option(&options->targets, option))
+			session_option(session, option, help);
 	}
 	options->locates = true;
 }
@@ -176,6 +173,7 @@ static int report_recording(struct options *options, const char *path)
 int cmd_where(int argc, char **argv)
 {
 	static const struct option long_options[] = {
+		{ "all", no_argument, NULL, 'a' },
 		{ "width", required_argument, NULL, OPT_WIDTH },
 		{ "collapsed", no_argument, NULL, OPT_COLLAPSED },
 		{ "csv", no_argument, NULL, OPT_CSV },
@@ -197,12 +195,12 @@ int cmd_where(int argc, char **argv)
 		.report = { .file = stderr, .nr_rows = DEFAULT_ROWS },
 	};
 	const char *convert;
-	bool recorded;
+	bool recorded, attaches;
 	int option;
 
 	session_init(&options.session);
 	/* +: the options after the command belong to the command. */
-	while ((option = next_option(argc, argv, "+e:fhn:o:p:V", long_options,
+	while ((option = next_option(argc, argv, "+ae:fhn:o:p:V", long_options,
 				     "p")) >= 0)
 		parse_option(&options, option);
 	options.collect.callers = options.stacks ? MAX_CALLERS : 0;
@@ -217,13 +215,11 @@ int cmd_where(int argc, char **argv)
 		errx(2, "--csv, --collapsed and --flame exclude each other");
 	if (options.has_width && !options.collapsed && !options.flame)
 		errx(2, "--width requires --flame or --collapsed");
-	if (options.nr_pids && argv[optind])
-		errx(2, "unexpected argument '%s': -p excludes a command",
-		     argv[optind]);
-	if (!options.nr_pids && !argv[optind])
-		errx(2, "a command, -p or a recording is required (see mp3ctl where --help)");
+	attaches = targets_check(&options.targets, &options.session);
+	if (!attaches && !argv[optind])
+		errx(2, "a command, -p, -a or a recording is required (see mp3ctl where --help)");
 	if (recorded && options.locates)
-		errx(2, "'%s' is a recording, to which -e, -f, --no-follow, -o and -p do not apply",
+		errx(2, "'%s' is a recording: omit -a, -e, -f, --no-follow, -o and -p",
 		     argv[optind]);
 
 	if (options.csv)
@@ -233,9 +229,9 @@ int cmd_where(int argc, char **argv)
 	if (recorded)
 		return report_recording(&options, argv[optind]);
 	options.collect.report = &options.report;
-	if (options.nr_pids)
+	if (attaches)
 		return collect_processes(&options.collect, &options.session,
-					 options.pids, options.nr_pids);
+					 &options.targets, argv + optind);
 
 	return collect_command(&options.collect, &options.session,
 			       argv + optind);

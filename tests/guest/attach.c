@@ -202,7 +202,7 @@ static void check_usage(void)
 
 	ok(refused(0, 2, ARGS("mp3ctl", "attach")) &&
 	   refused(0, 2, ATTACH("-p", "0")) && refused(0, 2, ATTACH("-p", "1x")) &&
-	   refused(0, 2, ATTACH("-p", "1", "true")) &&
+	   refused(0, 2, ATTACH("true")) &&
 	   refused(0, 2, ATTACH("-a", "-p", "1")) &&
 	   refused(0, 2, ATTACH("-a", "--no-follow")),
 	   "attach refuses bad usage in one line");
@@ -501,6 +501,14 @@ static void check_all(void)
 	kill(tool, SIGINT);
 	ok(finish(tool) == 0 && adds_up() && report.total.pid >= 3,
 	   "attach -a is allowed to a user with CAP_PERFMON");
+	tool = start(0, ATTACH("-a", "-n", "200", "sh", "-c", "exit 7"));
+	ok(finish(tool) == 7 && adds_up() &&
+	   row_of(1) && row_of((unsigned int)tool) &&
+	   UNTIL(grid_stands_still()),
+	   "attach -a profiles the machine while a command runs, and passes on its status");
+	ok(finish(start(0, ATTACH("-a", "--limit", "minor=1", "true"))) == 3 &&
+	   mentions("limit"),
+	   "attach -a exits with status 3 if a limit was exceeded while a command ran");
 }
 
 /* ---- Permission ---- */

@@ -39,8 +39,8 @@ user_faults=/sys/module/mp3/parameters/user_faults
 mkdir -m 777 /tmp/shared
 cd /tmp/shared || exit
 
-refuses 2 mp3ctl record && refuses 2 mp3ctl record -a -p 1 && refuses 2 mp3ctl record -p 1 true &&
-	refuses 2 mp3ctl record -a true && refuses 2 mp3ctl record -a --no-follow &&
+refuses 2 mp3ctl record && refuses 2 mp3ctl record -a -p 1 &&
+	refuses 2 mp3ctl record -a -p 1 true && refuses 2 mp3ctl record -a --no-follow &&
 	refuses 2 mp3ctl record --faults=3 true && refuses 2 mp3ctl record --faults=0 true &&
 	refuses 2 mp3ctl record -o a -o b true && refuses 2 mp3ctl report a b &&
 	refuses 2 mp3ctl report --by x && [ ! -e mp3.data ]
@@ -125,6 +125,30 @@ wait $tool && summarized all && ends 0 mp3ctl report --by tree -n 1000 all &&
 	[ "$(row sort 3 out)" -gt 20 ] && grep -q '^init ' out &&
 	ends 0 mp3ctl report --by user all && grep -q '^root ' out && grep -q '^user ' out
 ok "mp3ctl record -a records the processes of all users"
+
+# The command has another process work, and waits for that.
+mkfifo begin end
+chmod 666 begin end
+su user -c 'read -r line <begin; seq 500 | sort >/dev/null; echo >end' &
+bystander=$!
+# shellcheck disable=SC2016	# the other shell expands it
+ends 5 mp3ctl record -o all -a -- sh -c 'echo >begin; read -r line <end; exit 5' && summarized all &&
+	[ "$(wc -l <errors)" -le 2 ] && ! grep -q '^profiling' errors &&
+	ends 0 mp3ctl report --by tree -n 1000 all &&
+	head -1 out | grep -q ': -a -- sh -c echo >begin; read -r line <end; exit 5$' &&
+	[ "$(row sort 3 out)" -gt 20 ] && grep -q '^init ' out && grep -qE '^ *sh ' out
+ok "mp3ctl record -a records the machine while a command runs, and passes on its status"
+wait $bystander
+
+sleep 1000 &
+pid=$!
+ends 0 mp3ctl record -o last -p $pid true && ends 0 mp3ctl report last &&
+	grep -qE "^sleep +$pid " out && ! grep -q '^true ' out && grep -q '^total (1 process)' out
+ok "mp3ctl record -p with a command records the process, not the command"
+kill $pid
+cp all before
+refuses 127 mp3ctl record -o all -a no-such-command && cmp -s all before && [ ! -e all.old.old ]
+ok "mp3ctl record -a leaves the last recording in place if its command cannot be started"
 
 mkdir /sys/fs/cgroup/batch
 # The shell itself is in the cgroup if the first tick finds it there.

@@ -41,7 +41,7 @@ failure() { for file in out errors; do sed "s/^/# $file: /" $file; done; }
 
 refuses 2 mp3ctl where && refuses 2 mp3ctl where --every 3 true &&
 	refuses 2 mp3ctl where --every 131072 true && refuses 2 mp3ctl where --sort x true &&
-	refuses 2 mp3ctl where -p 1 true && refuses 2 mp3ctl where --csv &&
+	refuses 2 mp3ctl where -a -p 1 true && refuses 2 mp3ctl where --csv &&
 	refuses 2 mp3ctl where -n -1 true && refuses 2 mp3ctl where -o a -o b true
 ok "mp3ctl where refuses bad arguments with one line and status 2"
 
@@ -122,6 +122,12 @@ ok "mp3ctl where -p reports what a running process and its children did until Ct
 kill "$pid"
 ends 0 mp3ctl where attached.rec && grep -q ": -p $pid\$" out
 ok "mp3ctl where reports a recording of a running process"
+
+# shellcheck disable=SC2016	# the other shell expands it
+ends 6 mp3ctl where -a -n 1000 -- sh -c 'seq 500 | sort >/dev/null; exit 6' &&
+	table process errors | grep -qE 'sort [0-9]+$' &&
+	grep -q '^counted .*: not exact: ' errors && grep -q '^still running (unregistered): ' errors
+ok "mp3ctl where -a locates the faults of the machine while a command runs"
 
 mp3ctl where -o killed.rec -- sh -c 'echo $$ >pid; while :; do busybox true; done' >out 2>errors &
 pid=$!
