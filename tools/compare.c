@@ -196,6 +196,9 @@ static void print_losses(FILE *file, char side, const struct losses *losses)
 			side, (unsigned long long)losses->dropped,
 			(unsigned long long)losses->lost_records,
 			(unsigned long long)losses->lost_faults);
+	if (losses->unknown_stalls)
+		fprintf(file, "%c: stalled time unknown: %llu faults\n", side,
+			(unsigned long long)losses->unknown_stalls);
 }
 
 /* Prints the tables of two sides. Exits if there is no memory. */

@@ -199,6 +199,7 @@ static bool read_side(struct side *side, const char *path)
 		.dropped = data->totals.dropped,
 		.lost_records = data->totals.lost_records,
 		.lost_faults = data->totals.lost_faults,
+		.unknown_stalls = recorded->count.no_stall,
 	};
 
 	return true;

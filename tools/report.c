@@ -200,7 +200,8 @@ bool report_is_complete(const struct report *report)
 {
 	const struct losses *losses = &report->losses;
 
-	return !losses->dropped && !losses->lost_records && !losses->lost_faults;
+	return !losses->dropped && !losses->lost_records &&
+	       !losses->lost_faults && !losses->unknown_stalls;
 }
 
 /* Prints what the table does not contain. */
@@ -227,6 +228,9 @@ void report_losses(const struct report *report)
 	if (report->losses.lost_faults)
 		fprintf(file, "lost: %llu faults, of which the stalled time is unknown\n",
 			(unsigned long long)report->losses.lost_faults);
+	if (report->losses.unknown_stalls)
+		fprintf(file, "stalled time unknown: %llu faults\n",
+			(unsigned long long)report->losses.unknown_stalls);
 	if (report_is_complete(report))
 		fputs("nothing was dropped or lost\n", file);
 	if (!in_initial_pid_namespace())
@@ -278,6 +282,7 @@ void emit_losses(struct emitter *emitter, const struct losses *losses)
 {
 	static const char *const keys[] = {
 		"running", "denied", "dropped", "lost_records", "lost_faults",
+		"unknown_stalls",
 	};
 	__u64 values[ARRAY_SIZE(keys)];
 	size_t i;

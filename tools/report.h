@@ -36,8 +36,9 @@ enum report_by {
  * @denied:	  processes unregistered because they gained privileges
  * @dropped:	  processes that were not followed for lack of memory
  * @lost_records: records that were overwritten before they were read
- * @lost_faults:  faults whose stalled time is unknown: they were overwritten before
+ * @lost_faults:  faults whose stalled time is missing: they were overwritten before
  *		  they were read, or not written
+ * @unknown_stalls: faults that were read, whose stalled time the module does not know
  */
 struct losses {
 	__u64 running;
@@ -45,6 +46,7 @@ struct losses {
 	__u64 dropped;
 	__u64 lost_records;
 	__u64 lost_faults;
+	__u64 unknown_stalls;
 };
 
 /**

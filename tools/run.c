@@ -72,6 +72,7 @@ static void add_losses(struct losses *losses, const struct losses *other)
 	losses->dropped += other->dropped;
 	losses->lost_records += other->lost_records;
 	losses->lost_faults += other->lost_faults;
+	losses->unknown_stalls += other->unknown_stalls;
 }
 
 /*

@@ -47,6 +47,7 @@ static const struct set no_newest = {
  * @owners:    processes, also those that have exited
  * @nr_owners: how many
  * @newest:    struct newest
+ * @nr_unknown: faults without a stalled time
  */
 static struct {
 	struct mp3_faults faults;
@@ -55,6 +56,7 @@ static struct {
 	struct owner *owners;
 	size_t nr_owners;
 	struct set newest;
+	__u64 nr_unknown;
 } stall;
 
 /* Adds a process, which has its id from now on. Exits if there is no memory. */
@@ -131,7 +133,9 @@ static void add_faults(struct session *session)
 	(void)session;
 	for (i = 0; i < stall.nr_batch; i++) {
 		fault = &stall.batch[i];
-		if (fault->stall_ns != MP3_NO_STALL)
+		if (fault->stall_ns == MP3_NO_STALL)
+			stall.nr_unknown++;
+		else
 			find_owner(fault->pid, fault->time_ns)->stall_ns +=
 				fault->stall_ns;
 	}
@@ -155,6 +159,7 @@ void stall_open(struct session *session)
 	if (!stall.batch)
 		err(1, "faults");
 	stall.newest = no_newest;
+	stall.nr_unknown = 0;
 	session->observer = &observer;
 }
 
@@ -184,6 +189,7 @@ void stall_close(struct session *session)
 	while (nr_unread() && initial_monotonic_ns() < until_ns)
 		session_wait(session);
 	session->report.losses.lost_faults = stall.faults.lost + nr_unread();
+	session->report.losses.unknown_stalls = stall.nr_unknown;
 	for (i = 0; i < stall.nr_owners; i++) {
 		owner = &stall.owners[i];
 		/* Its identity record was lost. */

@@ -72,7 +72,8 @@ int main(int argc, char **argv)
 		.end_ns = START_NS + 2 * NSEC_PER_SEC,
 		.maxrss_bytes = 1 << 20,
 		.losses = { .running = 1, .denied = 2, .dropped = 3,
-			    .lost_records = 4, .lost_faults = 5 },
+			    .lost_records = 4, .lost_faults = 5,
+			    .unknown_stalls = 6 },
 	};
 	const char *what = argc > 2 ? argv[2] : "process";
 	struct summary summary;
