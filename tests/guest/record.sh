@@ -197,6 +197,12 @@ ends 0 mp3ctl report full/mp3.data && [ ! -s errors ] && [ $((size % 8)) = 0 ] &
 	[ "$(awk '$1 == "total" { print substr($2, 2) }' out)" -gt 100 ] &&
 	grep -q '^the end is missing' out
 ok "a recording on a full disk is readable up to its last whole chunk"
+mkdir tiny
+mount -t tmpfs -o size=4k none tiny
+echo earlier >tiny/mp3.data
+refuses 1 mp3ctl record -o tiny/mp3.data true && grep -q 'No space left on device' errors &&
+	[ "$(cat tiny/mp3.data)" = earlier ] && [ "$(ls tiny)" = mp3.data ]
+ok "mp3ctl record leaves the last recording in place if the disk is full at the start"
 refuses 1 mp3ctl record -o /no/such/file true
 ok "mp3ctl record does not start the command if the recording cannot be created"
 

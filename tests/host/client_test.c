@@ -740,6 +740,48 @@ static void test_time(void)
 	fake_close(&fake);
 }
 
+/* ---- Faults ---- */
+
+/* A slot that its writer completes when the reader looks at the count of ticks */
+static struct mp3_fault late;
+static void *late_page;
+
+static void complete_late(int number)
+{
+	(void)number;
+	late.stall_ns = 5;
+	__atomic_store_n(&late.seq, 1, __ATOMIC_RELEASE);
+	mprotect(late_page, (size_t)getpagesize(), PROT_READ);
+}
+
+static void test_late_fault(void)
+{
+	size_t page = (size_t)getpagesize();
+	struct sigaction action = { .sa_handler = complete_late }, old;
+	struct mp3_faults faults = { .data = &late, .capacity = 1 };
+	struct mp3_header *header;
+	struct mp3_fault fault;
+	char *map;
+
+	/* The ticks are in the page after that of the head. */
+	map = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (map == MAP_FAILED)
+		err(1, "mmap");
+	late_page = map + page;
+	header = (void *)(map + page - offsetof(struct mp3_header, ticks));
+	header->head = 1;
+	faults.header = header;
+	sigaction(SIGSEGV, &action, &old);
+	if (mprotect(late_page, page, PROT_NONE))
+		err(1, "mprotect");
+	ok(mp3_faults_next(&faults, &fault) == 1 && fault.stall_ns == 5 &&
+	   !faults.lost && faults.next == 1,
+	   "a fault that is completed while the reader gives it up is not lost");
+	sigaction(SIGSEGV, &old, NULL);
+	munmap(map, 2 * page);
+}
+
 int main(void)
 {
 	if (sched_getaffinity(0, sizeof(cpus), &cpus))
@@ -753,6 +795,7 @@ int main(void)
 	test_identity();
 	test_capture();
 	test_time();
+	test_late_fault();
 	test_writer_race();
 	test_consumer_race();
 
