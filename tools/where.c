@@ -145,6 +145,7 @@ static int report_recording(struct options *options, const char *path)
 	static const struct recording_visitor all_but_faults = {
 		.info = data_info,
 		.record = data_record,
+		.fault = data_fault,
 		.file = data_file,
 		.totals = data_totals,
 		.symbol = data_symbol,
@@ -158,9 +159,8 @@ static int report_recording(struct options *options, const char *path)
 	count_init(&count, options->stacks);
 	if (!recording_read(path, &all_but_faults, &data))
 		return 1;
-	if (!data.n && data.nr_processes)
-		errx(1, "%s: no faults were located (mp3ctl record --faults locates them)",
-		     path);
+	if (!data.n && !data_is_located(&data, path))
+		return 1;
 	if (!recording_read(path, &faults, NULL))
 		return 1;
 	options->report.file = stdout;

@@ -133,6 +133,7 @@ bool where_csv_read(const char *path)
 	static const struct recording_visitor names = {
 		.info = data_info,
 		.record = data_record,
+		.fault = data_fault,
 		.file = data_file,
 		.symbol = data_symbol,
 		.progress = progress,
@@ -143,7 +144,7 @@ bool where_csv_read(const char *path)
 	good = recording_read(path, &names, &recorded);
 	progress_end();
 
-	return good;
+	return good && data_is_located(&recorded, path);
 }
 
 /**

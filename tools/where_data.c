@@ -163,6 +163,32 @@ void data_totals(void *pointer, const struct mp3_recording_totals *totals)
 	data->totals = *totals;
 }
 
+/* Counts a fault. */
+void data_fault(void *pointer, const struct mp3_fault *fault)
+{
+	struct where_data *data = pointer;
+
+	(void)fault;
+	data->nr_faults++;
+}
+
+/*
+ * Returns whether the faults of a recording were located. All of it was read. Prints a
+ * line if it contains none.
+ */
+bool data_is_located(const struct where_data *data, const char *path)
+{
+	if (data->nr_faults)
+		return true;
+	if (data->n)
+		warnx("%s: contains no faults", path);
+	else
+		warnx("%s: no faults were located (mp3ctl record --faults locates them)",
+		      path);
+
+	return data->n;
+}
+
 /* Notes a symbol. */
 void data_symbol(void *pointer, const struct recording_symbol *symbol)
 {

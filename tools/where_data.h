@@ -54,6 +54,7 @@ enum {
  * @has_symbols: a symbol was recorded
  * @texts:	struct frame_text: those of frame_text()
  * @totals:	the newest
+ * @nr_faults:	faults that data_fault() was called with
  */
 struct where_data {
 	unsigned int n;
@@ -73,6 +74,7 @@ struct where_data {
 	bool has_symbols;
 	struct set texts;
 	struct mp3_recording_totals totals;
+	__u64 nr_faults;
 };
 
 /**
@@ -97,6 +99,8 @@ void data_record(void *data, const struct mp3_record *record);
 void data_file(void *data, const struct mp3_file *file);
 void data_totals(void *data, const struct mp3_recording_totals *totals);
 void data_symbol(void *data, const struct recording_symbol *symbol);
+void data_fault(void *data, const struct mp3_fault *fault);
+bool data_is_located(const struct where_data *data, const char *path);
 
 size_t data_process(struct where_data *data, __u32 pid, __u64 time_ns);
 const struct mp3_file *data_find_file(const struct where_data *data,

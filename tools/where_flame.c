@@ -98,6 +98,7 @@ bool where_flame_read(const char *path)
 	static const struct recording_visitor names = {
 		.info = data_info,
 		.record = data_record,
+		.fault = data_fault,
 		.file = data_file,
 		.symbol = data_symbol,
 		.progress = progress,
@@ -115,7 +116,7 @@ bool where_flame_read(const char *path)
 	       recording_read(path, &faults, NULL);
 	progress_end();
 
-	return good;
+	return good && data_is_located(&recorded, path);
 }
 
 /* Prints the stacks that where_flame_read() has read, a line for each. */
