@@ -253,8 +253,11 @@ void top_sort(struct top *top)
 		state->visible = is_accepted(&top->filter, table->rows[i]);
 		state->child = NULL;
 	}
-	qsort_r(table->rows, table->nr, sizeof(table->rows[0]), compare, top);
 	top->nr_rows = 0;
+	/* An empty table has no memory that could be sorted. */
+	if (!table->nr)
+		return;
+	qsort_r(table->rows, table->nr, sizeof(table->rows[0]), compare, top);
 	if (top->tree) {
 		add_tree(top);
 		return;

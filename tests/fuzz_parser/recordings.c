@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * mp3ctl where FILE with recordings that were not written by mp3ctl: each is read and
+ * mp3ctl where FILE and top FILE with recordings that were not written by mp3ctl: each is read and
  * printed in every way, and opened with mp3_client.h. Aborts if the output is not
  * printable, if a recording is refused without one line of reasons, if a sum lacks a
  * fault, or if mp3_client.h finds other records than mp3ctl.
  */
 #include <err.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "libfuzzer.h"
+#include "recordings.h"
 
 /* ---- What the tools use, replaced ---- */
 
@@ -32,6 +34,10 @@ static size_t input_size;
 static char *picture;
 static size_t picture_size;
 static unsigned int nr_warnings;
+
+/* Faults of the recording; they were located, even if there are none. */
+static __u64 nr_faults;
+static bool is_located;
 
 /* Inputs are small. */
 void progress(const char *what, double done)
@@ -136,17 +142,8 @@ void symbols_find(const struct mp3_file *file, __u64 offset,
 
 /* ---- Checks ---- */
 
-/* Abort unless @condition holds. */
-#define require(condition) do { \
-	if (!(condition)) { \
-		fprintf(stderr, "%s(): %s does not hold\n", __func__, \
-			#condition); \
-		abort(); \
-	} \
-} while (0)
-
 /* Aborts unless a text consists of lines of printable ASCII, and frees it. */
-static void check_text(char *text, size_t size)
+void check_text(char *text, size_t size)
 {
 	size_t i;
 
@@ -167,6 +164,20 @@ static bool check_result(bool good)
 	/* The missing end of a recording is reported once. */
 	require(good ? nr_warnings <= 1 : nr_warnings == 1);
 	nr_warnings = 0;
+
+	return good;
+}
+
+/* The same of a result that is to contain located faults. */
+static bool check_faults(bool good)
+{
+	/* If there are none, a line reports that. */
+	if (!nr_faults) {
+		require(nr_warnings);
+		nr_warnings--;
+	}
+	require(good == is_located);
+	check_result(true);
 
 	return good;
 }
@@ -267,13 +278,12 @@ static void free_trace(void)
 
 static struct where_data reported;
 static struct where_count reported_count;
-static __u64 reported_faults;
 
 static void add_fault(void *unused, const struct mp3_fault *fault)
 {
 	(void)unused;
 	count_fault(&reported_count, &reported, fault);
-	reported_faults++;
+	nr_faults++;
 }
 
 /* As mp3ctl where FILE. Returns whether the recording can be read. */
@@ -295,13 +305,14 @@ static bool print_report(enum where_sort sort, size_t nr_rows)
 	bool good;
 	char *text;
 
-	reported_faults = 0;
+	nr_faults = 0;
 	data_init(&reported);
 	count_init(&reported_count, true);
 	good = recording_read(INPUT_PATH, &all_but_faults, &reported) &&
 	       recording_read(INPUT_PATH, &faults, NULL);
+	is_located = nr_faults || reported.n;
 	if (check_result(good)) {
-		check_sums(&reported_count, reported_faults);
+		check_sums(&reported_count, nr_faults);
 		what.file = open_memstream(&text, &size);
 		require(what.file);
 		where_title(what.file, &reported);
@@ -326,14 +337,14 @@ static void print_others(void)
 	/* The C library prints to what this variable refers to. */
 	stdout = open_memstream(&text, &size);
 	require(stdout);
-	require(check_result(where_csv(INPUT_PATH)));
-	require(check_result(where_csv_print(INPUT_PATH, true)));
+	if (check_faults(where_csv(INPUT_PATH)))
+		require(check_result(where_csv_print(INPUT_PATH, true)));
 	free_data(&csv_recorded);
 	free_names(csv_mappings);
-	require(check_result(where_flame(INPUT_PATH, NULL, FLAME_BY_FAULTS)));
+	check_faults(where_flame(INPUT_PATH, NULL, FLAME_BY_FAULTS));
 	free_data(&flame_recorded);
-	require(check_result(where_flame_read(INPUT_PATH)));
-	where_flame_print_speedscope();
+	if (check_faults(where_flame_read(INPUT_PATH)))
+		where_flame_print_speedscope();
 	flame_free(flame);
 	free_data(&flame_recorded);
 	require(check_result(export_trace_read(&export)));
@@ -343,8 +354,9 @@ static void print_others(void)
 	stdout = terminal;
 	check_text(text, size);
 
-	require(check_result(where_flame(INPUT_PATH, PICTURE_PATH,
-					 FLAME_BY_STALL)));
+	picture = NULL;
+	picture_size = 0;
+	check_faults(where_flame(INPUT_PATH, PICTURE_PATH, FLAME_BY_STALL));
 	free_data(&flame_recorded);
 	free_names(flame_mappings);
 	check_text(picture, picture_size);
@@ -406,6 +418,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	require(print_report(SORT_FAULTS, 100));
 	print_others();
+	play_recording(INPUT_PATH, 1000000000);
+	play_recording(INPUT_PATH, 1000000);
+	nr_warnings = 0;
 
 	return 0;
 }
