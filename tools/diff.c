@@ -177,15 +177,10 @@ static bool read_side(struct side *side, const char *path)
 	*side = (struct side){ .recording = path };
 	side->title = recording_title(data);
 	report.start_ns = data->start_ns;
-	report.end_ns = data->totals.end_ns;
-	if (!(data->totals.flags & MP3_RECORDING_COMPLETE)) {
+	report.end_ns = data_end_ns(data, recorded->end_ns);
+	if (!(data->totals.flags & MP3_RECORDING_COMPLETE))
 		warnx("%s: the end is missing: the recording was not completed",
 		      path);
-		if (report.end_ns < recorded->end_ns)
-			report.end_ns = recorded->end_ns;
-	}
-	if (report.end_ns < report.start_ns)
-		report.end_ns = report.start_ns;
 	report_total(&report, &recorded->table, total);
 	sums_values(located, &recorded->count.total, data->n ? data->n : 1);
 	total[METRIC_STALL] = located[METRIC_STALL];

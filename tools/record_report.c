@@ -78,7 +78,6 @@ static int report_recording(struct report *report, const char *path)
 		.name = names_add,
 		.progress = progress,
 	};
-	__u64 end_ns;
 	bool good;
 
 	data_init(&recorded.data);
@@ -92,11 +91,7 @@ static int report_recording(struct report *report, const char *path)
 	report->file = stdout;
 	report->interval_ns = recorded.interval_ns;
 	report->start_ns = recorded.data.start_ns;
-	end_ns = recorded.data.totals.end_ns;
-	if (!(recorded.data.totals.flags & MP3_RECORDING_COMPLETE) &&
-	    end_ns < recorded.end_ns)
-		end_ns = recorded.end_ns;
-	report->end_ns = end_ns < report->start_ns ? report->start_ns : end_ns;
+	report->end_ns = data_end_ns(&recorded.data, recorded.end_ns);
 	where_title(stdout, &recorded.data);
 	putchar('\n');
 	report_table(report, &recorded.table);

@@ -163,6 +163,20 @@ void data_totals(void *pointer, const struct mp3_recording_totals *totals)
 	data->totals = *totals;
 }
 
+/*
+ * Returns when the profiling of a recording has ended, for its report. @last_ns is the
+ * time of its newest record: if it was not completed, its totals can be older.
+ */
+__u64 data_end_ns(const struct where_data *data, __u64 last_ns)
+{
+	__u64 end_ns = data->totals.end_ns;
+
+	if (!(data->totals.flags & MP3_RECORDING_COMPLETE) && end_ns < last_ns)
+		end_ns = last_ns;
+
+	return end_ns < data->start_ns ? data->start_ns : end_ns;
+}
+
 /* Counts a fault. */
 void data_fault(void *pointer, const struct mp3_fault *fault)
 {

@@ -100,6 +100,7 @@ void data_file(void *data, const struct mp3_file *file);
 void data_totals(void *data, const struct mp3_recording_totals *totals);
 void data_symbol(void *data, const struct recording_symbol *symbol);
 void data_fault(void *data, const struct mp3_fault *fault);
+__u64 data_end_ns(const struct where_data *data, __u64 last_ns);
 bool data_is_located(const struct where_data *data, const char *path);
 
 size_t data_process(struct where_data *data, __u32 pid, __u64 time_ns);
