@@ -75,24 +75,16 @@ static void sums_values(double values[NR_METRICS], const struct sums *sums,
 /* Returns the label of the code at a frame, to be freed. */
 static char *code_label(struct where_data *data, __u64 frame)
 {
-	const char *name;
 	char *path, *label;
-	int size;
 
-	if (frame == CODE_KERNEL || frame == CODE_OTHER) {
-		label = strdup(frame == CODE_KERNEL ? "[no user code]" :
-						      "[other code]");
-		size = label ? 0 : -1;
-	} else if (!MP3_FRAME_FILE(frame)) {
-		size = asprintf(&label, "%s", frame_text(data, frame, false));
-	} else {
-		name = frame_text(data, frame, false);
-		path = mapping_name(data, MP3_FRAME_FILE(frame));
-		size = asprintf(&label, "%s  %s", name, path);
-		free(path);
-	}
-	if (size < 0)
-		err(1, "diff");
+	if (frame == CODE_KERNEL || frame == CODE_OTHER)
+		return text_format(frame == CODE_KERNEL ? "[no user code]" :
+							  "[other code]");
+	if (!MP3_FRAME_FILE(frame))
+		return text_format("%s", frame_text(data, frame, false));
+	path = mapping_name(data, MP3_FRAME_FILE(frame));
+	label = text_format("%s  %s", frame_text(data, frame, false), path);
+	free(path);
 
 	return label;
 }

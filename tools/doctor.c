@@ -86,22 +86,6 @@ void doctor_problem(struct doctor *doctor, const char *what, char *command,
 
 /* ---- Files ---- */
 
-/* Returns a text, to be freed. Exits if there is no memory. */
-char *doctor_text(const char *format, ...)
-{
-	va_list args;
-	char *text;
-	int size;
-
-	va_start(args, format);
-	size = vasprintf(&text, format, args);
-	va_end(args);
-	if (size < 0)
-		err(1, "doctor");
-
-	return text;
-}
-
 /* Returns what precedes a command that only root may run. */
 const char *doctor_sudo(void)
 {
@@ -111,7 +95,7 @@ const char *doctor_sudo(void)
 /* Returns the path of a file of the machine that is examined, to be freed. */
 char *doctor_path(const struct doctor *doctor, const char *path)
 {
-	return doctor_text("%s%s", doctor->root, path);
+	return text_format("%s%s", doctor->root, path);
 }
 
 /*
@@ -152,10 +136,10 @@ bool doctor_has_program(const struct doctor *doctor, const char *name)
 	char *rest, *list, *directory, *path;
 	bool has = false;
 
-	list = doctor_text("%s", variable ? variable : "/usr/bin:/bin");
+	list = text_format("%s", variable ? variable : "/usr/bin:/bin");
 	rest = list;
 	while (!has && (directory = strsep(&rest, ":"))) {
-		path = doctor_text("%s%s/%s", doctor->root, directory, name);
+		path = text_format("%s%s/%s", doctor->root, directory, name);
 		has = !access(path, X_OK);
 		free(path);
 	}
@@ -183,7 +167,7 @@ static void check_features(const struct doctor *doctor)
 		doctor_ok("functions", "found with elfutils, also in /usr/lib/debug");
 	else
 		doctor_note("functions",
-			    doctor_text("export DEBUGINFOD_URLS=%s",
+			    text_format("export DEBUGINFOD_URLS=%s",
 					doctor_debuginfod(doctor)),
 			    "no debug information for libraries: where finds only exported functions");
 
@@ -243,7 +227,7 @@ static int conclude(const struct doctor *doctor)
 	char *user;
 
 	user = passwd ? text_escape(passwd->pw_name, "") :
-			doctor_text("%u", geteuid());
+			text_format("%u", geteuid());
 	if (!doctor->nr_problems) {
 		printf("\nUser %s can use mp3 on this machine.\n", user);
 	} else {

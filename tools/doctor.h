@@ -38,8 +38,6 @@ __attribute__((format(printf, 4, 5)))
 void doctor_problem(struct doctor *doctor, const char *what, char *command,
 		    const char *format, ...);
 
-__attribute__((format(printf, 1, 2)))
-char *doctor_text(const char *format, ...);
 const char *doctor_sudo(void);
 char *doctor_path(const struct doctor *doctor, const char *path);
 char *doctor_read(const struct doctor *doctor, const char *path);

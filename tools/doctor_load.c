@@ -48,17 +48,17 @@ static bool check_kernel(struct doctor *doctor)
 		major = 0;
 	if (!is_64_bit(machine))
 		doctor_problem(doctor, "kernel",
-			       doctor_text("boot a 64-bit kernel"),
+			       text_format("boot a 64-bit kernel"),
 			       "%s is for %s, and mp3 needs a 64-bit kernel",
 			       doctor->release, machine);
 	else if (major < 5 || (major == 5 && minor < 10))
 		doctor_problem(doctor, "kernel",
-			       doctor_text("boot a kernel from 5.10 on"),
+			       text_format("boot a kernel from 5.10 on"),
 			       "%s is too old: mp3 needs Linux 5.10 or newer",
 			       doctor->release);
 	else if (!doctor_has(doctor, "/proc/modules"))
 		doctor_problem(doctor, "kernel",
-			       doctor_text("boot a kernel that has CONFIG_MODULES=y"),
+			       text_format("boot a kernel that has CONFIG_MODULES=y"),
 			       "%s cannot load any module", doctor->release);
 	else
 		good = true;
@@ -80,7 +80,7 @@ static void check_taint(const struct doctor *doctor)
 	char *text = doctor_read(doctor, "/proc/sys/kernel/tainted");
 
 	if (text && strtoull(text, NULL, 10) & (1 << 7))
-		doctor_note("kernel", doctor_text("%sdmesg", doctor_sudo()),
+		doctor_note("kernel", text_format("%sdmesg", doctor_sudo()),
 			    "there was an oops since the boot: reboot before you measure");
 	free(text);
 }
@@ -93,7 +93,7 @@ static void check_taint(const struct doctor *doctor)
  */
 static void check_build(struct doctor *doctor)
 {
-	char *path = doctor_text("/lib/modules/%s/build/Makefile",
+	char *path = text_format("/lib/modules/%s/build/Makefile",
 				 doctor->release);
 	bool needed = !doctor->loaded && !doctor->installed;
 
@@ -129,7 +129,7 @@ static bool is_module(const char *path)
 /* Returns the path of the module that modprobe loads, to be freed; or NULL. */
 static char *find_installed(const struct doctor *doctor)
 {
-	char *list = doctor_text("%s/lib/modules/%s/modules.dep", doctor->root,
+	char *list = text_format("%s/lib/modules/%s/modules.dep", doctor->root,
 				 doctor->release);
 	FILE *file = fopen(list, "re");
 	char *line = NULL, *path, *found = NULL;
@@ -140,8 +140,8 @@ static char *find_installed(const struct doctor *doctor)
 		if (!is_module(line))
 			continue;
 		/* A path that starts with a slash is complete. */
-		path = line[0] == '/' ? doctor_text("%s", line) :
-			doctor_text("/lib/modules/%s/%s", doctor->release, line);
+		path = line[0] == '/' ? text_format("%s", line) :
+			text_format("/lib/modules/%s/%s", doctor->release, line);
 		found = text_escape(path, "");
 		free(path);
 	}
@@ -166,7 +166,7 @@ static char *find_release(const struct doctor *doctor, const char *release)
 	size_t i;
 
 	for (i = 0; !found && i < ARRAY_SIZE(below); i++) {
-		pattern = doctor_text("%s%s/%s", directory,
+		pattern = text_format("%s%s/%s", directory,
 				      release ? release : "*", below[i]);
 		if (!glob(pattern, 0, NULL, &list)) {
 			name = list.gl_pathv[0] + strlen(directory);
@@ -191,8 +191,8 @@ static void check_installed(struct doctor *doctor)
 	}
 	here = find_release(doctor, doctor->release);
 	other = find_release(doctor, NULL);
-	command = here ? doctor_text("%sdepmod -a", doctor_sudo()) :
-		  doctor_text("make module && %smake install-module", doctor_sudo());
+	command = here ? text_format("%sdepmod -a", doctor_sudo()) :
+		  text_format("make module && %smake install-module", doctor_sudo());
 	if (doctor->loaded)
 		doctor_note("module", command,
 			    "not installed: modprobe will not find it after a reboot");
@@ -278,21 +278,21 @@ static void check_signature(struct doctor *doctor)
 			  boot);
 	} else if (!module) {
 		doctor_problem(doctor, "signature",
-			       doctor_text("mokutil --list-enrolled"),
+			       text_format("mokutil --list-enrolled"),
 			       "%s%s: the module needs one, by an enrolled key; %s",
 			       rule, boot, see);
 	} else if (length < 3 || strcmp(module + length - 3, ".ko")) {
 		doctor_note("signature",
-			    doctor_text("modinfo -F signer %s", module),
+			    text_format("modinfo -F signer %s", module),
 			    "%s%s: the module needs one, by an enrolled key; %s",
 			    rule, boot, see);
 	} else if (is_signed(doctor, module)) {
-		doctor_note("signature", doctor_text("mokutil --list-enrolled"),
+		doctor_note("signature", text_format("mokutil --list-enrolled"),
 			    "%s%s: the module has one, and its key must be enrolled; %s",
 			    rule, boot, see);
 	} else {
 		doctor_problem(doctor, "signature",
-			       doctor_text("%s/lib/modules/%s/%s mp3.key mp3.der %s",
+			       text_format("%s/lib/modules/%s/%s mp3.key mp3.der %s",
 					   doctor_sudo(), doctor->release,
 					   "build/scripts/sign-file sha256", module),
 			       "%s%s: the module has none; %s",
@@ -309,7 +309,7 @@ static void check_loaded(struct doctor *doctor)
 
 	if (doctor->loaded && version && strcmp(version, MP3_VERSION))
 		doctor_note("module",
-			    doctor_text("%smodprobe -r mp3 && %smodprobe mp3",
+			    text_format("%smodprobe -r mp3 && %smodprobe mp3",
 					doctor_sudo(), doctor_sudo()),
 			    "version %s is loaded, and this is mp3ctl " MP3_VERSION,
 			    version);
@@ -318,11 +318,11 @@ static void check_loaded(struct doctor *doctor)
 			  version ? version : "unknown");
 	else if (disabled && disabled[0] == '1')
 		doctor_problem(doctor, "module",
-			       doctor_text("%sreboot", doctor_sudo()),
+			       text_format("%sreboot", doctor_sudo()),
 			       "not loaded, and kernel.modules_disabled is set until the next boot");
 	else
 		doctor_problem(doctor, "module",
-			       doctor_text("%smodprobe mp3", doctor_sudo()),
+			       text_format("%smodprobe mp3", doctor_sudo()),
 			       "not loaded");
 	free(version);
 	free(disabled);
@@ -345,7 +345,7 @@ void doctor_load(struct doctor *doctor)
 	doctor->installed = find_installed(doctor);
 	if (doctor->container && !doctor->loaded) {
 		doctor_problem(doctor, "module",
-			       doctor_text("modprobe mp3    (as root, on the host)"),
+			       text_format("modprobe mp3    (as root, on the host)"),
 			       "not loaded; this is a container, so load it on the host");
 		return;
 	}

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "doctor.h"
+#include "name.h"
 #include "util.h"
 
 /**
@@ -96,7 +97,7 @@ static char *headers_package(const struct doctor *doctor)
 	const char *pattern = doctor->distribution->headers;
 	size_t percent = strcspn(pattern, "%");
 
-	return doctor_text("%.*s%s%s", (int)percent, pattern,
+	return text_format("%.*s%s%s", (int)percent, pattern,
 			   pattern[percent + 1] == 'r' ? doctor->release :
 							 flavor(doctor->release),
 			   pattern + percent + 2);
@@ -109,18 +110,18 @@ char *doctor_install(const struct doctor *doctor, enum doctor_package package)
 	char *name, *command;
 
 	if (!distribution && package == PACKAGE_HEADERS)
-		return doctor_text("install the headers of kernel %s",
+		return text_format("install the headers of kernel %s",
 				   doctor->release);
 	if (!distribution)
-		return doctor_text("install %s", package == PACKAGE_GNUPLOT ?
+		return text_format("install %s", package == PACKAGE_GNUPLOT ?
 				   "gnuplot" : "make and a C compiler");
 
 	if (package == PACKAGE_HEADERS)
 		name = headers_package(doctor);
 	else
-		name = doctor_text("%s", package == PACKAGE_GNUPLOT ?
+		name = text_format("%s", package == PACKAGE_GNUPLOT ?
 				   "gnuplot" : distribution->compiler);
-	command = doctor_text("%s%s %s", doctor_sudo(), distribution->install,
+	command = text_format("%s%s %s", doctor_sudo(), distribution->install,
 			      name);
 	free(name);
 

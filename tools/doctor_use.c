@@ -50,8 +50,8 @@ static char *describe_node(const struct stat *info)
 	char *name, *text;
 
 	name = group ? text_escape(group->gr_name, "") :
-		       doctor_text("%u", info->st_gid);
-	text = doctor_text("mode %04o, group %s", info->st_mode & 0777, name);
+		       text_format("%u", info->st_gid);
+	text = text_format("mode %04o, group %s", info->st_mode & 0777, name);
 	free(name);
 
 	return text;
@@ -68,7 +68,7 @@ static char *join_group(const struct stat *info)
 
 	if (!passwd || !group || !info->st_gid || (~info->st_mode & 0060))
 		return NULL;
-	return doctor_text("sudo usermod -aG %s %s    (then log in again)",
+	return text_format("sudo usermod -aG %s %s    (then log in again)",
 			   group->gr_name, passwd->pw_name);
 }
 
@@ -80,7 +80,7 @@ static char *join_group(const struct stat *info)
  */
 static char *read_numbers(const char *node)
 {
-	char *path = doctor_text("/sys/class/mp3/%s/dev", strrchr(node, '/') + 1);
+	char *path = text_format("/sys/class/mp3/%s/dev", strrchr(node, '/') + 1);
 	char *numbers = doctor_read(examined, path);
 	char *colon = numbers ? strchr(numbers, ':') : NULL;
 
@@ -101,7 +101,7 @@ static bool is_outdated(const char *node)
 	struct stat info;
 
 	if (numbers && find_node(node, &info) && S_ISCHR(info.st_mode)) {
-		found = doctor_text("%u %u", major(info.st_rdev),
+		found = text_format("%u %u", major(info.st_rdev),
 				    minor(info.st_rdev));
 		outdated = strcmp(found, numbers);
 		free(found);
@@ -122,10 +122,10 @@ static char *create_node(const char *node, const char *parameter,
 	char *numbers = read_numbers(node), *command;
 	char *set_mode = doctor_read(examined, parameter);
 
-	command = numbers ? doctor_text("%srm -f %s && %smknod -m %s %s c %s",
+	command = numbers ? text_format("%srm -f %s && %smknod -m %s %s c %s",
 					doctor_sudo(), node, doctor_sudo(),
 					set_mode ? set_mode : mode, node, numbers) :
-			    doctor_text("%sudevadm trigger", doctor_sudo());
+			    text_format("%sudevadm trigger", doctor_sudo());
 	free(numbers);
 	free(set_mode);
 
@@ -178,7 +178,7 @@ static void report_denied(struct doctor *doctor)
 	node = describe_node(&info);
 	command = join_group(&info);
 	if (!command)
-		command = doctor_text("%smodprobe -r mp3 && %smodprobe mp3 user_mode=0666",
+		command = text_format("%smodprobe -r mp3 && %smodprobe mp3 user_mode=0666",
 				      doctor_sudo(), doctor_sudo());
 	doctor_problem(doctor, "captures", command,
 		       "you may not open %s (%s)", MP3_CAPTURE_PATH, node);
@@ -187,7 +187,7 @@ static void report_denied(struct doctor *doctor)
 
 static char *who_captures(void)
 {
-	return doctor_text("%sfuser -v %s", doctor_sudo(), MP3_CAPTURE_PATH);
+	return text_format("%sfuser -v %s", doctor_sudo(), MP3_CAPTURE_PATH);
 }
 
 /* Reports why a capture cannot be opened. */
@@ -198,7 +198,7 @@ static void report_failure(struct doctor *doctor, int error, __u32 version)
 
 	if (doctor->container && (missing || error == -EPERM))
 		doctor_problem(doctor, "captures",
-			       doctor_text("start the container with --device " MP3_CAPTURE_PATH),
+			       text_format("start the container with --device " MP3_CAPTURE_PATH),
 			       "this container has no access to " MP3_CAPTURE_PATH);
 	else if (missing)
 		doctor_problem(doctor, "captures",
@@ -215,13 +215,13 @@ static void report_failure(struct doctor *doctor, int error, __u32 version)
 			       "all are in use (63, of which 16 are reserved for CAP_PERFMON)");
 	else if (version && version != MP3_ABI_VERSION)
 		doctor_problem(doctor, "captures",
-			       doctor_text("%smodprobe -r mp3 && %smodprobe mp3",
+			       text_format("%smodprobe -r mp3 && %smodprobe mp3",
 					   doctor_sudo(), doctor_sudo()),
 			       "the loaded module has ABI version %u, and this mp3ctl reads version %u",
 			       version, MP3_ABI_VERSION);
 	else
 		doctor_problem(doctor, "captures",
-			       doctor_text("%sdmesg", doctor_sudo()),
+			       text_format("%sdmesg", doctor_sudo()),
 			       "%s: %s", MP3_CAPTURE_PATH,
 			       mp3_strerror(error));
 }
@@ -258,7 +258,7 @@ static bool check_capture(struct doctor *doctor, struct mp3_reader *capture)
 	}
 	if (!doctor->root[0] && !capture_works(capture)) {
 		doctor_problem(doctor, "captures",
-			       doctor_text("%sdmesg", doctor_sudo()),
+			       text_format("%sdmesg", doctor_sudo()),
 			       "one can be opened, but it does not count this program");
 	} else {
 		doctor_ok("captures", "you can profile %s processes",
@@ -301,7 +301,7 @@ static void check_sampler(const struct mp3_header *header)
 
 static char *switch_on(const char *path)
 {
-	return doctor_text("echo Y | %stee %s", doctor_sudo(), path);
+	return text_format("echo Y | %stee %s", doctor_sudo(), path);
 }
 
 static void check_privileges(const struct doctor *doctor)

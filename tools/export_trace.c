@@ -446,9 +446,8 @@ static void put_head(void)
 	fputs("},\n\"traceEvents\":[", stdout);
 	put_labels("process_name", "name",
 		   data->command ? data->command : "recording");
-	if (asprintf(&labels, "%s, Linux %s", data->host ? data->host : "?",
-		     data->release ? data->release : "?") < 0)
-		err(1, "trace");
+	labels = text_format("%s, Linux %s", data->host ? data->host : "?",
+			     data->release ? data->release : "?");
 	put_labels("process_labels", "labels", labels);
 	free(labels);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <err.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -151,4 +152,20 @@ char *text_label(const char *name)
 	label[size] = '\0';
 
 	return label;
+}
+
+/* Returns a text, to be freed. Exits if there is no memory. */
+char *text_format(const char *format, ...)
+{
+	va_list args;
+	char *text;
+	int size;
+
+	va_start(args, format);
+	size = vasprintf(&text, format, args);
+	va_end(args);
+	if (size < 0)
+		err(1, "text");
+
+	return text;
 }

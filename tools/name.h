@@ -19,4 +19,7 @@ char *text_escape(const char *name, const char *special);
 void text_unescape(char *text);
 char *text_label(const char *name);
 
+__attribute__((format(printf, 1, 2)))
+char *text_format(const char *format, ...);
+
 #endif /* MP3_TOOLS_NAME_H */

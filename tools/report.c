@@ -45,13 +45,8 @@ enum report_by parse_report_by(const char *text)
 static char *user_label(__u32 uid)
 {
 	const char *user = user_name(uid);
-	char *name;
 
-	if ((user ? asprintf(&name, "%s", user) :
-		    asprintf(&name, "user %u", uid)) < 0)
-		err(1, "report");
-
-	return name;
+	return user ? text_format("%s", user) : text_format("user %u", uid);
 }
 
 /* Returns the label of a row, to be freed. Exits if there is no memory. */
@@ -59,22 +54,18 @@ static char *make_label(const struct report *report, const struct row *row)
 {
 	const struct process *process = row->process;
 	unsigned int depth = row->depth < MAX_DEPTH ? row->depth : MAX_DEPTH;
-	char name[NAME_SIZE], *label;
+	char name[NAME_SIZE];
 
 	name_escape(name, process->comm);
 	if (report->by == BY_USER && process->identified)
 		return user_label(process->uid);
 	if (report->by == BY_USER || (report->by == BY_CGROUP &&
 				      !process->identified))
-		label = strdup("unknown");
-	else if (report->by == BY_CGROUP)
-		label = strdup(cgroup_name(process->cgroup_id));
-	else if (asprintf(&label, "%*s%s", 2 * (int)depth, "", name) < 0)
-		label = NULL;
-	if (!label)
-		err(1, "report");
+		return text_format("unknown");
+	if (report->by == BY_CGROUP)
+		return text_format("%s", cgroup_name(process->cgroup_id));
 
-	return label;
+	return text_format("%*s%s", 2 * (int)depth, "", name);
 }
 
 static void print_counts(const struct report *report,

@@ -277,16 +277,12 @@ char *mapping_name(const struct where_data *data, unsigned int mapping)
 
 	if (mapping < NR_MAPPINGS && names[mapping])
 		return copy(names[mapping]);
-	if (!file) {
-		if (asprintf(&name, "[file %u]", mapping) < 0)
-			err(1, "name");
-		return name;
-	}
+	if (!file)
+		return text_format("[file %u]", mapping);
 	path = text_escape(file->path, "");
 	if (!(file->flags & MP3_FILE_TRUNCATED))
 		return path;
-	if (asprintf(&name, "...%s", path) < 0)
-		err(1, "name");
+	name = text_format("...%s", path);
 	free(path);
 
 	return name;

@@ -63,12 +63,8 @@ static void add_fault(void *data, const struct mp3_fault *fault)
 /* Returns the heading of a graph, to be freed. */
 static char *get_title(const char *what)
 {
-	char *title;
-
-	if (asprintf(&title, "%s of %s", what,
-		     recorded.command ? recorded.command : "all processes") < 0)
-		err(1, "flame graph");
-	return title;
+	return text_format("%s of %s", what, recorded.command ?
+			   recorded.command : "all processes");
 }
 
 /* Writes a picture. Returns false after one line on standard error. */

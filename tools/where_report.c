@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <err.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -157,22 +156,6 @@ static size_t add_row(struct row *rows, size_t nr, size_t index,
 	return nr + 1;
 }
 
-__attribute__((format(printf, 1, 2)))
-static char *make_text(const char *format, ...)
-{
-	va_list args;
-	char *text;
-	int size;
-
-	va_start(args, format);
-	size = vasprintf(&text, format, args);
-	va_end(args);
-	if (size < 0)
-		err(1, "report");
-
-	return text;
-}
-
 /* ---- Mappings and processes ---- */
 
 static char *mapping_label(const struct row *row)
@@ -198,7 +181,7 @@ static char *process_label(const struct row *row)
 
 	name_escape(name, process->comm);
 
-	return make_text("%s %u", name, process->pid);
+	return text_format("%s %u", name, process->pid);
 }
 
 static void print_processes(const struct where_count *count)
@@ -307,12 +290,12 @@ static char *function_label(const struct row *row)
 	char *path, *label;
 
 	if (!code->file)
-		return make_text("%s", code->name);
+		return text_format("%s", code->name);
 	path = mapping_name(data, code->file);
 	label = code->source ?
-		make_text("%s  %s:%u  %s", code->name, last_part(code->source),
+		text_format("%s  %s:%u  %s", code->name, last_part(code->source),
 			  code->line, path) :
-		make_text("%s  %s", code->name, path);
+		text_format("%s  %s", code->name, path);
 	free(path);
 
 	return label;
@@ -399,9 +382,9 @@ static char *path_label(const struct row *row)
 	char *label, *longer;
 	size_t i;
 
-	label = make_text("%s", path->nr ? path->names[0] : "[no user code]");
+	label = text_format("%s", path->nr ? path->names[0] : "[no user code]");
 	for (i = 1; i < path->nr; i++) {
-		longer = make_text("%s\n%48s%s", label, "", path->names[i]);
+		longer = text_format("%s\n%48s%s", label, "", path->names[i]);
 		free(label);
 		label = longer;
 	}
