@@ -293,8 +293,8 @@ static char *function_label(const struct row *row)
 		return text_format("%s", code->name);
 	path = mapping_name(data, code->file);
 	label = code->source ?
-		text_format("%s  %s:%u  %s", code->name, last_part(code->source),
-			  code->line, path) :
+		text_format("%s  %s:%u  %s", code->name,
+			    last_part(code->source), code->line, path) :
 		text_format("%s  %s", code->name, path);
 	free(path);
 
