@@ -197,6 +197,27 @@ uninstall-module:		## remove what install-module has installed
 		"with RELEASE=KERNEL: $$*" >&2; exit 1; }
 	$(DEPMOD)
 
+VERSION = $(shell packaging/version)
+
+# What DKMS needs to build the module
+DKMS_FILES := dkms.conf Kbuild $(addprefix mp3,.c _compat.h _given.h _located.h _uapi.h)
+DKMS_BUILD := $(addprefix packaging/dkms/,build.mk placeholder.c)
+DKMSDIR = $(DESTDIR)/usr/src/mp3-$(VERSION)
+
+.PHONY: dkms-install dkms-remove
+dkms-install:			## build the module for all kernels, now and later, with DKMS
+	$(if $(DESTDIR),,$(MAKE) dkms-remove)
+	install -D -m 644 -t $(DKMSDIR) $(DKMS_FILES)
+	install -D -m 644 -t $(DKMSDIR)/packaging/dkms $(DKMS_BUILD)
+	install -D -t $(DKMSDIR)/packaging/dkms packaging/dkms/report
+	$(if $(DESTDIR),,packaging/dkms/manage install)
+dkms-remove:			## remove what dkms-install has installed, of all versions
+	packaging/dkms/manage remove
+
+.PHONY: deb
+deb:				## build the Debian packages, in build/deb
+	packaging/deb
+
 .PHONY: clean
 clean:				## remove what was built
 	rm -rf build $(addprefix $(O)/,$(TOOLS))
