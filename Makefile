@@ -86,6 +86,10 @@ test:				## run all tests, in guests: KERNEL=6.12 TESTS="exact access"
 test-all:			## run all tests on every kernel: KERNELS="5.10 6.12"
 	tests/all $(KERNELS)
 
+.PHONY: test-packages
+test-packages:			## build, install, upgrade and purge the Debian packages
+	tests/packages/run
+
 .PHONY: test-random
 test-random:			## run 1,000 random workloads: SEED=1 NR=100
 	tests/random -k $(KERNEL) $(or $(SEED),$(shell date +%s)) $(NR)
