@@ -14,7 +14,7 @@ in_root() {
 	shift
 
 	mountpoint -q "$root/proc" || {
-		mount --bind /dev "$root/dev"
+		mount --rbind /dev "$root/dev"
 		mount -t proc proc "$root/proc"
 		mount -t tmpfs tmpfs "$root/tmp"
 		mkdir -p "$ROOTS/archives" "$root/var/cache/apt/archives"
@@ -57,7 +57,7 @@ cache_root() {
 		# No package starts a daemon.
 		printf '#!/bin/sh\nexit 101\n' >"$new/usr/sbin/policy-rc.d"
 		chmod +x "$new/usr/sbin/policy-rc.d"
-		cat >"$new/etc/apt/apt.conf.d/90mp3" <<-'EOF'
+		cat >"$new/etc/apt/apt.conf.d/90test" <<-'EOF'
 			Binary::apt::APT::Keep-Downloaded-Packages "1";
 			APT::Sandbox::User "root";
 			APT::Install-Recommends "0";
