@@ -40,11 +40,10 @@ faults_of() { sed 's/.*) //' "/proc/$1/stat" | awk '{ print $8, $10 }'; }
 
 stopped() { grep -q ') T ' "/proc/$1/stat"; }
 
-# stopping_load NAME: start a process that stops before and after each round of faults
+# stopping_load: start a process that stops before and after each round of faults
 stopping_load() {
-	ln -sf /bin/busybox "$1"
 	# shellcheck disable=SC2016	# the other shell expands it
-	./"$1" sh -c 'echo $$ >pid; while :; do kill -STOP $$; text=0123456789abcdef
+	sh -c 'echo $$ >pid; while :; do kill -STOP $$; text=0123456789abcdef
 		while [ ${#text} -lt 500000 ]; do text=$text$text; done; done' &
 	until_true test -s pid
 	load=$(cat pid)
@@ -67,7 +66,7 @@ has_faults() {
 		[ $(($(sum mp3_cgroup_minor_faults_total) + $(sum mp3_cgroup_major_faults_total))) = "$1" ]
 }
 
-stopping_load loader
+stopping_load
 serve -p "$load"
 faults=$(round)
 [ "$faults" -gt 50 ] && until_true has_faults "$faults" &&
