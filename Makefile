@@ -152,6 +152,8 @@ COMPLETION = $(DESTDIR)$(PREFIX)/share/bash-completion/completions/mp3ctl
 UNITS := mp3-exporter.service mp3-exporter.socket mp3-textfile.service
 UNITDIR = $(DESTDIR)$(PREFIX)/lib/systemd/system
 EXAMPLES := python/example.py examples/measure.cpp
+# The rules of Prometheus with their tests
+RULES := packaging/prometheus/mp3.rules.yml packaging/prometheus/mp3.rules_test.yml
 # The module for Python; PYTHONDIR= puts it where an interpreter finds it.
 PYTHONDIR = $(PREFIX)/share/mp3/python
 
@@ -166,6 +168,8 @@ install-tools: tools		## install tools, man pages, headers, examples, udev rule
 	install -D -t $(SHAREDIR)/analysis $(PLOT_SCRIPTS)
 	install -D -m 644 -t $(SHAREDIR)/analysis $(PLOT_FILES)
 	install -D -m 644 packaging/mp3ctl.bash $(COMPLETION)
+	install -D -m 644 -t $(SHAREDIR)/prometheus $(RULES)
+	install -D -m 644 -t $(SHAREDIR)/grafana packaging/grafana/mp3.json
 	install -D -m 644 -t $(DESTDIR)$(PYTHONDIR) python/mp3.py
 	install -D -m 644 -t $(SHAREDIR)/examples $(EXAMPLES)
 	install -d $(UNITDIR)
@@ -186,11 +190,14 @@ uninstall-tools:		## remove what install-tools has installed
 	rm -f $(RULESDIR)/60-mp3.rules
 	rm -f $(addprefix $(SHAREDIR)/,$(PLOT_SCRIPTS) $(PLOT_FILES))
 	rm -f $(COMPLETION)
+	rm -f $(addprefix $(SHAREDIR)/prometheus/,$(notdir $(RULES)))
+	rm -f $(SHAREDIR)/grafana/mp3.json
 	rm -f $(DESTDIR)$(PYTHONDIR)/mp3.py
 	rm -f $(DESTDIR)$(PYTHONDIR)/__pycache__/mp3.*
 	rm -f $(addprefix $(SHAREDIR)/examples/,$(notdir $(EXAMPLES)))
 	rm -f $(addprefix $(UNITDIR)/,$(UNITS))
-	rmdir $(addprefix $(SHAREDIR),/analysis /examples /python) $(SHAREDIR) 2>/dev/null || :
+	rmdir $(addprefix $(SHAREDIR),/analysis /examples /grafana /prometheus /python) \
+		$(SHAREDIR) 2>/dev/null || :
 uninstall-module:		## remove what install-module has installed
 	@test -n "$(RELEASE)" || { echo "mp3: no kernel headers in $(KDIR):" \
 		"name the kernel, as in RELEASE=$$(uname -r)" >&2; exit 1; }
