@@ -13,17 +13,9 @@
 
 #define MAX_PASSES	100
 #define MAX_CAPTURES	63
-#define MOMENT_MS	45	/* once in each interval */
 #define SETTLING	3	/* ticks before the measured ones */
 
 static struct ring ring;
-
-/* Run briefly in each tick, without faults. */
-static void running(void)
-{
-	for (;;)
-		sleep_ms(MOMENT_MS);
-}
 
 static void wait_tick(void)
 {
