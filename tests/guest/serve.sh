@@ -85,7 +85,7 @@ faults=$(round)
 stalls() {
 	has_faults "$1" && [ "$(sum mp3_fault_stall_seconds_count)" -gt 0 ] &&
 		[ "$(awk '/^mp3_stall_seconds_total/ { a += $2 } /^mp3_fault_stall_seconds_sum/ { b += $2 }
-			END { print a > 0 && a - b < 1e-6 && b - a < 1e-6 }' page)" = 1 ]
+			END { print (a > 0 && a - b < 1e-6 && b - a < 1e-6) }' page)" = 1 ]
 }
 until_true stalls "$faults" && [ "$(sum mp3_fault_stall_seconds_count)" -le "$faults" ] &&
 	[ "$(value mp3_lost_faults_total)" = 0 ]
