@@ -16,7 +16,7 @@ chmod 755 /mp3
 chmod 777 .
 ip link set lo up 2>/dev/null || ifconfig lo up
 
-failure() { head -n 20 served page 2>/dev/null | sed 's/^/# /'; }
+failure() { grep -hvE '^# |_bucket| 0$|0\.000000000$' served page 2>/dev/null | sed 's/^/# /'; }
 
 # serve ARGUMENT...: start mp3ctl serve, and set $server
 serve() {
@@ -30,7 +30,11 @@ serve() {
 get() { wget -q -O page http://127.0.0.1:9423/metrics 2>/dev/null; }
 
 # value NAME [LABEL]: print a value of the page
-value() { awk -v key="$1${2:+{$2\}}" '$1 == key { print $2 }' page; }
+value() {
+	key=$1
+	[ $# = 1 ] || key="$1{$2}"
+	awk -v key="$key" '$1 == key { print $2 }' page
+}
 
 # sum NAME: print the sum over the rows of a metric
 sum() { awk -v name="$1{" 'index($0, name) == 1 { sum += $NF } END { printf "%d\n", sum }' page; }
