@@ -5,4 +5,4 @@ KBUILD = $(MAKE) -C $(KDIR) M=$(CURDIR)
 
 .PHONY: module
 module:
-	$(KBUILD) modules || $(KBUILD) MP3_PLACEHOLDER=y modules
+	+$(KBUILD) modules || $(KBUILD) MP3_PLACEHOLDER=y modules
