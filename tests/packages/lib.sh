@@ -36,6 +36,7 @@ leave() {
 
 # sources: print the lines of sources.list for Debian 12 on the machine's mirrors
 sources() {
+	# shellcheck disable=SC2016	# expanded by apt
 	apt-get indextargets --format 'deb $(SITE) $(RELEASE) $(COMPONENT)' \
 		'Created-By: Packages' 'Origin: Debian' |
 		grep -E ' bookworm(-updates|-security)? main$' | sort -u
@@ -84,7 +85,7 @@ copy_root() {
 # of the files that list users and groups
 contents() {
 	(
-		cd "$1"
+		cd "$1" || exit
 		# What apt, dpkg and ldconfig keep of every package, and folders that
 		# are mounted
 		find . -xdev -regextype posix-extended -regex \
