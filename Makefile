@@ -87,8 +87,10 @@ test-all:			## run all tests on every kernel: KERNELS="5.10 6.12"
 	tests/all $(KERNELS)
 
 .PHONY: test-packages
-test-packages:			## build, install, upgrade and purge the Debian packages
+test-packages:			## build, install, upgrade and remove the packages
 	tests/packages/run
+	tests/packages/rpm.sh
+	tests/packages/arch.sh
 
 .PHONY: test-random
 test-random:			## run 1,000 random workloads: SEED=1 NR=100
