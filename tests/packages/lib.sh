@@ -36,7 +36,7 @@ leave() {
 
 # sources: print the lines of sources.list for Debian 12 on the machine's mirrors
 sources() {
-	# shellcheck disable=SC2016	# expanded by apt
+	# shellcheck disable=SC2016	# expanded by apt-get
 	apt-get indextargets --format 'deb $(SITE) $(RELEASE) $(COMPONENT)' \
 		'Created-By: Packages' 'Origin: Debian' |
 		grep -E ' bookworm(-updates|-security)? main$' | sort -u
