@@ -44,6 +44,11 @@ void exporter_option(struct exporter_options *options, int option,
 	parse_ring_option(&options->ring, option, help);
 }
 
+static bool is_followed(const void *data, pid_t pid)
+{
+	return totals_has(data, (__u32)pid);
+}
+
 /*
  * Creates a capture of the processes that were selected. Exits with one line if that
  * is impossible.
@@ -59,6 +64,10 @@ void exporter_start(struct exporter *exporter,
 	exporter->totals.every = options->every;
 	live_start(&exporter->live, &options->ring, true);
 	exporter->live.source.identity = true;
+	if (in_initial_pid_namespace()) {
+		exporter->live.selection.data = &exporter->totals;
+		exporter->live.selection.knows = is_followed;
+	}
 	exporter->totals.patience_ns += 2 * reader->header->interval_ns;
 	if (options->every)
 		capture_locate_or_exit(reader, options->every, 0,

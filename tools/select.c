@@ -95,7 +95,11 @@ static bool follow_all(const struct selection *selection)
 		if (!isdigit((unsigned char)entry->d_name[0]))
 			continue;
 		pid = (pid_t)strtol(entry->d_name, NULL, 10);
-		if (pid != getpid() && follow_if_allowed(selection, pid))
+		if (pid == getpid() ||
+		    (selection->knows &&
+		     selection->knows(selection->data, pid)))
+			continue;
+		if (follow_if_allowed(selection, pid))
 			found = true;
 	}
 	closedir(dir);

@@ -14,11 +14,16 @@
  * @capture: the capture
  * @scan_ns: when to look for new processes, CLOCK_MONOTONIC of the initial time
  *	     namespace; MP3_NEVER: do not
+ * @knows:   returns whether a process is known to be followed, which following it
+ *	     again would find out at the expense of a walk over all tasks; or NULL
+ * @data:    passed to @knows
  */
 struct selection {
 	const struct ring_options *options;
 	const struct mp3_reader *capture;
 	__u64 scan_ns;
+	bool (*knows)(const void *data, pid_t pid);
+	const void *data;
 };
 
 bool selection_start(struct selection *selection, struct source *source,

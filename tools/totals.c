@@ -231,6 +231,13 @@ void totals_record(struct totals *totals, const struct mp3_record *record)
 		end_member(totals, member, record->time_ns);
 }
 
+/* Returns whether a process has records, and none of them is its last one. */
+bool totals_has(const struct totals *totals, __u32 pid)
+{
+	return pid < PID_LIMIT && totals->by_pid[pid] &&
+	       !totals->by_pid[pid]->exited;
+}
+
 /**
  * totals_sweep() - end processes whose last record is lost
  * @totals:  the totals

@@ -132,6 +132,7 @@ extern const __u64 totals_stall_ns[STALL_BUCKETS];
 void totals_init(struct totals *totals, size_t nr_names, size_t nr_cgroups);
 void totals_record(struct totals *totals, const struct mp3_record *record);
 void totals_fault(struct totals *totals, const struct mp3_fault *fault);
+bool totals_has(const struct totals *totals, __u32 pid);
 void totals_settle(struct totals *totals, __u64 now_ns);
 void totals_sweep(struct totals *totals, bool (*is_gone)(void *data, __u32 pid),
 		  void *data);
