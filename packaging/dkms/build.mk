@@ -3,6 +3,8 @@
 
 KBUILD = $(MAKE) -C $(KDIR) M=$(CURDIR)
 
+# A build that fails for lack of memory can succeed with one job.
 .PHONY: module
 module:
-	+$(KBUILD) modules || $(KBUILD) MP3_PLACEHOLDER=y modules
+	+$(KBUILD) modules || $(KBUILD) -j1 modules || \
+		$(KBUILD) MP3_PLACEHOLDER=y modules
