@@ -181,17 +181,84 @@ static char *find_release(const struct doctor *doctor, const char *release)
 	return found;
 }
 
+/* Returns a field of the installed module, printable, to be freed; or NULL. */
+static char *read_field(const struct doctor *doctor, const char *field)
+{
+	char *path = doctor_path(doctor, doctor->installed), *text = NULL;
+	/* The module may be compressed, and PATH without /sbin. */
+	char *command = text_format("PATH=$PATH:/sbin modinfo -F %s \"$MP3_PATH\" 2>/dev/null",
+				    field);
+	char line[128];
+	FILE *pipe;
+
+	setenv("MP3_PATH", path, 1);
+	pipe = popen(command, "re");
+	if (pipe && fgets(line, sizeof(line), pipe)) {
+		line[strcspn(line, "\n")] = '\0';
+		text = text_escape(line, "");
+	}
+	if (pipe)
+		pclose(pipe);
+	free(command);
+	free(path);
+
+	return text;
+}
+
+/*
+ * Returns the version of mp3 that DKMS could not build for this kernel, to be freed:
+ * that of packaging/dkms/placeholder.c. Returns NULL if the module is installed.
+ */
+static char *find_placeholder(const struct doctor *doctor)
+{
+	char *description = read_field(doctor, "description");
+	char *version = NULL;
+
+	if (description && !strncmp(description, "placeholder:", 12))
+		version = read_field(doctor, "version");
+	free(description);
+
+	return version;
+}
+
+static void report_placeholder(struct doctor *doctor, const char *version)
+{
+	static const char text[] = "DKMS could not build it for this kernel: see %s";
+	const char *sudo = doctor_sudo(), *release = doctor->release;
+	char *module = text_format("mp3/%s -k %s", version, release);
+	char *command = text_format("%sdkms build --force %s && %sdkms install --force %s",
+				    sudo, module, sudo, module);
+	char *log = text_format("/var/lib/dkms/mp3/%s/%s/*/log/make.log",
+				version, release);
+
+	if (doctor->loaded)
+		doctor_note("module", command, text, log);
+	else
+		doctor_problem(doctor, "module", command, text, log);
+	free(module);
+	free(log);
+}
+
 static void check_installed(struct doctor *doctor)
 {
-	char *command, *here, *other;
+	const bool dkms = doctor_has(doctor, "/var/lib/dkms/mp3");
+	const char *build = dkms ? "DKMS has not built it" :
+				   "in mp3's sources, build it";
+	char *command, *here, *other, *version;
 
 	if (doctor->installed) {
-		doctor_ok("module", "%s is installed", doctor->installed);
+		version = find_placeholder(doctor);
+		if (version)
+			report_placeholder(doctor, version);
+		else
+			doctor_ok("module", "%s is installed", doctor->installed);
+		free(version);
 		return;
 	}
 	here = find_release(doctor, doctor->release);
 	other = find_release(doctor, NULL);
 	command = here ? text_format("%sdepmod -a", doctor_sudo()) :
+		  dkms ? text_format("%sdkms autoinstall", doctor_sudo()) :
 		  text_format("make module && %smake install-module", doctor_sudo());
 	if (doctor->loaded)
 		doctor_note("module", command,
@@ -201,11 +268,11 @@ static void check_installed(struct doctor *doctor)
 			       "installed, but not in the list of modprobe");
 	else if (other)
 		doctor_problem(doctor, "module", command,
-			       "installed for kernel %s only; in mp3's sources, build it for this one",
-			       other);
+			       "installed for kernel %s only; %s for this one",
+			       other, build);
 	else
 		doctor_problem(doctor, "module", command,
-			       "not installed; in mp3's sources, build it");
+			       "not installed; %s", build);
 	free(here);
 	free(other);
 }
