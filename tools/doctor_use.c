@@ -346,18 +346,19 @@ static void check_classic(const struct doctor *doctor)
 	int fd;
 
 	for (i = 0; i < ARRAY_SIZE(nodes); i++) {
-		path = doctor_path(doctor, nodes[i].path);
-		fd = open(path, nodes[i].flags | O_CLOEXEC);
-		free(path);
+		/* Opening another driver's device can have any effect. */
 		if (is_outdated(nodes[i].path)) {
 			doctor_note(nodes[i].what,
 				    create_node(nodes[i].path,
 						MODULE "parameters/ring_mode", "0600"),
 				    "the device node %s is outdated; %s",
 				    nodes[i].path, nodes[i].users);
-			if (fd >= 0)
-				close(fd);
-		} else if (fd >= 0) {
+			continue;
+		}
+		path = doctor_path(doctor, nodes[i].path);
+		fd = open(path, nodes[i].flags | O_CLOEXEC);
+		free(path);
+		if (fd >= 0) {
 			doctor_ok(nodes[i].what, "you can open %s",
 				  nodes[i].path);
 			close(fd);
