@@ -429,7 +429,7 @@ static void serve(struct exporter *exporter, int fd)
 
 static void load_library(void)
 {
-	errx(1, "built without libmicrohttpd (Debian: apt install libmicrohttpd-dev; make clean tools)");
+	errx(1, "built without libmicrohttpd: install libmicrohttpd-dev, then make clean tools");
 }
 
 static void serve(struct exporter *exporter, int fd)
