@@ -177,6 +177,7 @@ install-tools: tools		## install tools, man pages, headers, examples, udev rule
 	install -d $(UNITDIR)
 	$(foreach unit,$(UNITS),sed 's|/usr/bin/mp3ctl|$(PREFIX)/bin/mp3ctl|' \
 		packaging/$(unit) >$(UNITDIR)/$(unit) &&) :
+	chmod 644 $(addprefix $(UNITDIR)/,$(UNITS))
 install-module: module		## install only the module: KDIR=headers
 	$(MAKE) -C $(KDIR) M=$(CURDIR) INSTALL_MOD_PATH=$(DESTDIR) \
 		INSTALL_MOD_STRIP=$(INSTALL_MOD_STRIP) modules_install
