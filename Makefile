@@ -239,13 +239,14 @@ clean:				## remove what was built
 
 # Of the last commit, with its time: everybody who makes it gets the same bytes.
 .PHONY: dist
-dist: NAME = mp3-$(shell packaging/version)
+dist: NAME = mp3-$(shell git show HEAD:mp3_uapi.h 2>/dev/null | \
+	sed -n 's/.*MP3_VERSION\t"\(.*\)"$$/\1/p')
 dist:				## make mp3-VERSION.tar.xz of the last commit
 	@git rev-parse -q --verify HEAD >/dev/null || { echo "mp3: make dist needs" \
 		"a clone of the repository" >&2; exit 1; }
 	@git diff --quiet HEAD || echo "mp3: the tarball is that of the last commit," \
 		"without your changes" >&2
-	git -c tar.umask=0022 archive --prefix=$(NAME)/ -o $(NAME).tar HEAD
+	git -c tar.umask=0022 -c core.autocrlf=false archive --prefix=$(NAME)/ -o $(NAME).tar HEAD
 	xz -f -9 -T1 $(NAME).tar
 
 .PHONY: help
