@@ -45,7 +45,7 @@ make_root() {
 	mkdir -p "$root"/{bin,dev,usr/sbin}
 	touch "$root/dev/null"
 	cp /bin/busybox "$root/bin/sh"
-	for name in dkms getent groupadd udevadm; do
+	for name in dkms getent groupadd systemctl udevadm; do
 		printf '#!/bin/sh\necho %s "$@" >>/calls\n[ %s != getent ]\n' $name $name \
 			>"$root/usr/sbin/$name"
 		chmod +x "$root/usr/sbin/$name"
@@ -87,7 +87,7 @@ check "the packages can be installed, and mp3ctl runs" installs
 
 scripts() {
 	# The group exists before udev reads the rule that names it. rpm orders packages.
-	grep -v ^dkms "$root/calls" >"$log"
+	grep -v -e ^dkms -e ^systemctl "$root/calls" >"$log"
 	grep ^dkms "$root/calls" >>"$log"
 	diff "$log" - <<-END
 		getent group mp3
@@ -99,6 +99,11 @@ scripts() {
 	END
 }
 check "installing the packages creates the group and has DKMS build the module" scripts
+
+units="mp3-exporter.service mp3-textfile.service"
+unit_calls() { grep ^systemctl "$root/calls" | diff - <(printf 'systemctl %s\n' "$@") >"$log"; }
+check "installing the exporter enables what the presets of the system do" \
+	unit_calls "--no-reload preset $units mp3-exporter.socket"
 
 # What DKMS gets is enough to build the module.
 compiles() {
@@ -117,12 +122,18 @@ upgrades() {
 }
 check "an upgrade of the packages is one that DKMS recognizes as such" upgrades
 
+check "an upgrade restarts the exporter if it runs, and stops nothing else" \
+	unit_calls daemon-reload "try-restart $units"
+
 removes() {
+	rm "$root/calls"
 	in_root -e mp3-tools mp3-devel mp3-dkms mp3-exporter &&
-		equal "$(tail -n 1 "$root/calls")" \
+		equal "$(grep ^dkms "$root/calls")" \
 			"dkms remove -m mp3 -v $version -q --all --rpm_safe_upgrade" &&
 		files | diff - "$scratch/before" >"$log" &&
 		! find "$root/usr" -name '*mp3*' | grep .
 }
 check "removing the packages leaves no file, and has DKMS remove the module" removes
+check "removing the exporter stops and disables its units" unit_calls \
+	"--no-reload disable --now $units mp3-exporter.socket" daemon-reload
 finish
