@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <ctype.h>
 #include <err.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -83,7 +84,8 @@ void text_unescape(char *text)
 	unsigned int byte;
 
 	while (*text) {
-		if (sscanf(text, "\\x%2x", &byte) == 1) {
+		if (text[0] == '\\' && text[1] == 'x' && isxdigit(text[2]) &&
+		    isxdigit(text[3]) && sscanf(text, "\\x%2x", &byte) == 1) {
 			*end++ = (char)byte;
 			text += 4;
 		} else {
@@ -108,7 +110,7 @@ static size_t character_length(const char *text)
 
 	if (first < 0x80)
 		return first >= ' ' && first <= '~';
-	if (first < 0xc0)
+	if (first < 0xc0 || first >= 0xf8)
 		return 0;
 	for (i = 1; i < length; i++) {
 		if ((text[i] & 0xc0) != 0x80)
