@@ -6,6 +6,7 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -105,16 +106,14 @@ bool export_prometheus_read(const struct export *export)
 /* ---- Files ---- */
 
 /*
- * Writes @text under another name in the same directory. Returns false, with errno
- * set, if that is impossible: nothing is left of it.
+ * Writes @text to a new file. @name ends with XXXXXX, which its name has something
+ * else in place of. Returns false, with errno set, if that is impossible: nothing is
+ * left of it.
  */
-static bool write_file(const char *name, const char *text, size_t size)
+static bool write_file(char *name, const char *text, size_t size)
 {
-	int fd, error = 0;
+	int fd = mkostemp(name, O_CLOEXEC), error = 0;
 
-	/* One is left if this program was killed. */
-	unlink(name);
-	fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return false;
 	errno = ENOSPC;
@@ -140,6 +139,9 @@ static bool replace_file(const char *path,
 			 void (*print)(FILE *file, const void *data),
 			 const void *data)
 {
+	/* Hidden, in the same directory: collectors read *.prom. */
+	const char *base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+	sigset_t signals, mask;
 	struct stat info;
 	char *text, *name;
 	size_t size;
@@ -154,8 +156,12 @@ static bool replace_file(const char *path,
 	file = open_memstream(&text, &size);
 	if (file)
 		print(file, data);
-	if (!file || fclose(file) || asprintf(&name, "%s.tmp", path) < 0)
+	if (!file || fclose(file) ||
+	    asprintf(&name, "%.*s.%s.XXXXXX", (int)(base - path), path, base) < 0)
 		err(1, "%s", path);
+	/* They must not leave the other file. */
+	termination_signals(&signals);
+	sigprocmask(SIG_BLOCK, &signals, &mask);
 	good = write_file(name, text, size);
 	if (good && rename(name, path)) {
 		unlink(name);
@@ -163,6 +169,7 @@ static bool replace_file(const char *path,
 	}
 	if (!good)
 		warn("%s", path);
+	sigprocmask(SIG_SETMASK, &mask, NULL);
 	free(name);
 	free(text);
 
