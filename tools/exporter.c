@@ -97,7 +97,8 @@ static void sweep(struct exporter *exporter)
 	exporter->denied = denied;
 	exporter->sweep_ns = exporter->live.now_ns + SWEEP_NS;
 	if (in_initial_pid_namespace())
-		totals_sweep(&exporter->totals, is_gone, &source->reader);
+		totals_sweep(&exporter->totals, exporter->live.now_ns, is_gone,
+			     &source->reader);
 }
 
 /* Adds up what has been published. */

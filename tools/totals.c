@@ -125,31 +125,21 @@ static void set_rss(struct member *member, __u64 rss_bytes)
 	member->rss_bytes = rss_bytes;
 }
 
+/* Has totals_settle() forget a process, unless a record of it comes in time. */
+static void set_end(struct totals *totals, struct member *member, __u64 end_ns)
+{
+	set_rss(member, 0);
+	if (!member->end_ns)
+		totals->nr_ended++;
+	member->end_ns = end_ns;
+}
+
 /* Notes that a process has exited. */
 static void end_member(struct totals *totals, struct member *member,
 		       __u64 end_ns)
 {
-	set_rss(member, 0);
+	set_end(totals, member, end_ns);
 	member->exited = true;
-	member->end_ns = end_ns;
-	totals->nr_exited++;
-}
-
-/* Notes the name of a process. Its resident memory becomes part of that row. */
-static void set_name(struct totals *totals, struct member *member,
-		     const char comm[COMM_SIZE])
-{
-	char name[COMM_SIZE] = "";
-	__u64 rss_bytes = member->rss_bytes;
-
-	strncpy(name, comm, sizeof(name) - 1);
-	if (member->named && !strcmp(member->comm, name))
-		return;
-	member->named = true;
-	set_rss(member, 0);
-	memcpy(member->comm, name, sizeof(member->comm));
-	member->name = find_row(&totals->names, text_label(name));
-	set_rss(member, rss_bytes);
 }
 
 /*
@@ -181,6 +171,41 @@ static struct member *add_member(struct totals *totals, __u32 pid)
 	return member;
 }
 
+/*
+ * Returns the process that has an id, as a record of it shows. Adds it if it is not
+ * known.
+ */
+static struct member *get_member(struct totals *totals, __u32 pid)
+{
+	struct member *member = totals->by_pid[pid];
+
+	if (!member || member->exited)
+		return add_member(totals, pid);
+	/* totals_sweep() was too early. */
+	if (member->end_ns)
+		totals->nr_ended--;
+	member->end_ns = 0;
+
+	return member;
+}
+
+/* Notes the name of a process. Its resident memory becomes part of that row. */
+static void set_name(struct totals *totals, struct member *member,
+		     const char comm[COMM_SIZE])
+{
+	char name[COMM_SIZE] = "";
+	__u64 rss_bytes = member->rss_bytes;
+
+	strncpy(name, comm, sizeof(name) - 1);
+	if (member->named && !strcmp(member->comm, name))
+		return;
+	member->named = true;
+	set_rss(member, 0);
+	memcpy(member->comm, name, sizeof(member->comm));
+	member->name = find_row(&totals->names, text_label(name));
+	set_rss(member, rss_bytes);
+}
+
 static void identify(struct totals *totals, const struct mp3_record *record)
 {
 	struct member *member = totals->by_pid[record->pid];
@@ -189,8 +214,7 @@ static void identify(struct totals *totals, const struct mp3_record *record)
 	/* The last record of the process that had the id may be lost. */
 	if (member && !member->exited && member->start_ns && !is_known)
 		end_member(totals, member, record->time_ns);
-	if (!member || member->exited)
-		member = add_member(totals, record->pid);
+	member = get_member(totals, record->pid);
 	member->start_ns = record->start_ns;
 	set_rss(member, 0);
 	member->cgroup = find_cgroup(totals, record->cgroup_id);
@@ -220,9 +244,7 @@ void totals_record(struct totals *totals, const struct mp3_record *record)
 		identify(totals, record);
 		return;
 	}
-	member = totals->by_pid[record->pid];
-	if (!member || member->exited)
-		member = add_member(totals, record->pid);
+	member = get_member(totals, record->pid);
 	set_name(totals, member, record->comm);
 	set_rss(member, record->rss_bytes);
 	add(member->name, record);
@@ -241,33 +263,38 @@ bool totals_has(const struct totals *totals, __u32 pid)
 /**
  * totals_sweep() - end processes whose last record is lost
  * @totals:  the totals
+ * @now_ns:  the time, on the clock of records
  * @is_gone: returns whether the process that has a process id is not registered
  * @data:    passed to @is_gone
+ *
+ * Their resident memory is no longer counted. They are forgotten later: the last
+ * record of a process that has just exited may still follow.
  */
-void totals_sweep(struct totals *totals, bool (*is_gone)(void *data, __u32 pid),
-		  void *data)
+void totals_sweep(struct totals *totals, __u64 now_ns,
+		  bool (*is_gone)(void *data, __u32 pid), void *data)
 {
 	struct member *member;
 	size_t i;
 
 	for (i = 0; i < totals->nr_members; i++) {
 		member = totals->members[i];
-		if (!member->exited && is_gone(data, member->pid))
-			end_member(totals, member, 0);
+		if (!member->exited && !member->end_ns &&
+		    is_gone(data, member->pid))
+			set_end(totals, member, now_ns);
 	}
 }
 
-/* Forgets the processes that have exited before a time. */
-static void forget_exited(struct totals *totals, __u64 time_ns)
+/* Forgets the processes that have ended before a time. */
+static void forget_ended(struct totals *totals, __u64 time_ns)
 {
 	struct member *member, **link;
 	size_t i, nr = 0;
 
-	if (!totals->nr_exited)
+	if (!totals->nr_ended)
 		return;
 	for (i = 0; i < totals->nr_members; i++) {
 		member = totals->members[i];
-		if (!member->exited || member->end_ns >= time_ns) {
+		if (!member->end_ns || member->end_ns >= time_ns) {
 			totals->members[nr++] = member;
 			continue;
 		}
@@ -276,14 +303,14 @@ static void forget_exited(struct totals *totals, __u64 time_ns)
 			link = &(*link)->older;
 		*link = member->older;
 		free(member);
-		totals->nr_exited--;
+		totals->nr_ended--;
 	}
 	totals->nr_members = nr;
 }
 
 /* ---- Faults ---- */
 
-/* Returns the process that had an id at a time, or NULL. */
+/* Returns the newest process that had an id at a time, or NULL. */
 static struct member *find_member(const struct totals *totals, __u32 pid,
 				  __u64 time_ns)
 {
@@ -293,6 +320,12 @@ static struct member *find_member(const struct totals *totals, __u32 pid,
 		member = member->older;
 
 	return member;
+}
+
+/* Returns whether a process can have had its id at a time. */
+static bool may_have_run(const struct member *member, __u64 time_ns)
+{
+	return !member->exited || time_ns <= member->end_ns;
 }
 
 static void add_stall(struct totals *totals, const struct waiting_fault *fault,
@@ -342,7 +375,9 @@ void totals_fault(struct totals *totals, const struct mp3_fault *fault)
  * @totals: the totals
  * @now_ns: the time, on the clock of records; MP3_NEVER: no record follows
  *
- * A fault whose process has no record yet waits for it.
+ * A fault whose process may have no record yet waits for it. If none has come, it is
+ * of the last process that had the id: a process can fault after the start of the
+ * tick that reports it as exited.
  */
 void totals_settle(struct totals *totals, __u64 now_ns)
 {
@@ -355,11 +390,13 @@ void totals_settle(struct totals *totals, __u64 now_ns)
 	for (i = 0; i < totals->nr_waiting; i++) {
 		fault = &totals->waiting[i];
 		member = find_member(totals, fault->pid, fault->time_ns);
-		if (member || fault->time_ns < until_ns)
+		if ((member && may_have_run(member, fault->time_ns)) ||
+		    fault->time_ns < until_ns)
 			add_stall(totals, fault, member);
 		else
 			totals->waiting[kept++] = *fault;
 	}
 	totals->nr_waiting = kept;
-	forget_exited(totals, until_ns);
+	forget_ended(totals, until_ns > totals->patience_ns ?
+			     until_ns - totals->patience_ns : 0);
 }

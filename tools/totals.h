@@ -71,7 +71,7 @@ struct stalls {
  * @exited:    its last record was counted
  * @comm:      name in its newest record
  * @start_ns:  when it was forked; 0 if its identity record was lost
- * @end_ns:    time of its last record
+ * @end_ns:    time of its last record, or when it was found to be gone; 0: neither
  * @rss_bytes: resident memory that is part of @name and @cgroup
  * @name:      row of its name
  * @cgroup:    row of its cgroup
@@ -97,13 +97,13 @@ struct member {
  * @stalls:	of minor and of major faults
  * @since_ns:	processes that were forked later have started
  * @every:	one minor fault in this many is located, and stands for as many; 0: none
- * @patience_ns: how long a fault waits for the first record of its process, and an
- *		exited process for its last fault
+ * @patience_ns: how long a fault waits for the first record of its process; one that
+ *		has ended is remembered for twice as long
  * @by_pid:	the newest process of each id, or NULL
- * @members:	the processes, for @patience_ns also those that have exited
+ * @members:	the processes, and for a while those that have ended
  * @nr_members:	how many
  * @max_members: how many @members has memory for
- * @nr_exited:	how many of them have exited
+ * @nr_ended:	how many of them have an @end_ns
  * @cgroup_ids:	rows of cgroups, by their ids
  * @waiting:	faults whose process may have no record yet
  * @nr_waiting:	how many
@@ -120,7 +120,7 @@ struct totals {
 	struct member **members;
 	size_t nr_members;
 	size_t max_members;
-	size_t nr_exited;
+	size_t nr_ended;
 	struct set cgroup_ids;
 	struct waiting_fault *waiting;
 	size_t nr_waiting;
@@ -134,7 +134,7 @@ void totals_record(struct totals *totals, const struct mp3_record *record);
 void totals_fault(struct totals *totals, const struct mp3_fault *fault);
 bool totals_has(const struct totals *totals, __u32 pid);
 void totals_settle(struct totals *totals, __u64 now_ns);
-void totals_sweep(struct totals *totals, bool (*is_gone)(void *data, __u32 pid),
-		  void *data);
+void totals_sweep(struct totals *totals, __u64 now_ns,
+		  bool (*is_gone)(void *data, __u32 pid), void *data);
 
 #endif /* MP3_TOOLS_TOTALS_H */
