@@ -132,10 +132,10 @@ static bool write_file(char *name, const char *text, size_t size)
 
 /*
  * Replaces a file by what @print prints, as a whole: a reader finds the old contents
- * or the new ones. Returns false after one line if that is impossible: the file is as
- * it was.
+ * or the new ones. Returns false, after one line if it @warns, if that is impossible:
+ * the file is as it was.
  */
-static bool replace_file(const char *path,
+static bool replace_file(const char *path, bool warns,
 			 void (*print)(FILE *file, const void *data),
 			 const void *data)
 {
@@ -150,7 +150,8 @@ static bool replace_file(const char *path,
 
 	/* A device, for example, must not become a file. */
 	if (!lstat(path, &info) && !S_ISREG(info.st_mode)) {
-		warnx("%s: not a regular file", path);
+		if (warns)
+			warnx("%s: not a regular file", path);
 		return false;
 	}
 	file = open_memstream(&text, &size);
@@ -167,7 +168,7 @@ static bool replace_file(const char *path,
 		unlink(name);
 		good = false;
 	}
-	if (!good)
+	if (!good && warns)
 		warn("%s", path);
 	sigprocmask(SIG_SETMASK, &mask, NULL);
 	free(name);
@@ -195,7 +196,7 @@ bool export_prometheus_print(const struct export *export)
  */
 bool export_prometheus_replace(const struct export *export)
 {
-	return replace_file(export->output, print_recorded, NULL);
+	return replace_file(export->output, true, print_recorded, NULL);
 }
 
 /* ---- Live ---- */
@@ -209,7 +210,8 @@ static void print_live(FILE *file, const void *data)
  * export_prometheus_live() - write the totals of a capture until a signal
  * @export: what to export
  *
- * Exits with one line if the capture cannot be created.
+ * Exits with one line if the capture cannot be created. Ends if the first file cannot
+ * be written; later ones are tried again, after one line.
  *
  * Return: the exit status.
  */
@@ -218,20 +220,24 @@ int export_prometheus_live(const struct export *export)
 	static struct exporter exporter;
 	struct wait wait = { .input_fd = -1 };
 	const struct live *live = &exporter.live;
-	bool good = true;
+	bool good = true, started = false;
 
 	exporter_start(&exporter, &export->live);
 	do {
 		exporter_pass(&exporter);
 		if (live->now_ns < wait.until_ns)
 			continue;
-		good = replace_file(export->output, print_live,
+		good = replace_file(export->output, good, print_live,
 				    &exporter);
+		/* The counters would start again: a disk can be full for a while. */
+		if (!good && !started)
+			break;
+		started = true;
 		wait.until_ns = live->now_ns + export->interval_ns;
-	} while (good && live_wait(live, &wait));
-	if (good) {
+	} while (live_wait(live, &wait));
+	if (started) {
 		exporter_pass(&exporter);
-		good = replace_file(export->output, print_live, &exporter);
+		good = replace_file(export->output, good, print_live, &exporter);
 	}
 	exporter_finish(&exporter);
 
