@@ -268,11 +268,16 @@ static __u64 end_connections(__u64 now_ns)
 static int range_weight(const char *parameters)
 {
 	const char *weight;
+	double value;
 
 	for (; *parameters == ';'; parameters += strcspn(parameters, ";,")) {
 		weight = parameters + 1 + strspn(parameters + 1, " \t");
-		if (!strncasecmp(weight, "q=", 2))
-			return (int)(strtod(weight + 2, NULL) * 1000);
+		if (!strncasecmp(weight, "q=", 2)) {
+			value = strtod(weight + 2, NULL);
+			/* It can also be NaN. */
+			return !(value > 0) ? 0 :
+			       value > 1 ? 1000 : (int)(value * 1000);
+		}
 		parameters++;
 	}
 
