@@ -44,7 +44,7 @@ static const struct family row_families[] = {
 	COUNT(total, maj_flt, "major_faults", "Major page faults"),
 	TIME(total, cpu_ns, "cpu_seconds", "CPU time"),
 	COUNT(total, started, "processes_started", "Processes started"),
-	{ "resident_memory_bytes", "bytes", "Resident memory of running processes",
+	{ "resident_memory_bytes", "bytes", "Resident memory of processes when they last ran",
 	  false, false, offsetof(struct total, rss_bytes) },
 };
 
