@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <dirent.h>
 #include <err.h>
-#include <ftw.h>
 #include <linux/magic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 
 #include "cgroup.h"
@@ -26,11 +27,6 @@ static struct cgroup *cgroups;
 static size_t nr_cgroups;
 static bool are_recorded;	/* they are those of a recording */
 
-/* nftw(3) has no argument for the caller. */
-static const char *root;
-static __u64 wanted;
-static char *found;
-
 /* Returns where the hierarchy of cgroups v2 is mounted, or NULL. */
 static const char *find_root(void)
 {
@@ -47,31 +43,14 @@ static const char *find_root(void)
 	return NULL;
 }
 
-static int check_directory(const char *path, const struct stat *info, int type,
-			   struct FTW *ftw)
+static struct cgroup *known_cgroup(__u64 id)
 {
-	(void)ftw;
-	if (type != FTW_D || info->st_ino != wanted)
-		return 0;
-	path += strlen(root);
-	found = text_escape(path[0] ? path : "/", "");
+	size_t i;
 
-	return 1;
-}
-
-/* Returns the name of a cgroup. Exits if there is no memory. */
-static char *look_up(__u64 id)
-{
-	root = are_recorded ? NULL : find_root();
-	wanted = id;
-	found = NULL;
-	if (root)
-		nftw(root, check_directory, 16, FTW_PHYS | FTW_MOUNT);
-	if (!found && asprintf(&found, "cgroup %llu",
-			       (unsigned long long)id) < 0)
-		err(1, "name of a cgroup");
-
-	return found;
+	for (i = 0; i < nr_cgroups; i++)
+		if (cgroups[i].id == id)
+			return &cgroups[i];
+	return NULL;
 }
 
 /* Adds a cgroup. Returns its name. Exits if there is no memory. */
@@ -85,24 +64,68 @@ static const char *add_cgroup(__u64 id, char *name)
 	return cgroups[nr_cgroups++].name;
 }
 
+/*
+ * Adds the cgroups in a directory that are not known, and those below them. One can be
+ * removed at any time. @root_length bytes of @path precede a name. Exits if there is no
+ * memory.
+ */
+static void walk(const char *path, size_t root_length)
+{
+	DIR *directory = opendir(path);
+	struct dirent *entry;
+	char *child;
+
+	if (!directory)
+		return;
+	while ((entry = readdir(directory))) {
+		if (entry->d_type != DT_DIR || !strcmp(entry->d_name, ".") ||
+		    !strcmp(entry->d_name, ".."))
+			continue;
+		if (asprintf(&child, "%s/%s", path, entry->d_name) < 0)
+			err(1, "name of a cgroup");
+		if (!known_cgroup(entry->d_ino))
+			add_cgroup(entry->d_ino,
+				   text_escape(child + root_length, ""));
+		walk(child, root_length);
+		free(child);
+	}
+	closedir(directory);
+}
+
+/* Adds the cgroups that exist. */
+static void walk_all(void)
+{
+	const char *root = find_root();
+	struct stat info;
+
+	if (!root)
+		return;
+	if (!stat(root, &info) && !known_cgroup(info.st_ino))
+		add_cgroup(info.st_ino, text_escape("/", ""));
+	walk(root, strlen(root));
+}
+
 /**
  * cgroup_name() - look up the name of a cgroup, while it exists
  * @id: its id, from an identity record
  *
- * The first call for an @id looks it up, later ones return the same name.
+ * The first call for an @id looks it up, later ones return the same name. All
+ * cgroups that exist are looked up with it.
  *
  * Return: its path below the root of the hierarchy, printable, or "cgroup ID" if it
  * has been removed. Exits if there is no memory.
  */
 const char *cgroup_name(__u64 id)
 {
-	size_t i;
+	struct cgroup *cgroup = known_cgroup(id);
 
-	for (i = 0; i < nr_cgroups; i++)
-		if (cgroups[i].id == id)
-			return cgroups[i].name;
+	if (!cgroup && !are_recorded)
+		walk_all();
+	cgroup = known_cgroup(id);
 
-	return add_cgroup(id, look_up(id));
+	return cgroup ? cgroup->name :
+			add_cgroup(id, text_format("cgroup %llu",
+						   (unsigned long long)id));
 }
 
 /*

@@ -39,6 +39,33 @@ static void test_unescape(void)
 	ok(!strcmp(text, "A\\x42\xff"), "a name has the bytes that were escaped");
 }
 
+/* ---- Cgroups ---- */
+
+static void test_walk(void)
+{
+	char path[] = "/tmp/totals_test.XXXXXX", child[64], file[96];
+	struct stat outer, inner;
+
+	if (!mkdtemp(path))
+		err(1, "%s", path);
+	snprintf(child, sizeof(child), "%s/a.slice", path);
+	snprintf(file, sizeof(file), "%s/b\x01", child);
+	if (mkdir(child, 0700) || mkdir(file, 0700) ||
+	    stat(child, &outer) || stat(file, &inner))
+		err(1, "%s", child);
+	walk(path, strlen(path));
+	walk("/nonexistent", 0);
+	ok(nr_cgroups == 2 && !strcmp(cgroup_name(outer.st_ino), "/a.slice") &&
+	   !strcmp(cgroup_name(inner.st_ino), "/a.slice/b\\x01"),
+	   "one walk finds each cgroup");
+	walk(path, strlen(path));
+	ok_eq(nr_cgroups, 2, "a second walk adds no cgroup again");
+	rmdir(file);
+	rmdir(child);
+	rmdir(path);
+	cgroup_forget();
+}
+
 /* ---- Processes ---- */
 
 static const char *gone = "";
@@ -166,6 +193,7 @@ static void test_reused_id(void)
 
 int main(void)
 {
+	test_walk();
 	cgroup_recorded(1, "/a");
 	cgroup_recorded(2, "/b");
 	test_unescape();
