@@ -518,14 +518,14 @@ static inline struct usage worker_end(struct worker *worker)
 /*
  * Return whether the sampler handles no deadline for @ms, which are several
  * intervals, once a tick or an F that was at work has ended: no process is
- * registered then. Gives up after ten attempts.
+ * registered then. Gives up after 500 attempts.
  */
 static inline bool comes_to_rest(const struct ring *ring, int ms)
 {
 	uint64_t ticks;
 	int i;
 
-	for (i = 0; i < 10; i++) {
+	for (i = 0; i < 500; i++) {
 		ticks = ring->header->ticks;
 		sleep_ms(ms);
 		if (ring->header->ticks == ticks)
