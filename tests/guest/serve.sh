@@ -147,14 +147,18 @@ kill $sleepers
 # ---- An ordinary user, and the textfile ----
 
 su user -c 'exec mp3ctl serve --listen 127.0.0.1:9423' >served 2>&1 &
+server=$!
 until_true grep -q ^serving served
-# shellcheck disable=SC2016	# the other shell expands it
-su user -c 'for i in $(seq 20); do busybox true; done'
+# A new login is found within a second: until then, its processes do not count.
+su user -c 'until [ -e seen ]; do busybox true; done' &
+login=$!
 own() { get && [ "$(sum mp3_processes_started_total)" -ge 20 ]; }
 until_true own && ! grep -q '"init"' page && [ "$(value mp3_registered_processes)" -lt 1000 ]
 ok "mp3ctl serve of an ordinary user serves the processes of that user"
+touch seen
+wait $login
 kill "$(grep -ls '^Name:.mp3ctl' /proc/[0-9]*/status | head -n 1 | cut -d / -f 3)"
-wait $!
+wait $server
 
 mkdir text
 mp3ctl export --format prometheus -o text/mp3.prom -i 0.5 -a 2>errors &
