@@ -565,30 +565,6 @@ static void collect_cancel(struct session *session)
 /* ---- Commands and processes ---- */
 
 /**
- * struct start - what the child needs to register itself
- * @session: the capture
- * @command: to be started
- */
-struct start {
-	struct session *session;
-	struct command *command;
-};
-
-/*
- * In the child: registers itself. It then takes no fault at the same time, so that
- * each is either counted and located, or neither. Returns 0 or -errno.
- */
-static int register_self(void *data)
-{
-	const struct start *start = data;
-
-	/* A fault on it later would be one of the command. */
-	*(volatile bool *)&start->command->startup->prepared = false;
-
-	return session_register(start->session, getpid());
-}
-
-/**
  * parse_every() - parse how many minor faults there are for each that is located
  * @option: its name
  * @text:   its argument
@@ -632,7 +608,6 @@ int collect_command(const struct collect *options, struct session *session,
 		    char **argv)
 {
 	struct command command;
-	struct start start = { session, &command };
 	char *words = join(argv);
 
 	live.is_command = true;
@@ -640,7 +615,7 @@ int collect_command(const struct collect *options, struct session *session,
 	collect_open(options, session);
 	collect_start(session, words);
 	free(words);
-	command_start(&command, argv, register_self, &start);
+	session_start_command(session, &command, argv);
 
 	return collect_until_exit(session, &command);
 }

@@ -22,42 +22,6 @@ enum {
 	OPT_TIMEOUT = OPT_NO_FOLLOW + 1,
 };
 
-/* In the child: waits until the parent has registered it. 0 or -errno. */
-static int wait_registered(void *data)
-{
-	const int *gate = data;
-	char byte;
-
-	close(gate[1]);
-	/* If the parent has exited, so does the child. */
-	if (read(gate[0], &byte, 1) != 1)
-		_exit(1);
-	return 0;
-}
-
-/*
- * Starts the command, registered before its first instruction. Exits if that is
- * impossible.
- */
-static void start_registered(struct session *session, struct command *command,
-			     char **argv)
-{
-	int gate[2], error;
-
-	if (pipe2(gate, O_CLOEXEC))
-		err(1, "pipe");
-	command_start(command, argv, wait_registered, gate);
-	error = session_register(session, command->pid);
-	/* A signal may have killed the child while it waited. */
-	if (error && error != -ESRCH)
-		errx(1, "%s: %s", MP3_CAPTURE_PATH, mp3_strerror(error));
-	session->report.start_ns = initial_monotonic_ns();
-	if (write(gate[1], "", 1) != 1)
-		err(1, "pipe");
-	close(gate[0]);
-	close(gate[1]);
-}
-
 /* Initializes runs of a command. */
 void runs_init(struct runs *runs, char **words, bool located)
 {
@@ -86,7 +50,8 @@ void runs_add(struct runs *runs, struct session *session)
 	int status;
 
 	session->timed_out = false;
-	start_registered(session, &command, runs->words);
+	session->report.start_ns = initial_monotonic_ns();
+	session_start_command(session, &command, runs->words);
 	session_run_command(session, &command);
 	session->report.maxrss_bytes = command.maxrss_bytes;
 	runs->stopped = command_failed(&command, MP3_CAPTURE_PATH);

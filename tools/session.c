@@ -216,6 +216,42 @@ bool session_is_empty(const struct session *session)
 				__ATOMIC_ACQUIRE);
 }
 
+/**
+ * struct start - what the child needs to register itself
+ * @session: the capture
+ * @command: to be started
+ */
+struct start {
+	struct session *session;
+	struct command *command;
+};
+
+/*
+ * In the child: registers itself. It then takes no fault at the same time, so that
+ * each is either counted and located, or neither. Returns 0 or -errno.
+ */
+static int register_self(void *data)
+{
+	const struct start *start = data;
+
+	/* A fault on it later would be one of the command. */
+	*(volatile bool *)&start->command->startup->prepared = false;
+
+	return session_register(start->session, getpid());
+}
+
+/*
+ * Starts a command that is registered before its first instruction. If that is
+ * impossible, it has failed: see command_failed().
+ */
+void session_start_command(struct session *session, struct command *command,
+			   char **argv)
+{
+	struct start start = { session, command };
+
+	command_start(command, argv, register_self, &start);
+}
+
 /*
  * Waits until a command that was started has exited, and if it has timed out, all that
  * it has started.

@@ -116,6 +116,8 @@ int session_register(struct session *session, pid_t pid);
 void session_add_target(struct session *session, pid_t pid);
 bool session_wait(struct session *session);
 bool session_is_empty(const struct session *session);
+void session_start_command(struct session *session, struct command *command,
+			   char **argv);
 void session_run_command(struct session *session, struct command *command);
 void session_collect(struct session *session);
 void session_stop(struct session *session);
