@@ -30,6 +30,8 @@ static void become(struct command *command, int (*prepare)(void *data),
 {
 	struct startup *startup = command->startup;
 
+	/* What @prepare starts to count must not include a fault on this page. */
+	*(volatile bool *)&startup->prepared = false;
 	startup->error = prepare(data);
 	if (startup->error)
 		return;

@@ -216,28 +216,13 @@ bool session_is_empty(const struct session *session)
 				__ATOMIC_ACQUIRE);
 }
 
-/**
- * struct start - what the child needs to register itself
- * @session: the capture
- * @command: to be started
- */
-struct start {
-	struct session *session;
-	struct command *command;
-};
-
 /*
  * In the child: registers itself. It then takes no fault at the same time, so that
  * each is either counted and located, or neither. Returns 0 or -errno.
  */
 static int register_self(void *data)
 {
-	const struct start *start = data;
-
-	/* A fault on it later would be one of the command. */
-	*(volatile bool *)&start->command->startup->prepared = false;
-
-	return session_register(start->session, getpid());
+	return session_register(data, getpid());
 }
 
 /*
@@ -247,9 +232,7 @@ static int register_self(void *data)
 void session_start_command(struct session *session, struct command *command,
 			   char **argv)
 {
-	struct start start = { session, command };
-
-	command_start(command, argv, register_self, &start);
+	command_start(command, argv, register_self, session);
 }
 
 /*
