@@ -117,6 +117,8 @@
 #include <linux/vmalloc.h>
 #include <linux/workqueue.h>
 
+#include <asm/word-at-a-time.h>
+
 #include "mp3_compat.h"
 #include "mp3_given.h"
 #include "mp3_located.h"
@@ -266,6 +268,7 @@ MODULE_PARM_DESC(ring_gid, "group of /dev/mp3 and /dev/mp3_procs (default 0)");
 #define MP3_MAX_EXITED		4096	/* processes held, about */
 #define MP3_MAX_RETIRED		8192	/* entries that wait for RCU, about */
 #define MP3_BATCH		256	/* processes handled without a pause */
+#define MP3_RESCHED_BATCH	16	/* and without need_resched(); divides it */
 
 /**
  * struct mp3_process - one registered process
@@ -277,13 +280,17 @@ MODULE_PARM_DESC(ring_gid, "group of /dev/mp3 and /dev/mp3_procs (default 0)");
  *		Keeps the signal_struct after the process has been reaped
  *		(mp3_sampler_lock)
  * @switches:	mp3_read_switches() right before the totals were last collected
- *		if @task was the only thread, else 0 (mp3_sampler_lock)
+ *		if @task was the only thread, else 0: if it is still the same, the
+ *		process has not run since (mp3_sampler_lock)
  * @reported:	the part of the totals that is in classic records already, or
  *		precedes the classic registration; if @unregistered is set, what
  *		the last classic record will contain (mp3_sampler_lock)
  * @captured:	the part of the totals that is in the records of all captures
  *		among @holders, or precedes the registration in the last one
  *		(mp3_sampler_lock)
+ * @ended:	see mp3_read_single() (mp3_sampler_lock)
+ * @mm:	what @task->mm was at the last record: pinned, so that the kernel can
+ *		count its pages without a lock (mp3_sampler_lock)
  * @signal:	identifies the process from its first thread to its last; never
  *		changes
  * @holders:	which holders it is registered in. Written under
@@ -300,6 +307,7 @@ MODULE_PARM_DESC(ring_gid, "group of /dev/mp3 and /dev/mp3_procs (default 0)");
  * @follow_id:	the number of the last F that has found it, or that of its
  *		parent; identifies the tree of the F in progress
  *		(mp3_registry_lock; RCU readers use READ_ONCE())
+ * @tgid:	its process id in the initial pid namespace; never changes
  * @ppid:	tgid of its parent when the entry was bound to it
  * @unregistered: flags of its last classic record if U has unregistered it,
  *		and that record is due at the next tick; else 0. Written under
@@ -324,26 +332,31 @@ struct mp3_process {
 	u64 switches;
 	u64 first;
 	u64 holders;
-	struct pid *pid;
 	struct signal_struct *signal;
+	struct mm_struct *mm;
 	/* The second one: what else it needs of one that has run */
 	struct mp3_counts reported;
+	struct mp3_ended ended;
+	u32 tgid;
+	u32 ppid;
+	/* The third one: what captures and following add */
 	struct mp3_counts captured;
 	u64 located;
-	u32 ppid;
-	u8 unregistered;
-	/* The third one */
 	u64 followers;
 	u64 secure;
 	u64 follow_id;
+	u8 unregistered;
+	/* The fourth one */
+	struct pid *pid;
 	struct hlist_node hash;
-	u64 collected;
 	struct list_head unauthorized;
+	u64 collected;
 };
 
 static_assert(offsetof(struct mp3_process, reported) <= 64);
-static_assert(offsetof(struct mp3_process, followers) <= 128);
-static_assert(sizeof(struct mp3_process) <= 192);
+static_assert(offsetof(struct mp3_process, captured) <= 128);
+static_assert(offsetof(struct mp3_process, pid) <= 192);
+static_assert(sizeof(struct mp3_process) <= 256);
 
 /*
  * Serializes the attaching and detaching of the fork probe, the filling of the
@@ -454,6 +467,7 @@ static DECLARE_DELAYED_WORK(mp3_detach_work, mp3_detach);
  * @entry_size:	bytes of one entry, a multiple of 8
  * @capacity:	slots
  * @slot:	slot of the next entry (mp3_sampler_lock)
+ * @end:	end of the last slot
  * @head:	entries ever published (mp3_sampler_lock; mp3_poll() uses
  *		READ_ONCE())
  * @woken:	@head when pollers were last woken (mp3_sampler_lock)
@@ -466,7 +480,8 @@ struct mp3_ring {
 	bool writable;
 	u32 entry_size;
 	u32 capacity;
-	u32 slot;
+	u64 *slot;
+	u64 *end;
 	u64 head;
 	u64 woken;
 	wait_queue_head_t wait;
@@ -555,6 +570,8 @@ static int mp3_ring_alloc(struct mp3_ring *ring, gfp_t gfp, u8 fill,
 	if (!ring->data)
 		return -ENOMEM;
 	memset(ring->data, fill, ring->data_pages * PAGE_SIZE);
+	ring->slot = ring->data;
+	ring->end = ring->data + (size_t)ring->capacity * ring->entry_size / 8;
 
 	header = __vmalloc(PAGE_SIZE, gfp | __GFP_ZERO);
 	if (!header) {
@@ -606,9 +623,8 @@ static __always_inline void *mp3_ring_begin(struct mp3_ring *ring,
 					    size_t nr_gap)
 {
 	size_t i;
-	u32 next = ring->slot + 1 == ring->capacity ? 0 : ring->slot + 1;
-	u64 *slot = ring->data + (size_t)ring->slot * nr_words;
-	u64 *gap = ring->data + (size_t)next * nr_words;
+	u64 *slot = ring->slot;
+	u64 *gap = slot + nr_words == ring->end ? ring->data : slot + nr_words;
 
 	lockdep_assert_held(&mp3_sampler_lock);
 
@@ -620,7 +636,7 @@ static __always_inline void *mp3_ring_begin(struct mp3_ring *ring,
 	smp_wmb();
 	for (i = 0; i < nr_gap; i++)
 		WRITE_ONCE(gap[i], -1);
-	ring->slot = next;
+	ring->slot = gap;
 
 	return slot;
 }
@@ -713,7 +729,9 @@ static void mp3_ring_wake(struct mp3_ring *ring)
 	if (ring->woken == ring->head)
 		return;
 	ring->woken = ring->head;
-	wake_up_interruptible_poll(&ring->wait, EPOLLIN | EPOLLRDNORM);
+	/* Its barrier pairs with the one in mp3_poll(). */
+	if (wq_has_sleeper(&ring->wait))
+		wake_up_interruptible_poll(&ring->wait, EPOLLIN | EPOLLRDNORM);
 }
 
 /* Wake the pollers of all rings. Caller holds mp3_sampler_lock. */
@@ -786,6 +804,19 @@ static void mp3_update_headers(void)
 
 		mp3_update_header(mp3_holder_rings[holder], holder);
 	}
+}
+
+/* Copy mp3_cost_ns to all headers. Caller holds mp3_sampler_lock. */
+static void mp3_update_costs(void)
+{
+	u64 captures;
+
+	lockdep_assert_held(&mp3_sampler_lock);
+	WRITE_ONCE(mp3_sample_ring->header->cost_ns, mp3_cost_ns);
+	WRITE_ONCE(mp3_record_ring->header->cost_ns, mp3_cost_ns);
+	for (captures = mp3_captures; captures; captures &= captures - 1)
+		WRITE_ONCE(mp3_holder_rings[__ffs64(captures)]->header->cost_ns,
+			   mp3_cost_ns);
 }
 
 /* Copy the number of processes of @holder to the header of a ring of it. */
@@ -906,6 +937,7 @@ static bool mp3_pin(struct mp3_process *process, struct task_struct *task)
 
 	process->task = get_task_struct(task);
 	process->signal = task->signal;
+	process->tgid = pid_nr(process->pid);
 	rcu_read_lock();
 	if (pid_alive(task))
 		process->ppid = rcu_dereference(task->real_parent)->tgid;
@@ -934,6 +966,8 @@ static void mp3_process_free_rcu(struct rcu_head *rcu)
  */
 static void mp3_process_retire(struct mp3_process *process)
 {
+	if (process->mm)
+		mmdrop(process->mm);
 	put_task_struct(process->task);
 	put_pid(process->pid);
 	atomic_inc(&mp3_nr_retired);
@@ -1345,15 +1379,15 @@ static void mp3_start_grid(void)
 }
 
 /*
- * Set mp3_sample_ns and mp3_sample_jiffies to now: a sampling period ends, and
- * the next one begins. In a pause of a tick, they remain those of the tick. Caller
- * holds mp3_sampler_lock, or is init.
+ * Set mp3_sample_ns and mp3_sample_jiffies to now, @now_ns: a sampling period
+ * ends, and the next one begins. In a pause of a tick, they remain those of the
+ * tick. Caller holds mp3_sampler_lock, or is init.
  */
-static void mp3_stamp(void)
+static void mp3_stamp(u64 now_ns)
 {
 	if (mp3_ticking)
 		return;
-	mp3_sample_ns = ktime_get_ns();
+	mp3_sample_ns = now_ns;
 	mp3_sample_jiffies = get_jiffies_64();
 }
 
@@ -1382,28 +1416,6 @@ static u64 mp3_read_switches(const struct task_struct *task)
 }
 
 /*
- * Return true if a process cannot have run since its counts were last
- * collected, at the cost of reading two cache lines. Otherwise the caller must
- * collect them now. Caller holds mp3_sampler_lock.
- */
-static bool mp3_is_unchanged(struct mp3_process *process)
-{
-	struct task_struct *task = process->task;
-	u64 switches = mp3_read_switches(task);
-
-	lockdep_assert_held(&mp3_sampler_lock);
-	if (switches && switches == process->switches)
-		return true;
-	/*
-	 * A single-threaded task that is off the CPU cannot gain threads until
-	 * it runs.
-	 */
-	process->switches = mp3_is_single_threaded(task) ? switches : 0;
-
-	return false;
-}
-
-/*
  * Replace the pinned task of a process by its present leader: after another
  * thread has called exec, that thread is the leader and has the new name.
  * Caller holds mp3_sampler_lock and is in an RCU read-side section.
@@ -1421,14 +1433,27 @@ static void mp3_pin_leader(struct mp3_process *process)
 	process->switches = 0;
 }
 
-/*
- * Return the resident memory of @task in bytes, or 0 if it has released its
- * memory. Caller holds task_lock(@task).
- */
-static u64 mp3_rss(const struct task_struct *task)
+static u64 mp3_rss(struct mm_struct *mm)
 {
-	lockdep_assert_held(&task->alloc_lock);
-	return task->mm ? get_mm_rss(task->mm) << PAGE_SHIFT : 0;
+	return mm ? get_mm_rss(mm) << PAGE_SHIFT : 0;
+}
+
+/*
+ * Pin the present memory descriptor of the pinned task of a process, and no
+ * longer an older one. Caller holds mp3_sampler_lock.
+ */
+static noinline void mp3_pin_mm(struct mp3_process *process)
+{
+	struct mm_struct *old = process->mm;
+
+	lockdep_assert_held(&mp3_sampler_lock);
+	task_lock(process->task);
+	process->mm = process->task->mm;
+	if (process->mm)
+		mmgrab(process->mm);
+	task_unlock(process->task);
+	if (old)
+		mmdrop(old);
 }
 
 /*
@@ -1442,7 +1467,7 @@ static u64 mp3_rss_of_threads(struct task_struct *task)
 
 	for_each_thread(task, thread) {
 		task_lock(thread);
-		bytes = mp3_rss(thread);
+		bytes = mp3_rss(thread->mm);
 		task_unlock(thread);
 		if (bytes)
 			break;
@@ -1457,26 +1482,48 @@ static u64 mp3_rss_of_threads(struct task_struct *task)
  * its memory. Caller is in an RCU read-side section.
  */
 static __always_inline void mp3_fill_record(struct mp3_record *record,
-					    const struct mp3_process *process,
+					    struct mp3_process *process,
 					    const struct mp3_counts *delta,
 					    bool exited)
 {
 	struct task_struct *task = process->task;
 	u64 rss_bytes;
 
-	record->pid = pid_nr(process->pid);
+	lockdep_assert_held(&mp3_sampler_lock);
+	record->pid = process->tgid;
 	record->min_flt = delta->min_flt;
 	record->maj_flt = delta->maj_flt;
 	record->cpu_ns = delta->cpu_ns;
-	task_lock(task);
-	rss_bytes = mp3_rss(task);
-	/* The bytes after the name's NUL need not be zero. */
-	memcpy(record->comm, task->comm, sizeof(record->comm));
-	task_unlock(task);
+	/* No lock: its last byte is always NUL; others after it may not be. */
+	data_race(memcpy(record->comm, task->comm, sizeof(record->comm)));
+	/* As long as it is pinned, no other one has its address. */
+	if (unlikely(READ_ONCE(task->mm) != process->mm))
+		mp3_pin_mm(process);
+	rss_bytes = mp3_rss(process->mm);
 	/* Rare: the leader has exited before other threads. */
 	if (unlikely(!rss_bytes) && !exited)
 		rss_bytes = mp3_rss_of_threads(task);
 	record->rss_bytes = rss_bytes;
+}
+
+/*
+ * Set the bytes of a name after its NUL, which it has, to 0: a reader of a capture
+ * must not see what is left of an older name.
+ */
+static __always_inline void mp3_pad_name(char name[TASK_COMM_LEN])
+{
+	const struct word_at_a_time constants = WORD_AT_A_TIME_CONSTANTS;
+	unsigned long *word = (unsigned long *)name;
+	unsigned long bits;
+
+	BUILD_BUG_ON(TASK_COMM_LEN != 2 * sizeof(*word));
+	/* As strscpy_pad() does, which is not inline */
+	if (has_zero(word[0], &bits, &constants))
+		word[1] = 0;
+	else
+		has_zero(*++word, &bits, &constants);
+	bits = create_zero_mask(prep_zero_mask(*word, bits, &constants));
+	*word &= zero_bytemask(bits);
 }
 
 /* Fill the identity record of a process. Caller is in an RCU read section. */
@@ -1513,7 +1560,8 @@ static struct mp3_counts mp3_subtract(const struct mp3_counts *counts,
 
 static bool mp3_is_zero(const struct mp3_counts *counts)
 {
-	return !(counts->min_flt | counts->maj_flt | counts->cpu_ns);
+	/* First what a process that has run nearly always has. */
+	return !counts->cpu_ns && !counts->min_flt && !counts->maj_flt;
 }
 
 /*
@@ -1546,14 +1594,13 @@ static noinline u64 mp3_emit_to(struct mp3_process *process,
 				const struct mp3_counts *counts, u64 holders,
 				u64 last, u64 time_ns, bool exited)
 {
-	struct mp3_record record = { .time_ns = time_ns }, identity;
-	struct mp3_counts classic, delta;
+	struct mp3_record record __uninitialized, identity __uninitialized;
+	struct mp3_counts classic __uninitialized, delta __uninitialized;
 	u64 first = READ_ONCE(process->first) & holders;
 	u64 flagged = first | last, denied, rest;
-	size_t size;
 
 	lockdep_assert_held(&mp3_sampler_lock);
-	if (first) {
+	if (unlikely(first)) {
 		raw_spin_lock(&mp3_registry_lock);
 		WRITE_ONCE(process->first, process->first & ~first);
 		raw_spin_unlock(&mp3_registry_lock);
@@ -1571,13 +1618,14 @@ static noinline u64 mp3_emit_to(struct mp3_process *process,
 	if (!holders)
 		return 0;
 
+	record.time_ns = time_ns;
+	record.flags = 0;
 	mp3_fill_record(&record, process, &delta, exited);
-	/* A capture's reader must not see what is left of an older name. */
-	size = strnlen(record.comm, sizeof(record.comm) - 1);
-	memset(record.comm + size, 0, sizeof(record.comm) - size);
-	identity = record;
-	if (first)
+	mp3_pad_name(record.comm);
+	if (unlikely(first)) {
+		identity = record;
 		mp3_fill_identity(&identity, process);
+	}
 	denied = mp3_deny(process, holders);
 	if (holders & MP3_CLASSIC_MASK)
 		mp3_add_to_sum(&classic);
@@ -1627,8 +1675,6 @@ static __always_inline void mp3_emit_record(struct mp3_process *process,
 	/* First, so that no register holds a count across the calls below. */
 	process->reported = *counts;
 	mp3_add_to_sum(&delta);
-	if (!thread_group_leader(process->task))
-		mp3_pin_leader(process);
 	record = mp3_ring_begin(mp3_record_ring, sizeof(*record) / 8, 1);
 	record->flags = exited ? MP3_LAST : 0;
 	mp3_fill_record(record, process, &delta, exited);
@@ -1714,36 +1760,75 @@ static u64 mp3_collect_now(struct mp3_process *process, u64 except)
 }
 
 /*
- * Collect a process with any holders, with a first record due, or with a last
- * classic one, in records of @time_ns; unregister it where it has exited or is
- * denied. Caller holds mp3_sampler_lock and is in an RCU read-side section.
+ * Read the totals of a process, whose pinned task is its leader afterwards.
+ * Returns true if it has exited: @counts are final. Caller holds
+ * mp3_sampler_lock and is in an RCU read-side section.
  */
-static noinline void mp3_collect_shared(struct mp3_process *process,
-					u64 time_ns)
+static bool mp3_read_threads(struct mp3_process *process,
+			     struct mp3_counts *counts)
 {
-	struct mp3_counts counts;
-	u64 holders, last;
-	bool exited;
+	bool exited = mp3_read_counts(process->task, counts);
 
 	lockdep_assert_held(&mp3_sampler_lock);
-	if (process->unregistered) {
+	process->switches = 0;
+	if (!thread_group_leader(process->task))
+		mp3_pin_leader(process);
+
+	return exited;
+}
+
+/*
+ * Read the totals of a process that has a single thread, which had @switches
+ * before, and has not exited. Otherwise, returns false: use mp3_read_threads().
+ * Caller holds mp3_sampler_lock and is in an RCU read-side section.
+ */
+static __always_inline bool mp3_read_thread(struct mp3_process *process,
+					    u64 switches,
+					    struct mp3_counts *counts)
+{
+	lockdep_assert_held(&mp3_sampler_lock);
+	if (!mp3_read_single(process->task, process->signal, &process->ended,
+			     counts))
+		return false;
+	/* A single thread that is off the CPU cannot create others. */
+	process->switches = switches;
+
+	return true;
+}
+
+/*
+ * Collect a process with any holders, with a first record due, or with a last
+ * classic one, in records of @time_ns; unregister it where it has exited or is
+ * denied. @switches are those of its task. Caller holds mp3_sampler_lock and is
+ * in an RCU read-side section.
+ */
+static noinline void mp3_collect_shared(struct mp3_process *process,
+					u64 switches, u64 time_ns)
+{
+	struct mp3_counts counts __uninitialized;
+	bool exited = false;
+	u64 holders, last;
+
+	lockdep_assert_held(&mp3_sampler_lock);
+	if (unlikely(process->unregistered)) {
 		mp3_emit_unregistered(process, time_ns);
 		if (mp3_unhold(process, 0))
 			return;
+		/* Its pinned task may be another one now. */
+		switches = 0;
 	}
-	exited = mp3_read_counts(process->task, &counts);
+	if (!mp3_read_thread(process, switches, &counts))
+		exited = mp3_read_threads(process, &counts);
 	/* Pairs with the release store in mp3_hold(). */
 	holders = smp_load_acquire(&process->holders);
 	/* F is about to authorize it, or to leave it out. */
-	if (!list_empty(&process->unauthorized)) {
+	if (unlikely(!list_empty(&process->unauthorized))) {
 		process->switches = 0;
 		return;
 	}
 	last = exited ? holders : 0;
-	if (!thread_group_leader(process->task))
-		mp3_pin_leader(process);
 	last |= mp3_emit_to(process, &counts, holders, last, time_ns, exited);
-	if (last)
+	if (unlikely(last))
 		mp3_unhold(process, last);
 }
 
@@ -1792,14 +1877,31 @@ mp3_walk(void (*collect)(struct mp3_process *process))
 
 		next = next == mp3_walk_last ? &mp3_processes : next->next;
 		collect(process);
-		if (unlikely(!--budget || need_resched()) &&
-		    next != &mp3_processes) {
+		if (likely(--budget % MP3_RESCHED_BATCH))
+			continue;
+		if ((!budget || need_resched()) && next != &mp3_processes) {
 			next = mp3_pause(next);
 			budget = MP3_BATCH;
 		}
 	}
 	rcu_read_unlock();
 	mp3_walk_last = NULL;
+}
+
+/*
+ * Collect a process that only the classic registry holds, and that has several
+ * threads or has exited. Caller holds mp3_sampler_lock and is in an RCU
+ * read-side section.
+ */
+static noinline void mp3_collect_threads(struct mp3_process *process)
+{
+	struct mp3_counts counts __uninitialized;
+	bool exited = mp3_read_threads(process, &counts);
+
+	lockdep_assert_held(&mp3_sampler_lock);
+	mp3_emit_record(process, &counts, exited);
+	if (exited)
+		mp3_unhold(process, MP3_CLASSIC_MASK);
 }
 
 /*
@@ -1811,20 +1913,18 @@ static __always_inline void mp3_collect(struct mp3_process *process)
 {
 	/* Unless a first record is due, all collected is reported. */
 	u64 first = READ_ONCE(process->first);
-	struct mp3_counts counts;
-	bool exited;
+	u64 switches = mp3_read_switches(process->task);
+	struct mp3_counts counts __uninitialized;
 
 	lockdep_assert_held(&mp3_sampler_lock);
-	if (!first && mp3_is_unchanged(process))
+	if (switches && switches == process->switches && !first)
 		return;
-	if (first || READ_ONCE(process->holders) != MP3_CLASSIC_MASK) {
-		mp3_collect_shared(process, mp3_sample_ns);
-		return;
-	}
-	exited = mp3_read_counts(process->task, &counts);
-	mp3_emit_record(process, &counts, exited);
-	if (exited)
-		mp3_unhold(process, MP3_CLASSIC_MASK);
+	if (first || READ_ONCE(process->holders) != MP3_CLASSIC_MASK)
+		mp3_collect_shared(process, switches, mp3_sample_ns);
+	else if (likely(mp3_read_thread(process, switches, &counts)))
+		mp3_emit_record(process, &counts, false);
+	else
+		mp3_collect_threads(process);
 }
 
 /*
@@ -1843,7 +1943,7 @@ static __always_inline void mp3_collect_if_exited(struct mp3_process *process)
 	if (READ_ONCE(process->holders) & MP3_CLASSIC_MASK &&
 	    READ_ONCE(mp3_nr_held[MP3_CLASSIC]) == 1)
 		return;
-	mp3_collect_shared(process, mp3_time_now());
+	mp3_collect_shared(process, 0, mp3_time_now());
 }
 
 /*
@@ -1902,25 +2002,28 @@ static void mp3_emit_sample(u64 since_ns)
 }
 
 /*
- * Emit the records and the sample of everything since the last ones. Without a
+ * Emit the records and the sample of everything since the last ones, up to now,
+ * @now_ns. Without a
  * process in the classic registry, there is no sample. Caller holds
  * mp3_sampler_lock, which is released in between.
  */
-static void mp3_sample_all(void)
+static void mp3_sample_all(u64 now_ns)
 	__must_hold(&mp3_sampler_lock)
 {
 	u64 since_ns = mp3_sample_ns;
 
 	lockdep_assert_held(&mp3_sampler_lock);
-	mp3_stamp();
-	mp3_splice_pending();
+	mp3_stamp(now_ns);
+	if (!list_empty(&mp3_pending))
+		mp3_splice_pending();
 	if (READ_ONCE(mp3_nr_held[MP3_CLASSIC]))
 		mp3_sample_due = true;
 	mp3_ticking = true;
 	mp3_walk(mp3_collect);
 	mp3_ticking = false;
-	/* The processes just removed may have forked since. */
-	mp3_splice_pending();
+	/* The processes just removed may have forked before. */
+	if (!list_empty(&mp3_pending))
+		mp3_splice_pending();
 	mp3_ticks++;
 	mp3_update_headers();
 	/* Not if U of the last process has made it in a pause. */
@@ -1943,7 +2046,7 @@ static void mp3_sample_last(void)
 	struct mp3_process *process;
 
 	lockdep_assert_held(&mp3_sampler_lock);
-	mp3_stamp();
+	mp3_stamp(ktime_get_ns());
 	mp3_sample_due = true;
 	while (!list_empty(&mp3_processes)) {
 		process = list_first_entry(&mp3_processes, struct mp3_process,
@@ -1980,9 +2083,9 @@ static void mp3_handle_deadline(u64 now)
 	lockdep_assert_held(&mp3_sampler_lock);
 	mp3_deadline += (missed + 1) * mp3_interval_ns;
 	mp3_missed += missed;
-	mp3_sample_all();
+	mp3_sample_all(start);
 	mp3_cost_ns += ktime_get_ns() - start;
-	mp3_update_headers();
+	mp3_update_costs();
 }
 
 /* Work function: sample on the grid; rearm while a process is registered. */
@@ -2171,7 +2274,7 @@ static int mp3_insert(const struct mp3_caller *caller, struct mp3_process *new,
 	if (!READ_ONCE(mp3_nr_processes))
 		mp3_start_grid();
 	if (holder == MP3_CLASSIC && !READ_ONCE(mp3_nr_held[MP3_CLASSIC]))
-		mp3_stamp();
+		mp3_stamp(ktime_get_ns());
 	raw_spin_lock(&mp3_registry_lock);
 	found = mp3_find(new->signal);
 	if (!found) {
@@ -4579,9 +4682,11 @@ static __poll_t mp3_poll(struct file *file, struct poll_table_struct *table)
 
 	poll_wait(file, &reader->ring->wait, table);
 	/*
-	 * Load head after poll_wait() has taken the wait queue's lock. Pairs
-	 * with mp3_ring_wake(), which takes it after head has been stored.
+	 * Load head after poll_wait() has added the caller to the wait queue.
+	 * Pairs with mp3_ring_wake(), which looks there after head has been
+	 * stored.
 	 */
+	smp_mb();
 	head = READ_ONCE(reader->ring->head);
 	if (head == READ_ONCE(reader->polled))
 		return 0;
@@ -4821,7 +4926,7 @@ static int __init mp3_alloc_rings(void)
 
 	/* Start right after a clock tick: base_ns is the time of that tick. */
 	schedule_timeout_uninterruptible(1);
-	mp3_stamp();
+	mp3_stamp(ktime_get_ns());
 	for (i = 0; i < ARRAY_SIZE(mp3_rings) && !err; i++)
 		err = mp3_ring_alloc(&mp3_rings[i], GFP_KERNEL, 0xff,
 				     mp3_sample_ns, mp3_sample_jiffies);
