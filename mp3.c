@@ -10,7 +10,8 @@
  *		the same; then mp3_adopt() adds its present descendants, and
  *		mp3_on_fork() each process that one of them starts later
  *	every interval: mp3_tick() -> mp3_handle_deadline() -> mp3_sample_all()
- *		mp3_read_counts() reads the counters of each process,
+ *		mp3_read_single() or mp3_read_counts() reads the counters of
+ *		each process that has run,
  *		mp3_emit_record() or, with captures, mp3_emit_to() publishes
  *		what changed, and adds it to mp3_sum,
  *		mp3_emit_sample() publishes the sum
@@ -48,11 +49,11 @@
  *		mp3_ticking, mp3_cursor, mp3_walk_last, mp3_last_follow_id,
  *		mp3_captures, mp3_unprivileged, mp3_locating, mp3_nr_locating,
  *		mp3_holder_rings, mp3_fault_rings, mp3_exec_probe_attached; of
- *		each struct mp3_process: @task, @switches, @reported, @captured,
- *		@collected, and @list in mp3_processes; of each struct mp3_ring:
- *		@header, @slot, @head, @woken, and the contents of its pages; of
- *		each struct mp3_capture: @denied; of each struct mp3_fault_ring:
- *		@counted. No entry leaves mp3_table without it. Each holder, the
+ *		each struct mp3_process: @task, @mm, @switches, @ended,
+ *		@reported, @captured, @collected, and @list in mp3_processes;
+ *		of each struct mp3_ring: @header, @slot, @head, @woken, and the
+ *		contents of its pages; of each struct mp3_capture: @denied; of
+ *		each struct mp3_fault_ring: @counted. No entry leaves mp3_table without it. Each holder, the
  *		tick included, keeps it for a bounded number of processes. Nests
  *		inside the kernel's lock for the parameters of this module.
  *	mp3_registry_lock (raw spinlock)
@@ -78,7 +79,8 @@
  * Memory is allocated outside these spinlocks, so that a tick never waits for it.
  * Lifetimes: a registered process holds a reference to a task, which keeps
  * the signal_struct with the totals, and one to its struct pid; neither can be
- * reused before the last counts are read. An open file or a mapping pins the
+ * reused before the last counts are read. A third one, to the memory descriptor as
+ * of its last record, does not keep the memory. An open file or a mapping pins the
  * module, and a capture lasts as long as its file; the pages of a ring outlive
  * both. The handlers of faults run in RCU read-side sections: a capture that has
  * located waits for them before it ends.
