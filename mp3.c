@@ -270,7 +270,7 @@ MODULE_PARM_DESC(ring_gid, "group of /dev/mp3 and /dev/mp3_procs (default 0)");
 #define MP3_MAX_EXITED		4096	/* processes held, about */
 #define MP3_MAX_RETIRED		8192	/* entries that wait for RCU, about */
 #define MP3_BATCH		256	/* processes handled without a pause */
-#define MP3_RESCHED_BATCH	16	/* and without need_resched(); divides it */
+#define MP3_RESCHED_BATCH	16	/* quick ones without need_resched(); divides it */
 
 /**
  * struct mp3_process - one registered process
@@ -940,6 +940,8 @@ static bool mp3_pin(struct mp3_process *process, struct task_struct *task)
 	process->task = get_task_struct(task);
 	process->signal = task->signal;
 	process->tgid = pid_nr(process->pid);
+	/* Not even, so that the first mp3_read_single() reads the rest. */
+	process->ended.seq = 1;
 	rcu_read_lock();
 	if (pid_alive(task))
 		process->ppid = rcu_dereference(task->real_parent)->tgid;
@@ -1496,8 +1498,9 @@ static __always_inline void mp3_fill_record(struct mp3_record *record,
 	record->min_flt = delta->min_flt;
 	record->maj_flt = delta->maj_flt;
 	record->cpu_ns = delta->cpu_ns;
-	/* No lock: its last byte is always NUL; others after it may not be. */
+	/* No lock: a name that is just being set may lack its NUL. */
 	data_race(memcpy(record->comm, task->comm, sizeof(record->comm)));
+	record->comm[sizeof(record->comm) - 1] = '\0';
 	/* As long as it is pinned, no other one has its address. */
 	if (unlikely(READ_ONCE(task->mm) != process->mm))
 		mp3_pin_mm(process);
@@ -1855,11 +1858,12 @@ static struct list_head *mp3_pause(struct list_head *next)
 }
 
 /*
- * Have @collect collect each process that is in mp3_processes now. Only the tick
- * does so. Caller holds mp3_sampler_lock, which is released in between.
+ * Have @collect collect each process that is in mp3_processes now; it returns true
+ * if that was quick. Only the tick does so. Caller holds mp3_sampler_lock, which is
+ * released in between.
  */
 static __always_inline void
-mp3_walk(void (*collect)(struct mp3_process *process))
+mp3_walk(bool (*collect)(struct mp3_process *process))
 	__must_hold(&mp3_sampler_lock)
 {
 	struct list_head *next = mp3_processes.next;
@@ -1878,8 +1882,8 @@ mp3_walk(void (*collect)(struct mp3_process *process))
 			list_entry(next, struct mp3_process, list);
 
 		next = next == mp3_walk_last ? &mp3_processes : next->next;
-		collect(process);
-		if (likely(--budget % MP3_RESCHED_BATCH))
+		if (likely(collect(process)) &
+		    likely(--budget % MP3_RESCHED_BATCH))
 			continue;
 		if ((!budget || need_resched()) && next != &mp3_processes) {
 			next = mp3_pause(next);
@@ -1908,10 +1912,10 @@ static noinline void mp3_collect_threads(struct mp3_process *process)
 
 /*
  * Collect a process at a tick: emit its record, and remove it if it has exited or
- * been unregistered. Caller holds mp3_sampler_lock and is in an RCU read-side
- * section.
+ * been unregistered. Returns true if that was quick: at most one record of one
+ * thread. Caller holds mp3_sampler_lock and is in an RCU read-side section.
  */
-static __always_inline void mp3_collect(struct mp3_process *process)
+static __always_inline bool mp3_collect(struct mp3_process *process)
 {
 	/* Unless a first record is due, all collected is reported. */
 	u64 first = READ_ONCE(process->first);
@@ -1920,32 +1924,40 @@ static __always_inline void mp3_collect(struct mp3_process *process)
 
 	lockdep_assert_held(&mp3_sampler_lock);
 	if (switches && switches == process->switches && !first)
-		return;
-	if (first || READ_ONCE(process->holders) != MP3_CLASSIC_MASK)
+		return true;
+	if (first || READ_ONCE(process->holders) != MP3_CLASSIC_MASK) {
 		mp3_collect_shared(process, switches, mp3_sample_ns);
-	else if (likely(mp3_read_thread(process, switches, &counts)))
+		return false;
+	}
+	if (likely(mp3_read_thread(process, switches, &counts))) {
 		mp3_emit_record(process, &counts, false);
-	else
-		mp3_collect_threads(process);
+		return true;
+	}
+	mp3_collect_threads(process);
+
+	return false;
 }
 
 /*
  * Collect a process between two deadlines if it has exited. The last classic one
- * waits for the sample that it belongs to. Caller holds mp3_sampler_lock and is in
+ * waits for the sample that it belongs to. Returns as mp3_collect(). Caller holds mp3_sampler_lock and is in
  * an RCU read-side section.
  */
-static __always_inline void mp3_collect_if_exited(struct mp3_process *process)
+static __always_inline bool mp3_collect_if_exited(struct mp3_process *process)
 {
 	struct mp3_counts counts;
 
 	lockdep_assert_held(&mp3_sampler_lock);
-	if (atomic_read(&process->signal->live) ||
-	    !mp3_read_counts(process->task, &counts))
-		return;
+	if (atomic_read(&process->signal->live))
+		return true;
+	if (!mp3_read_counts(process->task, &counts))
+		return false;
 	if (READ_ONCE(process->holders) & MP3_CLASSIC_MASK &&
 	    READ_ONCE(mp3_nr_held[MP3_CLASSIC]) == 1)
-		return;
+		return false;
 	mp3_collect_shared(process, 0, mp3_time_now());
+
+	return false;
 }
 
 /*
@@ -2005,9 +2017,8 @@ static void mp3_emit_sample(u64 since_ns)
 
 /*
  * Emit the records and the sample of everything since the last ones, up to now,
- * @now_ns. Without a
- * process in the classic registry, there is no sample. Caller holds
- * mp3_sampler_lock, which is released in between.
+ * @now_ns. Without a process in the classic registry, there is no sample. Caller
+ * holds mp3_sampler_lock, which is released in between.
  */
 static void mp3_sample_all(u64 now_ns)
 	__must_hold(&mp3_sampler_lock)
