@@ -53,9 +53,10 @@
  *		@reported, @captured, @collected, and @list in mp3_processes;
  *		of each struct mp3_ring: @header, @slot, @head, @woken, and the
  *		contents of its pages; of each struct mp3_capture: @denied; of
- *		each struct mp3_fault_ring: @counted. No entry leaves mp3_table without it. Each holder, the
- *		tick included, keeps it for a bounded number of processes. Nests
- *		inside the kernel's lock for the parameters of this module.
+ *		each struct mp3_fault_ring: @counted. No entry leaves mp3_table
+ *		without it. Each holder, the tick included, keeps it for a
+ *		bounded number of processes. Nests inside the kernel's lock for
+ *		the parameters of this module.
  *	mp3_registry_lock (raw spinlock)
  *		mp3_table, mp3_pending, mp3_unauthorized, mp3_reserve,
  *		mp3_nr_reserve, mp3_nr_added, mp3_nr_processes,
@@ -1940,8 +1941,8 @@ static __always_inline bool mp3_collect(struct mp3_process *process)
 
 /*
  * Collect a process between two deadlines if it has exited. The last classic one
- * waits for the sample that it belongs to. Returns as mp3_collect(). Caller holds mp3_sampler_lock and is in
- * an RCU read-side section.
+ * waits for the sample that it belongs to. Returns as mp3_collect(). Caller holds
+ * mp3_sampler_lock and is in an RCU read-side section.
  */
 static __always_inline bool mp3_collect_if_exited(struct mp3_process *process)
 {

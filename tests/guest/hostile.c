@@ -629,7 +629,7 @@ static void test_waiting_f(void)
 
 	/* The fork probe is detached a second after nothing is followed. */
 	wait_idle(&ring);
-	sleep_ms(3000);
+	sleep_ms(timeout_ms * 3 / 5);
 	if (fail_call(0, "tracepoint_probe_register", 1, -ENOMEM, delay_ms)) {
 		skip(names[0], "no kprobe at tracepoint_probe_register");
 		return;

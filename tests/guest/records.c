@@ -312,7 +312,6 @@ static void test_preempted(void)
 
 	set_interval("400");
 	from = procs_head();
-	sample = ring_head(&ring);
 	fflush(stdout);
 	for (i = 0; i < SPINNERS; i++) {
 		pids[i] = fork_child();
@@ -323,6 +322,9 @@ static void test_preempted(void)
 				;
 		}
 	}
+	while (ring.header->processes < SPINNERS)
+		sleep_ms(20);
+	sample = ring_head(&ring);
 	while (ring_head(&ring) < sample + SPIN_TICKS)
 		sleep_ms(20);
 	for (i = 0; i < SPINNERS; i++) {
@@ -334,7 +336,7 @@ static void test_preempted(void)
 		kill_and_reap(pids[i]);
 	set_interval("20");
 	wait_idle(&ring);
-	/* The first tick may come before the last process is registered. */
+	/* The first tick may come right after the last process is registered. */
 	if (!ok(fewest + 1 >= SPIN_TICKS,
 		"a process that shares its CPU has a record in each tick"))
 		diag("%u records in %d ticks", fewest, SPIN_TICKS);
