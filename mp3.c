@@ -100,6 +100,7 @@
 #include <linux/hashtable.h>
 #include <linux/jiffies.h>
 #include <linux/kref.h>
+#include <linux/kthread.h>
 #include <linux/ktime.h>
 #include <linux/math64.h>
 #include <linux/module.h>
@@ -110,6 +111,7 @@
 #include <linux/poll.h>
 #include <linux/proc_fs.h>
 #include <linux/rculist.h>
+#include <linux/sched.h>
 #include <linux/sched/task.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
@@ -445,9 +447,14 @@ static bool mp3_kicked;
 /* Removed entries that RCU readers may still use */
 static atomic_t mp3_nr_retired = ATOMIC_INIT(0);
 
-static struct workqueue_struct *mp3_wq;
-static void mp3_tick(struct work_struct *work);
-static DECLARE_DELAYED_WORK(mp3_tick_work, mp3_tick);
+/*
+ * A thread of the module's own executes the tick. The workers of a workqueue are
+ * shared: when all of them are busy, with an F for example, a work waits until
+ * another one has been created, which takes memory.
+ */
+static struct kthread_worker *mp3_worker;
+static void mp3_tick(struct kthread_work *work);
+static DEFINE_KTHREAD_DELAYED_WORK(mp3_tick_work, mp3_tick);
 
 static struct workqueue_struct *mp3_follow_wq;
 static void mp3_refill(struct work_struct *work);
@@ -1016,7 +1023,7 @@ static bool mp3_hash_add(struct mp3_process *process)
 static void mp3_kick(void)
 {
 	WRITE_ONCE(mp3_kicked, true);
-	mod_delayed_work(mp3_wq, &mp3_tick_work, 0);
+	kthread_mod_delayed_work(mp3_worker, &mp3_tick_work, 0);
 }
 
 /*
@@ -1369,7 +1376,7 @@ static void mp3_arm(void)
 		delay--;
 	else if (delay == 1)
 		delay = -1;
-	mod_delayed_work(mp3_wq, &mp3_tick_work, delay);
+	kthread_mod_delayed_work(mp3_worker, &mp3_tick_work, delay);
 }
 
 /*
@@ -2103,7 +2110,7 @@ static void mp3_handle_deadline(u64 now)
 }
 
 /* Work function: sample on the grid; rearm while a process is registered. */
-static void mp3_tick(struct work_struct *work)
+static void mp3_tick(struct kthread_work *work)
 {
 	u64 now;
 
@@ -2453,8 +2460,6 @@ static int mp3_unregister(unsigned int holder, struct task_struct *task,
 		err = 0;
 		mp3_leave(process, &counts, holder);
 		mp3_splice_pending();
-		if (!READ_ONCE(mp3_nr_processes))
-			cancel_delayed_work(&mp3_tick_work);
 		if (holder == MP3_CLASSIC &&
 		    !READ_ONCE(mp3_nr_held[MP3_CLASSIC]))
 			mp3_sample_last();
@@ -2486,8 +2491,6 @@ static void mp3_unregister_all(unsigned int holder)
 	raw_spin_lock(&mp3_registry_lock);
 	mp3_closing &= ~BIT_ULL(holder);
 	raw_spin_unlock(&mp3_registry_lock);
-	if (!READ_ONCE(mp3_nr_processes))
-		cancel_delayed_work(&mp3_tick_work);
 	spin_unlock(&mp3_sampler_lock);
 }
 
@@ -2503,7 +2506,7 @@ static void mp3_stop_sampling(void)
 	mp3_sample_last();
 	spin_unlock(&mp3_sampler_lock);
 	/* With nothing registered, neither tick nor parameter arms it again. */
-	cancel_delayed_work_sync(&mp3_tick_work);
+	kthread_cancel_delayed_work_sync(&mp3_tick_work);
 	cancel_delayed_work_sync(&mp3_detach_work);
 	rcu_barrier();
 }
@@ -5013,13 +5016,15 @@ static int __init mp3_init(void)
 	if (err)
 		return err;
 
-	err = -ENOMEM;
-	mp3_wq = alloc_ordered_workqueue("mp3", WQ_HIGHPRI | WQ_MEM_RECLAIM);
-	if (!mp3_wq)
+	mp3_worker = kthread_run_worker(0, "mp3");
+	err = PTR_ERR_OR_ZERO(mp3_worker);
+	if (err)
 		goto free_rings;
+	set_user_nice(mp3_worker->task, MIN_NICE);
+	err = -ENOMEM;
 	mp3_follow_wq = alloc_ordered_workqueue("mp3_follow", WQ_HIGHPRI);
 	if (!mp3_follow_wq)
-		goto destroy_wq;
+		goto destroy_worker;
 
 	err = mp3_get_major();
 	if (err)
@@ -5075,8 +5080,8 @@ put_major:
 	unregister_chrdev_region(dev, MP3_NR_MINORS);
 destroy_follow_wq:
 	destroy_workqueue(mp3_follow_wq);
-destroy_wq:
-	destroy_workqueue(mp3_wq);
+destroy_worker:
+	kthread_destroy_worker(mp3_worker);
 free_rings:
 	mp3_free_rings();
 	return err;
@@ -5096,7 +5101,7 @@ static void __exit mp3_exit(void)
 	class_destroy(mp3_class);
 	unregister_chrdev_region(dev, MP3_NR_MINORS);
 	destroy_workqueue(mp3_follow_wq);
-	destroy_workqueue(mp3_wq);
+	kthread_destroy_worker(mp3_worker);
 	mp3_free_rings();
 }
 

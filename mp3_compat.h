@@ -64,6 +64,11 @@ static inline void vm_flags_mod(struct vm_area_struct *vma,
 #define mp3_class_create(name)	class_create(name)
 #endif
 
+/* Until 6.13, a worker starts when it is created. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 14, 0)
+#define kthread_run_worker	kthread_create_worker
+#endif
+
 /*
  * Return whether @task is on a CPU, with acquire semantics. A kernel for one
  * processor has no such field: there, only the caller is.
