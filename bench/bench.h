@@ -121,6 +121,24 @@ static inline void spinning(void)
 		;
 }
 
+/* Use a third more memory than there is, together with @nr - 1 other processes. */
+static inline void thrash(unsigned int nr)
+{
+	struct sysinfo info;
+	size_t page = getpagesize(), pages;
+	char *memory;
+
+	sysinfo(&info);
+	pages = info.totalram / page * 4 / 3 / nr;
+	memory = mmap(NULL, pages * page, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (memory == MAP_FAILED)
+		err(1, "mmap");
+	srandom(getpid());
+	for (;;)
+		((volatile char *)memory)[random() % pages * page]++;
+}
+
 static inline pid_t *start_many(void (*body)(void), unsigned int nr)
 {
 	pid_t *pids = calloc(nr, sizeof(*pids));

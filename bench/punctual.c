@@ -36,22 +36,9 @@ static void pinging(void)
 		sleep_ms(10);
 }
 
-/* Together, the processes use a third more memory than there is. */
 static void thrashing(void)
 {
-	struct sysinfo info;
-	size_t page = getpagesize(), pages;
-	char *memory;
-
-	sysinfo(&info);
-	pages = info.totalram / page * 4 / 3 / get_nprocs();
-	memory = mmap(NULL, pages * page, PROT_READ | PROT_WRITE,
-		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (memory == MAP_FAILED)
-		err(1, "mmap");
-	srandom(getpid());
-	for (;;)
-		((volatile char *)memory)[random() % pages * page]++;
+	thrash(get_nprocs());
 }
 
 static const struct state {
