@@ -81,6 +81,24 @@ bool capture_has(const struct mp3_reader *capture, pid_t pid)
 	return error == -EEXIST;
 }
 
+/*
+ * Follows a process that may be part of a capture already, because it descends from
+ * another one: R finds that out faster than F, which other tasks execute, one at a
+ * time. Returns 0, -EEXIST if it is part of the capture, or another negative errno.
+ */
+int capture_add(const struct mp3_reader *capture, pid_t pid)
+{
+	int error = mp3_capture_register(capture, pid);
+
+	if (error)
+		return error;
+	error = mp3_capture_follow(capture, pid);
+	if (error)
+		mp3_capture_unregister(capture, pid);
+
+	return error;
+}
+
 /**
  * reader_open_failed() - explain why a ring or a capture cannot be opened, and
  *			  exit with status 1

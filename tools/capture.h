@@ -14,6 +14,7 @@ void check_may_follow(void);
 void capture_locate_or_exit(const struct mp3_reader *capture, unsigned int n,
 			    unsigned int callers, struct mp3_faults *faults);
 bool capture_has(const struct mp3_reader *capture, pid_t pid);
+int capture_add(const struct mp3_reader *capture, pid_t pid);
 __attribute__((noreturn))
 void reader_open_failed(const struct mp3_reader *reader, const char *path,
 			int error);

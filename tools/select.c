@@ -8,8 +8,13 @@
 #include "select.h"
 #include "util.h"
 
-/* Nanoseconds between two scans for processes that no followed one has forked. */
-#define SCAN_NS NSEC_PER_SEC
+/*
+ * Nanoseconds between two scans for processes that no followed one has forked: so many
+ * times as long as a scan takes, at least the first and at most the second.
+ */
+#define SCAN_PAUSE 50
+#define MIN_SCAN_NS NSEC_PER_SEC
+#define MAX_SCAN_NS (10 * NSEC_PER_SEC)
 
 /*
  * Unregisters this program, which a followed process may have started: its
@@ -59,7 +64,7 @@ static void register_pids(const struct selection *selection)
 /* Follows a process if that is allowed. Returns whether it was not followed yet. */
 static bool follow_if_allowed(const struct selection *selection, pid_t pid)
 {
-	int error = mp3_capture_follow(selection->capture, pid);
+	int error = capture_add(selection->capture, pid);
 
 	switch (-error) {
 	case 0:
@@ -148,7 +153,7 @@ bool selection_start(struct selection *selection, struct source *source,
 	/* A process that was not followed yet may have forked during a pass. */
 	while (follow_all(selection))
 		found = true;
-	selection->scan_ns = initial_monotonic_ns() + SCAN_NS;
+	selection->scan_ns = initial_monotonic_ns() + MIN_SCAN_NS;
 
 	return found;
 }
@@ -159,8 +164,16 @@ bool selection_start(struct selection *selection, struct source *source,
  */
 void selection_scan(struct selection *selection, __u64 now_ns)
 {
+	__u64 end_ns, pause_ns;
+
 	if (now_ns < selection->scan_ns)
 		return;
 	follow_all(selection);
-	selection->scan_ns = now_ns + SCAN_NS;
+	end_ns = initial_monotonic_ns();
+	pause_ns = SCAN_PAUSE * (end_ns - now_ns);
+	if (pause_ns < MIN_SCAN_NS)
+		pause_ns = MIN_SCAN_NS;
+	if (pause_ns > MAX_SCAN_NS)
+		pause_ns = MAX_SCAN_NS;
+	selection->scan_ns = end_ns + pause_ns;
 }

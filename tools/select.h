@@ -14,8 +14,8 @@
  * @capture: the capture
  * @scan_ns: when to look for new processes, CLOCK_MONOTONIC of the initial time
  *	     namespace; MP3_NEVER: do not
- * @knows:   returns whether a process is known to be followed, which following it
- *	     again would find out at the expense of a walk over all tasks; or NULL
+ * @knows:   returns whether a process is known to be followed, which a command would
+ *	     find out at the expense of a system call; or NULL
  * @data:    passed to @knows
  */
 struct selection {

@@ -3,6 +3,7 @@
 #include <err.h>
 #include <sys/signalfd.h>
 
+#include "capture.h"
 #include "proc.h"
 #include "targets.h"
 #include "util.h"
@@ -87,7 +88,7 @@ static void attach_target(struct session *session, pid_t pid)
  */
 static bool attach_any(struct session *session, pid_t pid)
 {
-	int error = session_register(session, pid);
+	int error = capture_add(&session->capture, pid);
 
 	if (error == -EPERM)
 		errx(1, "-a requires root or CAP_PERFMON");
