@@ -227,8 +227,11 @@ static void size_text(char text[16], double bytes)
 /* Fills @text with a rate in at most @width characters, which are 7 or more. */
 static void rate_text(char text[16], double rate, size_t width)
 {
-	if (snprintf(text, 16, "%.1f", rate) > (int)width &&
-	    snprintf(text, 16, "%.0f", rate) > (int)width)
+	/* Most rates of many processes: spare them the time. */
+	if (rate == 0)
+		strcpy(text, "0.0");
+	else if (snprintf(text, 16, "%.1f", rate) > (int)width &&
+		 snprintf(text, 16, "%.0f", rate) > (int)width)
 		snprintf(text, 16, "%.1e", rate);
 }
 
@@ -278,30 +281,56 @@ static void cell_text(char text[TOP_LINE], const struct top *top,
 
 /* ---- Lines ---- */
 
-/* Appends a cell to a line. The last one is not filled up with blanks. */
-static void append_cell(const struct top_layout *layout, size_t i, char *line,
-			const char *text)
+/*
+ * Appends bytes to the first @used ones of a line, as far as they fit. Returns how many
+ * there are then.
+ */
+static size_t put_bytes(char line[TOP_LINE], size_t used, const char *bytes,
+			size_t length)
+{
+	if (length > TOP_LINE - 1 - used)
+		length = TOP_LINE - 1 - used;
+	memcpy(line + used, bytes, length);
+	line[used + length] = '\0';
+
+	return used + length;
+}
+
+static size_t put_blanks(char line[TOP_LINE], size_t used, size_t length)
+{
+	while (length-- && used < TOP_LINE - 1)
+		line[used++] = ' ';
+	line[used] = '\0';
+
+	return used;
+}
+
+/*
+ * Appends a cell to a line. The last one is not filled up with blanks. Not with
+ * printf(3), which would be most of the time that many rows take.
+ */
+static void append_cell(const struct top_layout *layout, size_t i,
+			char line[TOP_LINE], const char *text)
 {
 	enum top_column column = layout->columns[i];
 	bool last = i + 1 == layout->nr;
-	size_t start, width, used = strlen(line);
-	bool left = column == TOP_USER || column == TOP_NAME;
+	bool left = column == TOP_USER || column == TOP_NAME ||
+		    column == TOP_HISTORY;
+	size_t start, width, length, used = strlen(line);
 
 	top_find_cell(layout, column, &start, &width);
 	if (last && column == TOP_NAME)
 		width = layout->width > start ? layout->width - start : 0;
-	line += used;
-	line += snprintf(line, TOP_LINE - used, "%*s",
-			 i ? (int)columns[column].gap : 0, "");
-	used = TOP_LINE - used - (i ? columns[column].gap : 0);
-	/* Its characters are not bytes, and fill the cell. */
+	/* A sparkline fills its cell: its characters are not bytes. */
 	if (column == TOP_HISTORY && text != columns[column].header)
-		snprintf(line, used, "%s", text);
-	else if (left || column == TOP_HISTORY)
-		snprintf(line, used, "%-*.*s", last ? 0 : (int)width,
-			 (int)width, text);
-	else
-		snprintf(line, used, "%*.*s", (int)width, (int)width, text);
+		width = strlen(text);
+	length = strnlen(text, width);
+	used = put_blanks(line, used, i ? columns[column].gap : 0);
+	if (!left)
+		used = put_blanks(line, used, width - length);
+	used = put_bytes(line, used, text, length);
+	if (left && !last)
+		put_blanks(line, used, width - length);
 }
 
 /* Cuts a line after its first characters, as many as it has space for. */
