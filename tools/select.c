@@ -74,6 +74,9 @@ static bool follow_if_allowed(const struct selection *selection, pid_t pid)
 			errx(1, "-a requires root or CAP_PERFMON");
 		return false;
 	case EEXIST:
+		if (selection->found)
+			selection->found(selection->data, pid);
+		return false;
 	case EINVAL:	/* a kernel thread */
 	case ESRCH:	/* it has exited */
 		return false;

@@ -16,14 +16,16 @@
  *	     namespace; MP3_NEVER: do not
  * @knows:   returns whether a process is known to be followed, which a command would
  *	     find out at the expense of a system call; or NULL
- * @data:    passed to @knows
+ * @found:   called with each process that a scan finds to be followed; or NULL
+ * @data:    passed to @knows and @found
  */
 struct selection {
 	const struct ring_options *options;
 	const struct mp3_reader *capture;
 	__u64 scan_ns;
 	bool (*knows)(const void *data, pid_t pid);
-	const void *data;
+	void (*found)(void *data, pid_t pid);
+	void *data;
 };
 
 bool selection_start(struct selection *selection, struct source *source,

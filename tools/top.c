@@ -181,6 +181,10 @@ static void show_live(struct top *top, const struct top_options *options)
 
 	live_start(&live, &options->ring, true);
 	live.source.identity = true;
+	if (in_initial_pid_namespace()) {
+		live.selection.data = top;
+		live.selection.found = top_add;
+	}
 	if (top->every)
 		start_locating(&faults, &live.source.reader, top->every);
 	/* What the ring holds shows which processes are registered. */

@@ -158,6 +158,7 @@ struct top_layout {
 
 void top_init(struct top *top);
 void top_count(struct top *top, const struct mp3_record *record);
+void top_add(void *data, pid_t pid);
 void top_start(struct top *top, const struct source *source, __u64 now_ns);
 void top_restart(struct top *top, __u64 now_ns);
 void top_refresh(struct top *top, const struct source *source, __u64 now_ns);

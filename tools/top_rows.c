@@ -52,6 +52,22 @@ static void read_proc(struct process *process)
 	}
 }
 
+/*
+ * Adds a process of the capture, unless a record of it has been read: many that are
+ * registered at once can have lost theirs. @data is the rows.
+ */
+void top_add(void *data, pid_t pid)
+{
+	struct top *top = data;
+	struct process *process;
+
+	if (table_find(&top->table, (__u32)pid))
+		return;
+	process = table_get(&top->table, (__u32)pid);
+	if (process)
+		read_proc(process);
+}
+
 /* Ends the processes that a capture no longer has. */
 static void end_uncaptured(struct top *top, const struct mp3_reader *capture)
 {

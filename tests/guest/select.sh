@@ -112,6 +112,36 @@ until_true has login "$spin" && kill "$tool" && wait $waiter
 ok "mp3ctl watch finds a process of the user that another user's process has started later"
 kill "$spin"
 
+# user_sleep_as PID: start a process of the user that has this id, and is no child of
+# another one
+user_sleep_as() {
+	for _ in $(seq 100); do
+		echo $(($1 - 1)) >/proc/sys/kernel/ns_last_pid
+		su user -c 'exec sleep 1000' &
+		[ $! != "$1" ] || return 0
+		kill $!
+	done
+	false
+}
+
+registered_twice() { [ "$(grep -c "^[0-9.]* $1 I " reuse)" = 2 ]; }
+
+if [ -w /proc/sys/kernel/ns_last_pid ]; then
+	su user -c 'exec sleep 1000' &
+	reused=$!
+	user_tool watch --identity >reuse
+	until_true has reuse $reused
+	kill $reused
+	until_true grep -q "^[0-9.]* $reused F\?L " reuse
+	user_sleep_as $reused && until_true registered_twice $reused
+	ok "mp3ctl watch finds a process that has the id of one that has exited"
+	kill "$tool" $reused
+	wait $waiter
+else
+	true
+	ok "mp3ctl watch finds a process that has the id of one that has exited # SKIP no ns_last_pid"
+fi
+
 for bad in "watch -a" "top -a" "alert -a minor=1/s:1s -- true"; do
 	refuses 1 as_user "mp3ctl $bad" && grep -q 'root or CAP_PERFMON' errors
 	ok "mp3ctl ${bad%% *} -a of an ordinary user fails with one line and status 1"
@@ -284,6 +314,20 @@ until_true grep -q ' records lost$' table && until_true has_no_row $idle && unti
 	kill $tool && wait $tool
 ok "mp3ctl top removes a process whose last record was lost"
 kill "$spin"
+until_true unused
+
+sleepers=
+for _ in $(seq 60); do
+	sleep 1000 &
+	sleepers="$sleepers $!"
+done
+has_sleepers() { [ "$(newest | grep -c ' sleep$')" = 60 ]; }
+mp3ctl top --name sleep >table &
+tool=$!
+until_true has_sleepers && kill $tool && wait $tool
+ok "mp3ctl top shows processes whose first records were lost"
+# shellcheck disable=SC2086	# several words
+kill $sleepers
 until_true unused
 
 rmmod mp3

@@ -228,6 +228,33 @@ static void test_lost(struct top *top)
 	   "the title of top counts processes and lost records");
 }
 
+/* A process whose first record was lost, this one, and then one of its records */
+static void test_unseen(void)
+{
+	const struct process *process;
+	struct top top;
+
+	top_init(&top);
+	record(&top, 0, 7, MP3_FIRST, 1, 0);
+	top_add(&top, 7);
+	top_add(&top, getpid());
+	top_add(&top, getpid());
+	process = find(&top, (__u32)getpid());
+	ok(top.table.nr == 2 && process && !strcmp(process->comm, "top_test") &&
+	   process->rss_bytes,
+	   "top shows the name and the memory of a process without a record");
+	refresh(&top, 1);
+	record(&top, 2, (__u32)getpid(), 0, 10, 2);
+	refresh(&top, 2);
+	ok(top.table.nr == 2 && shows(&top, (__u32)getpid(), 1, 5),
+	   "top counts the first record of a process that it has added");
+	record(&top, 2.5, (__u32)getpid(), MP3_LAST, 0, 0);
+	refresh(&top, 3);
+	refresh(&top, 4);
+	ok(top.table.nr == 1,
+	   "top removes a process that it has added once it has exited");
+}
+
 static bool has_size(double bytes, const char *expected)
 {
 	char text[16];
@@ -905,6 +932,7 @@ int main(void)
 	test_order(&top);
 	test_many(&top);
 	test_lost(&top);
+	test_unseen();
 	test_sort_keys();
 	test_filters();
 	test_cgroup_paths();
