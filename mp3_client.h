@@ -377,6 +377,7 @@ struct mp3_recording_totals {
  * @data:     slots, mapped
  * @size:     bytes mapped at @data
  * @next:     number of the next entry to read
+ * @lap:      number of the entry in slot 0 in the lap that was read last
  * @lost:     entries that were overwritten before they were read
  * @capacity: slots
  * @words:    words in a slot
@@ -389,6 +390,7 @@ struct mp3_reader {
 	unsigned long *data;
 	size_t size;
 	__u64 next;
+	__u64 lap;
 	__u64 lost;
 	__u32 capacity;
 	__u32 words;
@@ -1052,20 +1054,24 @@ mp3_faults_file(const struct mp3_faults *faults, __u32 number)
 }
 
 /*
- * Copies the next entry that has not been consumed. Returns 1, or 0 if there is
+ * Copies the next entry that has not been consumed. It has @words words, a
+ * constant, so that the compiler can unroll the copy. Returns 1, or 0 if there is
  * none yet.
  */
 static inline int mp3_reader_copy(struct mp3_reader *reader,
-				  unsigned long *copy)
+				  unsigned long *copy, size_t words)
 {
 	__u64 head = mp3_reader_head(reader), oldest;
 	const unsigned long *slot;
-	unsigned int i;
+	size_t i;
 
 	while (reader->next < head) {
-		slot = reader->data +
-		       reader->next % reader->capacity * reader->words;
-		for (i = 1; i < reader->words; i++)
+		/* Divide in a new lap only: it takes longer than the copy. */
+		if (reader->next - reader->lap >= reader->capacity)
+			reader->lap = reader->next -
+				      reader->next % reader->capacity;
+		slot = reader->data + (reader->next - reader->lap) * words;
+		for (i = 1; i < words; i++)
 			copy[i] = __atomic_load_n(&slot[i], __ATOMIC_RELAXED);
 		/*
 		 * Pairs with the release fence in mp3_reader_consume(): if a
@@ -1103,7 +1109,7 @@ static inline int mp3_reader_copy(struct mp3_reader *reader,
 static inline int mp3_reader_next(struct mp3_reader *reader,
 				  struct mp3_sample *sample)
 {
-	return mp3_reader_copy(reader, (unsigned long *)sample);
+	return mp3_reader_copy(reader, (unsigned long *)sample, MP3_WORDS);
 }
 
 /**
@@ -1119,7 +1125,7 @@ static inline int mp3_reader_next_record(struct mp3_reader *reader,
 {
 	unsigned long copy[MP3_RECORD_WORDS];
 
-	if (!mp3_reader_copy(reader, copy))
+	if (!mp3_reader_copy(reader, copy, MP3_RECORD_WORDS))
 		return 0;
 	/* A copy, since __u64 and unsigned long may not alias each other. */
 	memcpy(record, copy, sizeof(copy));

@@ -231,6 +231,13 @@ static void test_read(void)
 	ok(reads(&late, 114, 119),
 	   "a reader gets all entries while the writer is in the middle of one");
 	mp3_reader_close(&late);
+
+	/* Slots 6 and 7 of one lap, and 0 to 3 of the next one. */
+	publish(&fake, 4);
+	ok(reads(&reader, 120, 123), "a reader gets the entries of a new lap");
+	reader.next = 118;
+	ok(reads(&reader, 118, 123) && reader.lost == 95,
+	   "a reader that is moved back gets the same entries again");
 	mp3_reader_close(&reader);
 	fake_close(&fake);
 }
