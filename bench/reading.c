@@ -2,13 +2,20 @@
 /*
  * How fast the rings are read, and how soon a reader wakes up after a tick.
  *
- * Usage: reading SECONDS READERS...
+ * Usage: reading ring SECONDS
+ *	  reading copy SECONDS READERS...
+ *	  reading wake SECONDS READERS...
  *
- * Runs in a guest with the module loaded. For each number of concurrent readers,
- * prints "what readers median lowest highest": millions of samples, and of records,
- * that each reader copies through its mapping per second, repeating from the oldest
- * to the newest entry for SECONDS; then microseconds from a tick until poll(2)
- * returns in each reader, over the same time.
+ * "ring" runs on any machine, without the module: it reads rings in memory, of
+ * various sizes, from the oldest to the newest entry. Prints "what KiB median lowest
+ * highest" in millions of entries per second of CPU time.
+ *
+ * The others run in a guest with the module loaded. For each number of concurrent
+ * readers, they print "what readers median lowest highest". "copy" prints millions of
+ * samples, and of records, that each reader copies through its mapping per second,
+ * repeating for SECONDS. "wake" prints microseconds from a tick until poll(2) returns
+ * in a reader: in each, in the first one and in the last one of each tick; and the
+ * mean of what the ticks take themselves, which includes waking the readers.
  */
 #include "../mp3_client.h"
 #include "bench.h"
@@ -16,19 +23,30 @@
 #define MAX_READERS	64
 #define MAX_WAKES	100000
 #define ENTRIES		12000	/* capacity of the ring of samples */
+#define ROUNDS		15
 
 static unsigned int seconds;
+
+/**
+ * struct wake - a reader has woken up
+ * @tick:  time of the tick
+ * @delay: microseconds since then
+ */
+struct wake {
+	uint64_t tick;
+	double delay;
+};
 
 /**
  * struct result - results of all readers of a run, in shared memory
  * @rates: millions of entries per second
  * @nr:    number of wake-ups
- * @wakes: delays of the wake-ups in microseconds
+ * @wakes: the wake-ups
  */
 static struct result {
 	double rates[MAX_READERS];
 	unsigned int nr;
-	double wakes[MAX_WAKES];
+	struct wake wakes[MAX_WAKES];
 } *result;
 
 static void pinging(void)
@@ -46,19 +64,29 @@ static void open_or_die(struct mp3_reader *reader, bool records)
 		errx(1, "open a ring: %s", mp3_strerror(ret));
 }
 
+/* Read all entries of a ring. Returns how many. */
+static uint64_t read_once(struct mp3_reader *reader, bool records)
+{
+	struct mp3_record record;
+	struct mp3_sample sample;
+	uint64_t entries = 0;
+
+	reader->next = mp3_reader_oldest(reader, mp3_reader_head(reader));
+	while (records ? mp3_reader_next_record(reader, &record) :
+			 mp3_reader_next(reader, &sample))
+		entries++;
+
+	return entries;
+}
+
 static double read_all(bool records)
 {
 	uint64_t entries = 0, start = now_ns(), time;
 	struct mp3_reader reader;
-	struct mp3_record record;
-	struct mp3_sample sample;
 
 	open_or_die(&reader, records);
 	do {
-		reader.next = mp3_reader_oldest(&reader, mp3_reader_head(&reader));
-		while (records ? mp3_reader_next_record(&reader, &record) :
-				 mp3_reader_next(&reader, &sample))
-			entries++;
+		entries += read_once(&reader, records);
 		time = now_ns() - start;
 	} while (time < seconds * 1000000000ULL);
 
@@ -98,7 +126,9 @@ static void wait_for_ticks(unsigned int i)
 			continue;
 		at = __atomic_fetch_add(&result->nr, 1, __ATOMIC_RELAXED);
 		if (at < MAX_WAKES)
-			result->wakes[at] = (now - record.time_ns) / 1e3;
+			result->wakes[at] = (struct wake){
+				record.time_ns, (now - record.time_ns) / 1e3,
+			};
 	} while (now < end);
 }
 
@@ -134,43 +164,177 @@ static void print(const char *what, unsigned int readers, double *values,
 	fflush(stdout);
 }
 
-static void measure_wakes(const char *what, unsigned int readers)
+static int compare_wakes(const void *a, const void *b)
 {
-	run_readers(wait_for_ticks, readers);
-	print(what, readers, result->wakes,
-	      result->nr < MAX_WAKES ? result->nr : MAX_WAKES);
+	const struct wake *x = a, *y = b;
+
+	if (x->tick != y->tick)
+		return x->tick < y->tick ? -1 : 1;
+	return compare_doubles(&x->delay, &y->delay);
 }
 
-int main(int argc, char **argv)
+static void measure_wakes(const char *what, unsigned int readers)
 {
-	pid_t sleeper = start(asleep), ping = start(pinging), *spinners;
-	unsigned int cpus = get_nprocs();
-	int i;
+	static double all[MAX_WAKES], first[MAX_WAKES], last[MAX_WAKES];
+	unsigned int nr, i, ticks = 0;
+	struct mp3_reader reader;
+	uint64_t cost, served;
+	char name[64];
+	double tick;
 
-	if (argc < 3)
-		errx(2, "usage: reading SECONDS READERS...");
-	seconds = parse_number(argv[1]);
-	result = mmap(NULL, sizeof(*result), PROT_READ | PROT_WRITE,
-		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (result == MAP_FAILED)
+	open_or_die(&reader, true);
+	cost = reader.header->cost_ns;
+	served = reader.header->ticks;
+	run_readers(wait_for_ticks, readers);
+	tick = (reader.header->cost_ns - cost) / 1e3 /
+	       (reader.header->ticks - served);
+	mp3_reader_close(&reader);
+
+	nr = result->nr < MAX_WAKES ? result->nr : MAX_WAKES;
+	qsort(result->wakes, nr, sizeof(*result->wakes), compare_wakes);
+	for (i = 0; i < nr; i++) {
+		const struct wake *wake = &result->wakes[i];
+
+		all[i] = wake->delay;
+		if (!i || wake->tick != wake[-1].tick)
+			first[ticks++] = wake->delay;
+		last[ticks - 1] = wake->delay;
+	}
+	print(what, readers, all, nr);
+	snprintf(name, sizeof(name), "%s-first", what);
+	print(name, readers, first, ticks);
+	snprintf(name, sizeof(name), "%s-last", what);
+	print(name, readers, last, ticks);
+	snprintf(name, sizeof(name), "%s-tick", what);
+	print(name, readers, &tick, 1);
+}
+
+/* ---- Rings in memory ---- */
+
+/* Return the name of the processor, as the kernel prints it. */
+static const char *cpu_name(void)
+{
+	FILE *file = fopen("/proc/cpuinfo", "re");
+	static char line[256];
+	char *value;
+
+	while (file && fgets(line, sizeof(line), file))
+		if (!strncmp(line, "model name", 10) && (value = strchr(line, ':'))) {
+			fclose(file);
+			value[strcspn(value, "\n")] = '\0';
+			return value + 2;
+		}
+	if (file)
+		fclose(file);
+
+	return "unknown processor";
+}
+
+/* Measure a ring of @capacity entries, in a file in memory, on this machine. */
+static void measure_ring(bool records, uint32_t capacity)
+{
+	size_t page = getpagesize();
+	size_t size = records ? sizeof(struct mp3_record) :
+				sizeof(struct mp3_sample);
+	int fd = memfd_create("ring", MFD_CLOEXEC), ret;
+	struct mp3_reader reader;
+	double rates[ROUNDS];
+	struct mp3_header *header;
+	unsigned int i;
+	char path[32];
+	void *data;
+
+	if (fd < 0 || ftruncate(fd, MP3_OFF_HEADER + page))
+		err(1, "memfd");
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	data = mmap(NULL, capacity * size, PROT_WRITE, MAP_SHARED, fd, 0);
+	header = mmap(NULL, page, PROT_WRITE, MAP_SHARED, fd, MP3_OFF_HEADER);
+	if (data == MAP_FAILED || header == MAP_FAILED)
 		err(1, "mmap");
-	describe();
-	printf("# what readers median lowest highest\n");
+	memset(data, 1, capacity * size);
+	*header = (struct mp3_header){
+		.magic = MP3_MAGIC,
+		.version = MP3_ABI_VERSION,
+		.entry_size = size,
+		.capacity = capacity,
+		.head = capacity,
+		.hz = 250,
+	};
+	ret = mp3_reader_map(&reader, path, O_RDONLY, PROT_READ, size / 8, 0,
+			     capacity);
+	if (ret)
+		errx(1, "%s: %s", path, mp3_strerror(ret));
 
-	/* Unregistering the only process makes a sample and a record. */
+	read_once(&reader, records);
+	for (i = 0; i < ROUNDS; i++) {
+		uint64_t entries = 0, start = cpu_ns(getpid()), time;
+
+		do {
+			entries += read_once(&reader, records);
+			time = cpu_ns(getpid()) - start;
+		} while (time < seconds * 1000000000ULL / ROUNDS);
+		rates[i] = entries * 1e3 / time;
+	}
+	print(records ? "records" : "samples", capacity * size >> 10, rates,
+	      ROUNDS);
+	mp3_reader_close(&reader);
+	munmap(data, capacity * size);
+	munmap(header, page);
+	close(fd);
+}
+
+static void measure_rings(void)
+{
+	printf("# %s\n# what KiB median lowest highest\n", cpu_name());
+	measure_ring(false, 12000);
+	measure_ring(false, 4 << 15);
+	measure_ring(false, 4 << 20);
+	measure_ring(true, 6000);
+	measure_ring(true, 2 << 15);
+	measure_ring(true, 2 << 20);
+}
+
+/* ---- The rings of the module ---- */
+
+static void measure_copies(unsigned int readers)
+{
+	run_readers(read_samples, readers);
+	print("samples", readers, result->rates, readers);
+	run_readers(read_records, readers);
+	print("records", readers, result->rates, readers);
+}
+
+/* Unregistering the only process makes a sample and a record. */
+static void fill_rings(void)
+{
+	pid_t sleeper = start(asleep);
+	unsigned int i;
+
 	for (i = 0; i < ENTRIES; i++) {
 		command_or_die('R', sleeper);
 		command_or_die('U', sleeper);
 	}
-	for (i = 2; i < argc; i++) {
-		unsigned int nr = parse_number(argv[i]);
+	end(sleeper, SIGKILL);
+}
+
+static void measure_module(bool wake, char **numbers)
+{
+	pid_t ping = start(pinging), *spinners;
+	unsigned int cpus = get_nprocs();
+
+	describe();
+	printf("# what readers median lowest highest\n");
+	if (!wake)
+		fill_rings();
+	for (; *numbers; numbers++) {
+		unsigned int nr = parse_number(*numbers);
 
 		if (nr > MAX_READERS)
 			errx(2, "at most %d readers", MAX_READERS);
-		run_readers(read_samples, nr);
-		print("samples", nr, result->rates, nr);
-		run_readers(read_records, nr);
-		print("records", nr, result->rates, nr);
+		if (!wake) {
+			measure_copies(nr);
+			continue;
+		}
 		command_or_die('R', ping);
 		measure_wakes("wake-idle", nr);
 		spinners = start_many(spinning, cpus);
@@ -179,7 +343,23 @@ int main(int argc, char **argv)
 		command_or_die('U', ping);
 	}
 	end(ping, SIGKILL);
-	end(sleeper, SIGKILL);
+}
+
+int main(int argc, char **argv)
+{
+	bool wake = argc > 1 && !strcmp(argv[1], "wake");
+
+	if (argc < 3)
+		errx(2, "usage: reading ring|copy|wake SECONDS [READERS...]");
+	seconds = parse_number(argv[2]);
+	result = mmap(NULL, sizeof(*result), PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (result == MAP_FAILED)
+		err(1, "mmap");
+	if (!strcmp(argv[1], "ring"))
+		measure_rings();
+	else
+		measure_module(wake, argv + 3);
 
 	return 0;
 }
