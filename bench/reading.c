@@ -211,23 +211,19 @@ static void measure_wakes(const char *what, unsigned int readers)
 
 /* ---- Rings in memory ---- */
 
-/* Return the name of the processor, as the kernel prints it. */
-static const char *cpu_name(void)
+/* Print the name of the processor. */
+static void describe_cpu(void)
 {
 	FILE *file = fopen("/proc/cpuinfo", "re");
-	static char line[256];
-	char *value;
+	char line[256];
 
 	while (file && fgets(line, sizeof(line), file))
-		if (!strncmp(line, "model name", 10) && (value = strchr(line, ':'))) {
-			fclose(file);
-			value[strcspn(value, "\n")] = '\0';
-			return value + 2;
+		if (!strncmp(line, "model name", 10)) {
+			printf("#%s", strchr(line, ':') + 1);
+			break;
 		}
 	if (file)
 		fclose(file);
-
-	return "unknown processor";
 }
 
 /* Measure a ring of @capacity entries, in a file in memory, on this machine. */
@@ -285,7 +281,8 @@ static void measure_ring(bool records, uint32_t capacity)
 
 static void measure_rings(void)
 {
-	printf("# %s\n# what KiB median lowest highest\n", cpu_name());
+	describe_cpu();
+	printf("# what KiB median lowest highest\n");
 	measure_ring(false, 12000);
 	measure_ring(false, 4 << 15);
 	measure_ring(false, 4 << 20);
