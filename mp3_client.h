@@ -1071,6 +1071,10 @@ static inline int mp3_reader_copy(struct mp3_reader *reader,
 			reader->lap = reader->next -
 				      reader->next % reader->capacity;
 		slot = reader->data + (reader->next - reader->lap) * words;
+/* clang unrolls the loop without this, and worse with it. */
+#if __GNUC__ >= 8 && !defined(__clang__)
+#pragma GCC unroll 8
+#endif
 		for (i = 1; i < words; i++)
 			copy[i] = __atomic_load_n(&slot[i], __ATOMIC_RELAXED);
 		/*
