@@ -3,19 +3,19 @@
  * How fast the rings are read, and how soon a reader wakes up after a tick.
  *
  * Usage: reading ring SECONDS
- *	  reading copy SECONDS READERS...
  *	  reading wake SECONDS READERS...
+ *	  reading all SECONDS READERS...
  *
  * "ring" runs on any machine, without the module: it reads rings in memory, of
  * various sizes, from the oldest to the newest entry. Prints "what KiB median lowest
  * highest" in millions of entries per second of CPU time.
  *
  * The others run in a guest with the module loaded. For each number of concurrent
- * readers, they print "what readers median lowest highest". "copy" prints millions of
- * samples, and of records, that each reader copies through its mapping per second,
- * repeating for SECONDS. "wake" prints microseconds from a tick until poll(2) returns
- * in a reader: in each, in the first one and in the last one of each tick; and the
- * mean of what the ticks take themselves, which includes waking the readers.
+ * readers, they print "what readers median lowest highest". "wake" prints microseconds
+ * from a tick until poll(2) returns in a reader: in each, in the first one and in the
+ * last one of each tick; and the mean of what the ticks take themselves, which includes
+ * waking the readers. "all" precedes them by millions of samples, and of records, that
+ * each reader copies through its mapping per second, repeating for SECONDS.
  */
 #include "../mp3_client.h"
 #include "bench.h"
@@ -314,24 +314,22 @@ static void fill_rings(void)
 	end(sleeper, SIGKILL);
 }
 
-static void measure_module(bool wake, char **numbers)
+static void measure_module(bool copies, char **numbers)
 {
 	pid_t ping = start(pinging), *spinners;
 	unsigned int cpus = get_nprocs();
 
 	describe();
 	printf("# what readers median lowest highest\n");
-	if (!wake)
+	if (copies)
 		fill_rings();
 	for (; *numbers; numbers++) {
 		unsigned int nr = parse_number(*numbers);
 
 		if (nr > MAX_READERS)
 			errx(2, "at most %d readers", MAX_READERS);
-		if (!wake) {
+		if (copies)
 			measure_copies(nr);
-			continue;
-		}
 		command_or_die('R', ping);
 		measure_wakes("wake-idle", nr);
 		spinners = start_many(spinning, cpus);
@@ -344,10 +342,10 @@ static void measure_module(bool wake, char **numbers)
 
 int main(int argc, char **argv)
 {
-	bool wake = argc > 1 && !strcmp(argv[1], "wake");
+	bool all = argc > 1 && !strcmp(argv[1], "all");
 
 	if (argc < 3)
-		errx(2, "usage: reading ring|copy|wake SECONDS [READERS...]");
+		errx(2, "usage: reading ring|wake|all SECONDS [READERS...]");
 	seconds = parse_number(argv[2]);
 	result = mmap(NULL, sizeof(*result), PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -356,7 +354,7 @@ int main(int argc, char **argv)
 	if (!strcmp(argv[1], "ring"))
 		measure_rings();
 	else
-		measure_module(wake, argv + 3);
+		measure_module(all, argv + 3);
 
 	return 0;
 }
