@@ -436,8 +436,9 @@ static void collect(struct session *session)
 		mp3_capture_locate(&session->capture, 0, 0);
 	session_collect(session);
 	until_ns = initial_monotonic_ns() + PATIENCE_NS;
-	while (is_unfinished() && initial_monotonic_ns() < until_ns)
-		session_wait(session);
+	while (is_unfinished() && initial_monotonic_ns() < until_ns &&
+	       !session_wait(session))
+		;
 	update_totals(session, session->report.end_ns);
 	if (live.options.every)
 		live.data.totals.lost_faults +=
@@ -449,14 +450,18 @@ static void collect(struct session *session)
 	mp3_capture_close(&session->capture);
 }
 
-/* Resolves all code addresses, and records the result. */
-static void record_symbols(void)
+/*
+ * Resolves all code addresses, and records the result. After a signal of the user, the
+ * rest stay addresses.
+ */
+static void record_symbols(const struct session *session)
 {
 	size_t size, i, j;
 	char *symbols;
 	FILE *text;
 
-	for (i = 0; i < live.count.code.nr; i++) {
+	for (i = 0; i < live.count.code.nr && !session_is_interrupted(session);
+	     i++) {
 		const struct code_sums *code = set_item(&live.count.code, i);
 
 		progress("looking up functions",
@@ -464,7 +469,8 @@ static void record_symbols(void)
 		if (code->frame != CODE_KERNEL && code->frame != CODE_OTHER)
 			frame_text(&live.data, code->frame, false);
 	}
-	for (i = 0; i < live.count.stacks.nr; i++) {
+	for (i = 0; i < live.count.stacks.nr && !session_is_interrupted(session);
+	     i++) {
 		const struct stack_sums *stack = set_item(&live.count.stacks, i);
 
 		for (j = 0; j < stack->nr; j++)
@@ -532,7 +538,7 @@ static bool collect_finish(struct session *session)
 	collect(session);
 	clear_line();
 	if (live.options.output && live.options.every)
-		record_symbols();
+		record_symbols(session);
 	record_totals();
 	if (report)
 		where_report(report, &live.count, &live.data);

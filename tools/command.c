@@ -40,6 +40,13 @@ static void become(struct command *command, int (*prepare)(void *data),
 	startup->error = -errno;
 }
 
+/* Fills @signals with those that a user sends while a command runs. */
+static void command_signals(sigset_t *signals)
+{
+	termination_signals(signals);
+	sigaddset(signals, SIGQUIT);
+}
+
 /**
  * command_start() - start a command in a child process
  * @command: filled
@@ -66,13 +73,8 @@ void command_start(struct command *command, char **argv,
 
 	/* If SIGCHLD was ignored, the kernel would reap the command. */
 	signal(SIGCHLD, SIG_DFL);
-	sigemptyset(&signals);
+	command_signals(&signals);
 	sigaddset(&signals, SIGCHLD);
-	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGQUIT);
-	if (!ignores_hangup())
-		sigaddset(&signals, SIGHUP);
 	/* Each command starts with the mask that this process was started with. */
 	sigprocmask(SIG_BLOCK, &signals, blocked ? NULL : &mask);
 	blocked = true;
@@ -139,6 +141,21 @@ void command_handle_signals(struct command *command)
 			forward_signal(command, (int)info.ssi_signo);
 	}
 	reap(command);
+}
+
+/*
+ * Has @command->signals become readable only when a user sends a signal: the exit of
+ * an orphan does not. Signals that have ended the command are handled first. The
+ * command must have exited.
+ */
+void command_ignore_children(struct command *command)
+{
+	sigset_t signals;
+
+	command_handle_signals(command);
+	command_signals(&signals);
+	if (signalfd(command->signals, &signals, 0) < 0)
+		err(1, "signalfd");
 }
 
 /* Waits until the command has exited. */

@@ -48,6 +48,7 @@ void *shared_memory(size_t size);
 void command_start(struct command *command, char **argv,
 		   int (*prepare)(void *data), void *data);
 void command_handle_signals(struct command *command);
+void command_ignore_children(struct command *command);
 void command_wait(struct command *command);
 bool command_failed(struct command *command, const char *path);
 int command_finish(struct command *command);

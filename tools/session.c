@@ -208,6 +208,14 @@ bool session_wait(struct session *session)
 	return fds[0].revents;
 }
 
+/* Returns whether a signal is pending on @session->signals. */
+bool session_is_interrupted(const struct session *session)
+{
+	struct pollfd pollfd = { .fd = session->signals, .events = POLLIN };
+
+	return poll(&pollfd, 1, 0) > 0;
+}
+
 /* Returns whether nothing is registered in the capture. */
 bool session_is_empty(const struct session *session)
 {
@@ -237,7 +245,8 @@ void session_start_command(struct session *session, struct command *command,
 
 /*
  * Waits until a command that was started has exited, and if it has timed out, all that
- * it has started.
+ * it has started. From then on, a user's signal ends each wait of the session, up to
+ * command_finish().
  */
 void session_run_command(struct session *session, struct command *command)
 {
@@ -248,8 +257,8 @@ void session_run_command(struct session *session, struct command *command)
 		timeout_handle(session, command);
 	}
 
-	/* From here on, SIGCHLD of an orphan must not end a wait. */
-	session->signals = -1;
+	/* What has ended the command must not end session_collect(), too. */
+	command_ignore_children(command);
 	session->report.end_ns = command->end_ns;
 }
 

@@ -115,6 +115,7 @@ void session_open_capture(struct session *session);
 int session_register(struct session *session, pid_t pid);
 void session_add_target(struct session *session, pid_t pid);
 bool session_wait(struct session *session);
+bool session_is_interrupted(const struct session *session);
 bool session_is_empty(const struct session *session);
 void session_start_command(struct session *session, struct command *command,
 			   char **argv);

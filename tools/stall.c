@@ -186,8 +186,9 @@ void stall_close(struct session *session)
 	struct owner *owner;
 	size_t i;
 
-	while (nr_unread() && initial_monotonic_ns() < until_ns)
-		session_wait(session);
+	while (nr_unread() && initial_monotonic_ns() < until_ns &&
+	       !session_wait(session))
+		;
 	session->report.losses.lost_faults = stall.faults.lost + nr_unread();
 	session->report.losses.unknown_stalls = stall.nr_unknown;
 	for (i = 0; i < stall.nr_owners; i++) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What mp3ctl run and attach wait for and add up, against a capture in a file: more
- * processes than files can be open, and the stalled time of a process id that was
- * used twice.
+ * processes than files can be open, the stalled time of a process id that was used
+ * twice, and Ctrl-C before and after the exit of a command.
  */
 #include "../../tools/capture.h"
 
@@ -286,12 +286,79 @@ static void test_one_exit(void)
 	end(&session);
 }
 
+/* ---- The end of a command ---- */
+
+static int prepare_nothing(void *unused)
+{
+	(void)unused;
+	return 0;
+}
+
+/*
+ * Runs a command that SIGINT ends, while a process in the capture goes on. Its exit
+ * is noticed before the signal is read.
+ */
+static void run_interrupted(struct session *session, struct command *command,
+			    char **argv)
+{
+	ring.header->processes = 1;
+	command_start(command, argv, prepare_nothing, NULL);
+	command_wait(command);
+	kill(getpid(), SIGINT);
+	session_run_command(session, command);
+}
+
+/* Has a child do something to this process after a moment, and then publish ticks. */
+static pid_t end_later(int number, unsigned int ticks)
+{
+	pid_t pid = fork_child();
+
+	if (pid)
+		return pid;
+	usleep(300000);
+	if (number)
+		kill(getppid(), number);
+	usleep(300000);
+	__atomic_add_fetch(&ring.header->ticks, ticks, __ATOMIC_RELEASE);
+	_exit(0);
+}
+
+/* An orphan's exit and the signals that have ended the command come first. */
+static void test_collection(void)
+{
+	char *argv[4] = { "sh", "-c", "kill -INT $$" };
+	struct command command;
+	struct session session;
+	pid_t pid;
+
+	begin(&session);
+	run_interrupted(&session, &command, argv);
+	ok_eq(command.status, 130, "a command ends by the signal of Ctrl-C");
+	pid = end_later(SIGCHLD, 2);
+	session_collect(&session);
+	ok_eq((long long)ring.header->ticks, 2,
+	      "the Ctrl-C that ends a command does not end the collection");
+	waitpid(pid, NULL, 0);
+
+	/* No tick follows: the test would never end. */
+	alarm(60);
+	pid = end_later(SIGINT, 0);
+	session_collect(&session);
+	ok(session_is_interrupted(&session),
+	   "Ctrl-C after the exit of a command ends the collection");
+	waitpid(pid, NULL, 0);
+	alarm(0);
+	command_finish(&command);
+	end(&session);
+}
+
 int main(void)
 {
 	test_reused_pid();
 	test_missing();
 	test_many_targets();
 	test_one_exit();
+	test_collection();
 
 	return done();
 }
