@@ -367,13 +367,16 @@ static void update_line(const struct session *session, __u64 now_ns)
 {
 	const struct sums *sums = &live.count.total;
 	__u64 every = live.options.every;
+	char line[160];
 
-	fprintf(stderr, "\r%.1f s  %llu faults  %llu major  %.3f s stalled  %llu lost\033[K",
-		(double)(now_ns - session->report.start_ns) / 1e9,
-		(unsigned long long)(sums->minor * every + sums->major),
-		(unsigned long long)sums->major,
-		(double)(sums->minor_ns * every + sums->major_ns) / 1e9,
-		(unsigned long long)live.faults.lost);
+	snprintf(line, sizeof(line),
+		 "%.1f s  %llu faults  %llu major  %.3f s stalled  %llu lost",
+		 (double)(now_ns - session->report.start_ns) / 1e9,
+		 (unsigned long long)(sums->minor * every + sums->major),
+		 (unsigned long long)sums->major,
+		 (double)(sums->minor_ns * every + sums->major_ns) / 1e9,
+		 (unsigned long long)live.faults.lost);
+	progress_line(line);
 }
 
 static bool has_exited(const struct process *process)
@@ -501,8 +504,7 @@ static void record_symbols(const struct session *session)
 
 static void clear_line(void)
 {
-	if (live.line_ns)
-		fputs("\r\033[K", stderr);
+	progress_end();
 	live.shows_line = false;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* mp3ctl diff: compares the cost of two recordings, or of two commands. */
 #include <err.h>
+#include <string.h>
 
 #include "compare.h"
 #include "mp3ctl.h"
@@ -267,7 +268,7 @@ static int run_sides(struct side sides[2], struct session *session,
 
 static bool print_sides(struct session *session, const struct side sides[2])
 {
-	const char *no_color = getenv("NO_COLOR");
+	const char *no_color = getenv("NO_COLOR"), *type = getenv("TERM");
 	struct compare compare = {
 		.file = session->report.file,
 		.nr_rows = session->report.nr_rows,
@@ -275,7 +276,8 @@ static bool print_sides(struct session *session, const struct side sides[2])
 	struct emitter emitter;
 
 	compare.color = isatty(fileno(compare.file)) &&
-			!(no_color && no_color[0]);
+			!(no_color && no_color[0]) &&
+			type && strcmp(type, "dumb");
 	if (session->format) {
 		emit_begin(&emitter, compare.file, session->format);
 		compare_emit(&emitter, sides);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <ctype.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -16,14 +18,15 @@
  * @is_running: progress() was called since the last progress_end()
  * @shows:	standard error is a terminal
  * @next_ns:	when to print the next line
- * @length:	of the line that the terminal shows; 0 if there is none
  */
 static struct {
 	bool is_running;
 	bool shows;
 	__u64 next_ns;
-	int length;
 } operation;
+
+/* Length of the line that the terminal shows; 0 if there is none */
+static int shown;
 
 /* Returns the columns of the terminal that a line can fill without a wrap. */
 static int line_columns(void)
@@ -33,6 +36,39 @@ static int line_columns(void)
 	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) || size.ws_col < 2)
 		return 79;
 	return size.ws_col - 1;
+}
+
+/**
+ * progress_line() - show a line on standard error, which is a terminal
+ * @text: the line, in UTF-8; empty: none
+ *
+ * Replaces the line before. Cut, so that the terminal does not break it. The cursor
+ * stays at its start, where it is also after a terminal that was made narrower has
+ * broken the line.
+ */
+void progress_line(const char *text)
+{
+	int length, columns = line_columns();
+	char line[256], *byte;
+
+	snprintf(line, sizeof(line), "%s", text);
+	for (byte = line; *byte; byte++)
+		if (iscntrl((unsigned char)*byte))
+			*byte = '?';
+	length = (int)(byte - line);
+	if (length > columns)
+		length = columns;
+	/* Not within a character */
+	while (length && (line[length] & 0xc0) == 0x80)
+		length--;
+
+	if (shown > columns) {
+		fputs("\033[J", stderr);
+		shown = 0;
+	}
+	fprintf(stderr, "%.*s%*s\r", length, line,
+		shown > length ? shown - length : 0, "");
+	shown = length;
 }
 
 /**
@@ -49,7 +85,6 @@ void progress(const char *what, double done)
 {
 	__u64 now_ns = clock_ns(CLOCK_MONOTONIC);
 	char line[256];
-	int columns, length, blanks;
 
 	if (!operation.is_running) {
 		operation.is_running = true;
@@ -65,16 +100,8 @@ void progress(const char *what, double done)
 	if (done > 1)
 		done = 1;
 	/* Round down: 100 % is the end. */
-	length = snprintf(line, sizeof(line), "%s: %d %%", what,
-			  (int)(100 * done));
-	columns = line_columns();
-	if (length > (int)sizeof(line) - 1)
-		length = (int)sizeof(line) - 1;
-	if (length > columns)
-		length = columns;
-	blanks = operation.length > length ? operation.length - length : 0;
-	fprintf(stderr, "\r%.*s%*s", length, line, blanks, "");
-	operation.length = length;
+	snprintf(line, sizeof(line), "%s: %d %%", what, (int)(100 * done));
+	progress_line(line);
 }
 
 /*
@@ -83,8 +110,7 @@ void progress(const char *what, double done)
  */
 void progress_end(void)
 {
-	if (operation.length)
-		fprintf(stderr, "\r%*s\r", operation.length, "");
-	operation.length = 0;
+	if (shown)
+		progress_line("");
 	operation.is_running = false;
 }

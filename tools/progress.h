@@ -5,6 +5,7 @@
 #ifndef MP3_TOOLS_PROGRESS_H
 #define MP3_TOOLS_PROGRESS_H
 
+void progress_line(const char *text);
 void progress(const char *what, double done);
 void progress_end(void);
 

@@ -89,8 +89,13 @@ static const char *const replay_help[] = {
 /* Closes the screen, which screen_open() has opened. */
 void screen_close(void)
 {
-	if (!isendwin())
-		endwin();
+	if (isendwin())
+		return;
+	/* Without an alternate screen, the prompt of the shell is next, in this line. */
+	move(LINES - 1, 0);
+	clrtoeol();
+	refresh();
+	endwin();
 }
 
 /* Returns whether the terminal's type is known and has a movable cursor. */
