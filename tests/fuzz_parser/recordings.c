@@ -117,13 +117,13 @@ static int get_sample_host(char *name, size_t size)
 #undef mappings
 #undef recorded
 
+#include "../../tools/trace_tracks.c"
+#include "../../tools/trace_events.c"
+#include "../../tools/trace_counters.c"
 #define mapping_text trace_mapping_text
-#define put_string trace_put_string
-#define put_text trace_put_text
-#include "../../tools/export_trace.c"
+#include "../../tools/trace_faults.c"
 #undef mapping_text
-#undef put_string
-#undef put_text
+#include "../../tools/export_trace.c"
 
 bool symbols_supported(void)
 {
