@@ -169,6 +169,12 @@ void command_wait(struct command *command)
 	}
 }
 
+/* Returns whether a command is one word, but looks like several. */
+static bool is_shell_line(char **argv)
+{
+	return !argv[1] && strchr(argv[0], ' ');
+}
+
 /*
  * Returns whether the command could not be started. If so, prints one line and
  * sets the exit status; @path names what @prepare has failed for. The command
@@ -179,7 +185,9 @@ bool command_failed(struct command *command, const char *path)
 	const struct startup *startup = command->startup;
 
 	if (startup->error && startup->prepared) {
-		warnx("%s: %s", command->argv[0], strerror(-startup->error));
+		warnx("%s: %s%s", command->argv[0], strerror(-startup->error),
+		      is_shell_line(command->argv) ?
+		      " (a line for a shell is: sh -c '...')" : "");
 		command->status = startup->error == -ENOENT ? 127 : 126;
 	} else if (startup->error) {
 		warnx("%s: %s", path, mp3_strerror(startup->error));

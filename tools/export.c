@@ -170,9 +170,9 @@ static void parse_option(struct options *options, int option)
 		export->by = parse_flame_by(optarg);
 		return;
 	case 'i':
-		export->interval_ns = (__u64)(parse_decimal("interval", optarg,
-							    MIN_INTERVAL_S,
-							    1e9) * 1e9);
+		export->interval_ns = (__u64)(parse_duration("interval", optarg,
+							 MIN_INTERVAL_S,
+							 1e9) * 1e9);
 		return;
 	case 'o':
 		export->output = optarg;

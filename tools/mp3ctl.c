@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "../mp3_uapi.h"
+#include "habits.h"
 #include "mp3ctl.h"
 #include "util.h"
 
@@ -52,10 +53,18 @@ static void print_usage(FILE *stream)
 
 int main(int argc, char **argv)
 {
-	static char name[32];
+	static char name[32], help[] = "--help";
+	const char *hint;
 	size_t i;
 
 	atexit(flush_output);
+	option_hint = habit_of_option;
+	if (argc > 1 && !strcmp(argv[1], "help")) {
+		/* "help run" is "run --help", and "help" is "--help". */
+		argv[1] = argc > 2 ? argv[2] : help;
+		argv[2] = argc > 2 ? help : NULL;
+		argc = argc > 2 ? 3 : 2;
+	}
 	if (argc < 2) {
 		print_usage(stderr);
 		return 2;
@@ -77,5 +86,11 @@ int main(int argc, char **argv)
 		argv[1] = name;
 		return commands[i].run(argc - 1, argv + 1);
 	}
+	hint = habit_of_command(argv[1]);
+	if (hint)
+		errx(2, "unknown command '%s': %s", argv[1], hint);
+	if (argv[1][0] == '-')
+		errx(2, "'%s': options follow a command (see mp3ctl --help)",
+		     argv[1]);
 	errx(2, "unknown command '%s' (see mp3ctl --help)", argv[1]);
 }

@@ -2,21 +2,22 @@
 #include <err.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "../mp3_uapi.h"
 #include "options.h"
 #include "proc.h"
 #include "util.h"
 
-/* Parses a number of seconds. Returns it in nanoseconds. */
+/* Parses a time, see parse_duration(). Returns it in nanoseconds. */
 __u64 parse_seconds(const char *what, const char *text)
 {
-	return (__u64)(parse_decimal(what, text, 0, 1e9) * 1e9);
+	return (__u64)(parse_duration(what, text, 0, 1e9) * 1e9);
 }
 
-static void add_pid(struct ring_options *options, const char *text)
+static void add_pid(void *data, pid_t pid)
 {
-	pid_t pid = parse_pid(text);
+	struct ring_options *options = data;
 
 	options->pids = reallocarray(options->pids, options->nr_pids + 1,
 				     sizeof(*options->pids));
@@ -41,6 +42,10 @@ void parse_ring_option(struct ring_options *options, int option,
 		options->all = true;
 		return;
 	case 'd':
+		/* A delay, for the programs that are called top */
+		if (strspn(optarg, "0123456789.") == strlen(optarg))
+			errx(2, "-d: '%s' is not a device (an interval is -i)",
+			     optarg);
 		options->device = optarg;
 		options->ring = true;
 		return;
@@ -48,7 +53,7 @@ void parse_ring_option(struct ring_options *options, int option,
 		options->follow = true;
 		return;
 	case 'p':
-		add_pid(options, optarg);
+		parse_pids(optarg, add_pid, options);
 		return;
 	case OPT_FOR:
 		options->has_span = true;

@@ -26,11 +26,13 @@ int open_termination_signals(void)
 	return fd;
 }
 
-/* Adds a process. Exits with status 2 if it has been added before. */
-static void add_pid(struct targets *targets, pid_t pid)
+/* Adds the process of a thread. Exits with status 2 if it has been added before. */
+static void add_pid(void *data, pid_t pid)
 {
+	struct targets *targets = data;
 	size_t i;
 
+	pid = process_of(pid);
 	for (i = 0; i < targets->nr; i++)
 		if (targets->pids[i] == pid)
 			errx(2, "process %d is given more than once", pid);
@@ -50,7 +52,7 @@ bool targets_option(struct targets *targets, int option)
 	if (option == 'a')
 		targets->all = true;
 	else if (option == 'p')
-		add_pid(targets, process_of(parse_pid(optarg)));
+		parse_pids(optarg, add_pid, targets);
 	else
 		return false;
 

@@ -25,6 +25,7 @@ static const char help[] =
 	"                        name\n"
 	"  -i, --interval SECONDS  refresh this often (default 1)\n"
 	"  -n, --count N         end after N refreshes\n"
+	"  -b, --batch           print lines in place of a screen\n"
 	"      --tree            show each process below its parent\n"
 	"      --name PATTERN    only names that contain this; with *, ? or [: names that\n"
 	"                        match\n"
@@ -190,7 +191,7 @@ static void show_live(struct top *top, const struct top_options *options)
 	/* What the ring holds shows which processes are registered. */
 	count_pass(top, &live, &faults);
 	top_start(top, &live.source, live.now_ns);
-	has_screen = screen_open(false);
+	has_screen = !options->batch && screen_open(false);
 	if (!options->columns)
 		top_default_columns(top, has_screen);
 	if (has_screen)
@@ -229,9 +230,12 @@ static const char *parse_cgroup(const char *text)
 static void parse_option(struct top_options *options, int option)
 {
 	switch (option) {
+	case 'b':
+		options->batch = true;
+		return;
 	case 'i':
 		options->interval_ns = (__u64)(1e9 *
-			parse_decimal("--interval", optarg, 0.01, 86400));
+			parse_duration("--interval", optarg, 0.01, 86400));
 		return;
 	case 'n':
 		options->count = parse_number("--count", optarg, 1, ~0ULL);
@@ -287,6 +291,7 @@ static void parse_options(struct top_options *options, int argc, char **argv)
 {
 	static const struct option known[] = {
 		{ "all", no_argument, NULL, 'a' },
+		{ "batch", no_argument, NULL, 'b' },
 		{ "cgroup", required_argument, NULL, OPT_CGROUP },
 		{ "columns", required_argument, NULL, OPT_COLUMNS },
 		{ "count", required_argument, NULL, 'n' },
@@ -311,7 +316,7 @@ static void parse_options(struct top_options *options, int argc, char **argv)
 		.interval_ns = NSEC_PER_SEC,
 		.sort = TOP_MAJOR,
 	};
-	while ((option = next_option(argc, argv, "ad:fhi:n:p:s:V", known,
+	while ((option = next_option(argc, argv, "abd:fhi:n:p:s:V", known,
 				     "p")) >= 0)
 		parse_option(options, option);
 	options->path = argv[optind];

@@ -13,6 +13,7 @@
  * @ring:	 options shared with other commands
  * @path:	 recording to play, or NULL
  * @interval_ns: -i
+ * @batch:	 -b
  * @count:	 -n; 0: without end
  * @sort:	 -s
  * @tree:	 --tree
@@ -24,6 +25,7 @@ struct top_options {
 	struct ring_options ring;
 	const char *path;
 	__u64 interval_ns;
+	bool batch;
 	__u64 count;
 	enum top_column sort;
 	bool tree;

@@ -509,7 +509,7 @@ bool top_replay(struct top *top, const struct top_options *options)
 	signals = catch_signals(NULL);
 	output_open(signals);
 	go_to_start(&replay);
-	if (screen_open(true)) {
+	if (!options->batch && screen_open(true)) {
 		if (!options->columns)
 			top_default_columns(top, true);
 		play(&replay, signals);

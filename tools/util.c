@@ -17,6 +17,8 @@
 /* One more than any value of an option. */
 #define OPTION_LIMIT 512
 
+const char *(*option_hint)(const char *option);
+
 /**
  * parse_number() - parse a whole decimal number
  * @what: name of the number in the error message
@@ -64,10 +66,104 @@ double parse_decimal(const char *what, const char *text, double min, double max)
 	return value;
 }
 
+/**
+ * parse_duration() - parse a time, in seconds unless a unit follows: ms, s, m or h
+ * @what: name of the time in the error message
+ * @text: all of it has to be the time
+ * @min:  smallest value allowed
+ * @max:  largest value allowed
+ *
+ * Return: the time in seconds. Exits with status 2 if @text is something else.
+ */
+double parse_duration(const char *what, const char *text, double min, double max)
+{
+	static const struct {
+		const char *name;
+		double seconds;
+	} units[] = { { "", 1 }, { "s", 1 }, { "ms", 1e-3 }, { "m", 60 }, { "h", 3600 } };
+	double value;
+	char *end;
+	size_t i;
+
+	value = strtod(text, &end);
+	for (i = 0; i < ARRAY_SIZE(units); i++)
+		if (end != text && !strcmp(end, units[i].name) &&
+		    value * units[i].seconds >= min &&
+		    value * units[i].seconds <= max)
+			return value * units[i].seconds;
+	errx(2, "%s: '%s' is not a time from %g to %g seconds, like 2, 1.5s, 100ms or 5m",
+	     what, text, min, max);
+}
+
 /* Parses a process id. Exits with status 2 if @text is none. */
 pid_t parse_pid(const char *text)
 {
 	return (pid_t)parse_number("process id", text, 1, PID_LIMIT - 1);
+}
+
+/* Calls @add with each of the process ids in a list with commas. Exits likewise. */
+void parse_pids(const char *text, void (*add)(void *data, pid_t pid), void *data)
+{
+	char *list = strdup(text), *rest = list, *pid;
+
+	if (!list)
+		err(1, "process ids");
+	while ((pid = strsep(&rest, ",")))
+		add(data, parse_pid(pid));
+	free(list);
+}
+
+/*
+ * Returns the option with a value whose long name begins as @word does, up to an equals
+ * sign; NULL if there is none. Adds to @nr how many names begin so.
+ */
+static const struct option *find_long(const struct option *options,
+				      const char *word, int value, int *nr)
+{
+	const struct option *found = NULL;
+
+	if (strncmp(word, "--", 2))
+		return NULL;
+	for (word += 2; options->name; options++) {
+		if (strncmp(options->name, word, strcspn(word, "=")))
+			continue;
+		(*nr)++;
+		if (options->val == value)
+			found = options;
+	}
+
+	return found;
+}
+
+/*
+ * Exits with status 2 after one line: getopt_long(3) has refused an option, which is
+ * in @word if it is a long one.
+ */
+__attribute__((noreturn))
+static void refuse_option(const char *word, const char *letters,
+			  const struct option *options)
+{
+	char letter[] = { '-', (char)optopt, '\0' };
+	int nr = 0;
+	const struct option *option = find_long(options, word, optopt, &nr);
+	const char *hint;
+
+	word = optopt && !option ? letter :
+				   strndup(word, strcspn(word, "="));
+	if (!word)
+		err(1, "options");
+	if (option && option->has_arg == no_argument)
+		errx(2, "option '%s' takes no argument", word);
+	if (option || (optopt && strchr(letters, optopt)))
+		errx(2, "option '%s' requires an argument", word);
+	if (!optopt && nr)
+		errx(2, "option '%s' is ambiguous (see %s --help)", word,
+		     program_invocation_short_name);
+	hint = option_hint ? option_hint(word) : NULL;
+	if (hint)
+		errx(2, "unrecognized option '%s': %s", word, hint);
+	errx(2, "unrecognized option '%s' (see %s --help)", word,
+	     program_invocation_short_name);
 }
 
 /**
@@ -85,10 +181,12 @@ int next_option(int argc, char **argv, const char *letters,
 		const struct option *options, const char *repeatable)
 {
 	static bool given[OPTION_LIMIT];
-	int option = getopt_long(argc, argv, letters, options, NULL);
+	int option;
 
+	opterr = 0;
+	option = getopt_long(argc, argv, letters, options, NULL);
 	if (option == '?')
-		exit(2);
+		refuse_option(argv[optind - 1], letters, options);
 	if (option < 0 || option >= OPTION_LIMIT)
 		return option;
 	if (given[option] && !(option < 128 && strchr(repeatable, option))) {

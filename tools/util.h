@@ -23,7 +23,12 @@ struct option;
 
 __u64 parse_number(const char *what, const char *text, __u64 min, __u64 max);
 double parse_decimal(const char *what, const char *text, double min, double max);
+double parse_duration(const char *what, const char *text, double min, double max);
 pid_t parse_pid(const char *text);
+void parse_pids(const char *text, void (*add)(void *data, pid_t pid), void *data);
+
+/* Returns what to use in place of an option that does not exist, or NULL; or is NULL */
+extern const char *(*option_hint)(const char *option);
 int next_option(int argc, char **argv, const char *letters,
 		const struct option *options, const char *repeatable);
 

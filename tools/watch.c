@@ -469,7 +469,7 @@ static enum time_column parse_clock(const char *text)
 static void parse_interval(struct watch *watch, const char *text)
 {
 	watch->interval.length_ns =
-		(__u64)(parse_decimal("interval", text, 0.001, 1e9) * 1e9);
+		(__u64)(parse_duration("interval", text, 0.001, 1e9) * 1e9);
 }
 
 static bool is_decimal(const char *text)
