@@ -530,7 +530,8 @@ static void print_summary(void)
 
 /*
  * Stops profiling, completes the recording, and prints the report or the line about
- * the recording. Returns false if the recording is incomplete: one line was printed.
+ * the recording. Returns false if the recording is incomplete, after one line, or if
+ * the report could not be written.
  */
 static bool collect_finish(struct session *session)
 {
@@ -549,6 +550,7 @@ static bool collect_finish(struct session *session)
 		      report->file);
 
 	good = !live.options.output || recording_close(&live.recording);
+	good = good && !(report && ferror(report->file));
 	if (good && !report)
 		print_summary();
 

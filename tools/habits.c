@@ -65,7 +65,7 @@ static const struct habit {
 	  "the count follows the interval: mp3ctl watch 1 10" },
 	{ " watch ", " -r -u -l ", "each line contains all counts" },
 	{ " watch ", " -C -G ", "--filter name=NAME selects names" },
-	{ " watch ", " -U -u --user ", "--filter user=USER selects a user" },
+	{ " watch ", " -U --user ", "--filter user=USER selects a user" },
 	{ " watch ", " -T -t ", "--by sums up by name, user, cgroup or tree" },
 	{ " watch ", " -o --output ", "redirect the output: > FILE" },
 	{ " watch ", " -H ", "--time wall prints date and time" },

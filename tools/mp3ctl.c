@@ -57,6 +57,7 @@ int main(int argc, char **argv)
 	const char *hint;
 	size_t i;
 
+	open_standard_files();
 	atexit(flush_output);
 	option_hint = habit_of_option;
 	if (argc > 1 && !strcmp(argv[1], "help")) {

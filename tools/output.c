@@ -33,12 +33,15 @@ static struct {
  * @stop_fd: becomes readable when the command has to end; -1: none, and a
  *	     closed pipe is an error
  *
- * Exits if standard output is closed: a file that is opened later must not take
- * its place.
+ * Exits if standard output is closed, or cannot be written.
  */
 void output_open(int stop_fd)
 {
-	if (fcntl(STDOUT_FILENO, F_GETFD) < 0)
+	int flags = fcntl(STDOUT_FILENO, F_GETFL);
+
+	if (flags >= 0 && (flags & O_ACCMODE) == O_RDONLY)
+		errno = EBADF;
+	if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY)
 		err(1, "standard output");
 	signal(SIGPIPE, SIG_IGN);
 	out.stop_fd = stop_fd;

@@ -305,14 +305,17 @@ void session_stop(struct session *session)
 	mp3_capture_close(&session->capture);
 }
 
-/* Closes the file of the report. Returns false after one line if that fails. */
+/*
+ * Closes the file of the report. Returns false if that or a write has failed: after one
+ * line, unless that cannot be written, either.
+ */
 bool session_close_output(struct session *session)
 {
 	FILE *file = session->report.file;
 	int failed;
 
 	if (!session->output)
-		return true;
+		return !ferror(file);
 	errno = 0;
 	failed = ferror(file);
 	failed |= fclose(file);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <err.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -197,6 +198,22 @@ int next_option(int argc, char **argv, const char *letters,
 	given[option] = true;
 
 	return option;
+}
+
+/*
+ * Opens the standard files that are closed, so that no file that is opened later takes
+ * the place of one, and gets its messages. Reading and writing still fail with EBADF,
+ * and a command still has them closed.
+ */
+void open_standard_files(void)
+{
+	int fd;
+
+	for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 &&
+		    open("/dev/null", (fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) |
+				      O_CLOEXEC) != fd)
+			_exit(1);
 }
 
 /* Reports output that could not be written; for atexit(3). */

@@ -32,6 +32,7 @@ extern const char *(*option_hint)(const char *option);
 int next_option(int argc, char **argv, const char *letters,
 		const struct option *options, const char *repeatable);
 
+void open_standard_files(void);
 void flush_output(void);
 
 bool ignores_hangup(void);
