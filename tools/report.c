@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <err.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "cgroup.h"
 #include "name.h"
@@ -10,8 +13,9 @@
 #include "user.h"
 #include "util.h"
 
-/* Width of the first column, if no label is longer. */
+/* Width of the first column, if no label is longer; and the least in a terminal */
 #define LABEL_WIDTH 15
+#define LABEL_LEAST 4
 
 /* Generations that are indented: deeper ones are not indented further. */
 #define MAX_DEPTH 20
@@ -68,7 +72,65 @@ static char *make_label(const struct report *report, const struct row *row)
 	return text_format("%*s%s", 2 * (int)depth, "", name);
 }
 
+/**
+ * struct layout - which columns the table has
+ * @width:    of the first one
+ * @lifetime: lifetimes, of processes and of the whole
+ * @rss:      peak RSS
+ * @number:   process ids, or how many processes
+ * @cpu:      CPU time
+ */
+struct layout {
+	int width;
+	bool lifetime;
+	bool rss;
+	bool number;
+	bool cpu;
+};
+
+/* Returns the columns of a terminal, or a large number for another file. */
+static size_t file_columns(FILE *file)
+{
+	struct winsize size;
+	int fd = fileno(file);
+
+	if (fd < 0 || !isatty(fd) || ioctl(fd, TIOCGWINSZ, &size) || !size.ws_col)
+		return SIZE_MAX;
+	return size.ws_col;
+}
+
+/* Returns the width of all columns but the first one. */
+static size_t other_width(const struct report *report,
+			  const struct layout *layout)
+{
+	return 20 + (report->located ? 13 : 0) + (layout->cpu ? 12 : 0) +
+	       (layout->number ? 10 : 0) + (layout->rss ? 9 : 0) +
+	       (layout->lifetime ? 13 : 0);
+}
+
+/*
+ * Chooses the columns that a terminal has space for: the least important ones are left
+ * out first, and the first one is cut.
+ */
+static void fit_layout(const struct report *report, struct layout *layout)
+{
+	bool *const optional[] = {
+		&layout->lifetime, &layout->rss, &layout->number, &layout->cpu,
+	};
+	size_t columns = file_columns(report->file), others, i;
+
+	for (i = 0; i < ARRAY_SIZE(optional); i++)
+		if (LABEL_WIDTH + other_width(report, layout) > columns)
+			*optional[i] = false;
+	others = other_width(report, layout);
+	if ((size_t)layout->width + others <= columns)
+		return;
+	layout->width = columns > others + LABEL_LEAST ?
+			(int)(columns - others) : LABEL_LEAST;
+}
+
 static void print_counts(const struct report *report,
+			 const struct layout *layout,
 			 const struct process *counts, const char *lifetime)
 {
 	double rss = (double)counts->peak_rss_bytes;
@@ -77,15 +139,20 @@ static void print_counts(const struct report *report,
 	/* A process that lived between two ticks: unknown */
 	if (counts->peak_rss_bytes)
 		metric_text(text, METRIC_RSS, rss, rss);
-	fprintf(report->file, " %10llu %8llu %9.3f s %8s",
+	fprintf(report->file, " %10llu %8llu",
 		(unsigned long long)counts->min_flt,
-		(unsigned long long)counts->maj_flt,
-		(double)counts->cpu_ns / 1e9, text);
+		(unsigned long long)counts->maj_flt);
+	if (layout->cpu)
+		fprintf(report->file, " %9.3f s",
+			(double)counts->cpu_ns / 1e9);
+	if (layout->rss)
+		fprintf(report->file, " %8s", text);
 	if (report->located)
 		fprintf(report->file, " %10.6f s",
 			(double)counts->stall_ns / 1e9);
-	fprintf(report->file, "%s%*s\n", lifetime[0] ? " " : "",
-		lifetime[0] ? 12 : 0, lifetime);
+	if (layout->lifetime && lifetime[0])
+		fprintf(report->file, " %12s", lifetime);
+	putc('\n', report->file);
 }
 
 /* Prints the lifetime of a process, as far as records and ticks show it. */
@@ -108,8 +175,31 @@ static void format_lifetime(char text[32], const struct report *report,
 		snprintf(text, 32, "%.2f s", seconds);
 }
 
-/* Prints the header and some rows. Returns the width of the first column. */
-static int print_rows(const struct report *report, struct row *rows, size_t nr)
+/* Prints the header of the table. */
+static void print_header(const struct report *report,
+			 const struct layout *layout, bool processes)
+{
+	FILE *file = report->file;
+
+	fprintf(file, "%-*.*s", layout->width, layout->width,
+		kinds[report->by].label);
+	if (layout->number)
+		fprintf(file, " %9s", kinds[report->by].number);
+	fprintf(file, " %10s %8s", "minor", "major");
+	if (layout->cpu)
+		fprintf(file, " %11s", "CPU");
+	if (layout->rss)
+		fprintf(file, " %8s", "peak RSS");
+	if (report->located)
+		fprintf(file, " %12s", "stalled");
+	if (layout->lifetime && processes)
+		fprintf(file, " %12s", "lifetime");
+	putc('\n', file);
+}
+
+/* Prints the header and some rows, and sets the layout of the table. */
+static void print_rows(const struct report *report, struct layout *layout,
+		       struct row *rows, size_t nr)
 {
 	bool processes = report->by == BY_PROCESS || report->by == BY_TREE;
 	size_t i, width = LABEL_WIDTH;
@@ -120,33 +210,36 @@ static int print_rows(const struct report *report, struct row *rows, size_t nr)
 		if (width < strlen(rows[i].label))
 			width = strlen(rows[i].label);
 	}
-	fprintf(report->file, "%-*s %9s %10s %8s %11s %8s%s%s\n", (int)width,
-		kinds[report->by].label, kinds[report->by].number, "minor",
-		"major", "CPU", "peak RSS",
-		report->located ? "      stalled" : "",
-		processes ? "     lifetime" : "");
+	*layout = (struct layout){
+		.width = (int)width,
+		.lifetime = true,
+		.rss = true,
+		.number = true,
+		.cpu = true,
+	};
+	fit_layout(report, layout);
+	print_header(report, layout, processes);
 	for (i = 0; i < nr; i++) {
 		lifetime[0] = '\0';
 		if (processes)
 			format_lifetime(lifetime, report, rows[i].process);
-		fprintf(report->file, "%-*s %9zu", (int)width, rows[i].label,
-			processes ? rows[i].process->pid : rows[i].nr);
-		print_counts(report, &rows[i].sum, lifetime);
+		fprintf(report->file, "%-*.*s", layout->width, layout->width,
+			rows[i].label);
+		if (layout->number)
+			fprintf(report->file, " %9zu", processes ?
+				rows[i].process->pid : rows[i].nr);
+		print_counts(report, layout, &rows[i].sum, lifetime);
 		free(rows[i].label);
 	}
-
-	return (int)width;
 }
 
-/*
- * Prints a line with the sum of some rows, with a first column of @width. Its peak is
- * at least @maxrss_bytes.
- */
-static void print_sum(const struct report *report, int width, const char *what,
-		      const struct row *rows, size_t nr, const char *lifetime,
-		      __u64 maxrss_bytes)
+/* Prints a line with the sum of some rows. Its peak is at least @maxrss_bytes. */
+static void print_sum(const struct report *report, const struct layout *layout,
+		      const char *what, const struct row *rows, size_t nr,
+		      const char *lifetime, __u64 maxrss_bytes)
 {
 	struct process sum = { .peak_rss_bytes = maxrss_bytes };
+	int width = layout->width + (layout->number ? 10 : 0);
 	size_t i, processes = 0;
 	char label[64];
 
@@ -156,8 +249,10 @@ static void print_sum(const struct report *report, int width, const char *what,
 	}
 	snprintf(label, sizeof(label), "%s (%zu process%s)", what, processes,
 		 processes == 1 ? "" : "es");
-	fprintf(report->file, "%-*s", width + 10, label);
-	print_counts(report, &sum, lifetime);
+	if (strlen(label) > (size_t)width)
+		label[strlen(what)] = '\0';
+	fprintf(report->file, "%-*.*s", width, width, label);
+	print_counts(report, layout, &sum, lifetime);
 }
 
 /* Prints the rows that have done most, the sum of the others, and the total. */
@@ -165,8 +260,8 @@ void report_table(const struct report *report, struct table *table)
 {
 	struct row *rows = calloc(table->nr + 1, sizeof(*rows));
 	size_t nr, nr_rows = report->nr_rows;
+	struct layout layout;
 	char lifetime[32];
-	int width;
 
 	if (!rows)
 		err(1, "report");
@@ -175,13 +270,13 @@ void report_table(const struct report *report, struct table *table)
 	if (nr_rows > nr)
 		nr_rows = nr;
 
-	width = print_rows(report, rows, nr_rows);
+	print_rows(report, &layout, rows, nr_rows);
 	if (nr_rows < nr)
-		print_sum(report, width, "others", rows + nr_rows, nr - nr_rows,
-			  "", 0);
+		print_sum(report, &layout, "others", rows + nr_rows,
+			  nr - nr_rows, "", 0);
 	snprintf(lifetime, sizeof(lifetime), "%.2f s",
 		 (double)(report->end_ns - report->start_ns) / 1e9);
-	print_sum(report, width, "total", rows, nr, lifetime,
+	print_sum(report, &layout, "total", rows, nr, lifetime,
 		  report->maxrss_bytes);
 	free(rows);
 }

@@ -81,7 +81,7 @@ double parse_duration(const char *what, const char *text, double min, double max
 	static const struct {
 		const char *name;
 		double seconds;
-	} units[] = { { "", 1 }, { "s", 1 }, { "ms", 1e-3 }, { "m", 60 }, { "h", 3600 } };
+	} units[] = { { "", 1 }, { "s", 1 }, { "ms", 0.001 }, { "m", 60 }, { "h", 3600 } };
 	double value;
 	char *end;
 	size_t i;
