@@ -61,6 +61,8 @@ void exporter_start(struct exporter *exporter,
 	*exporter = (struct exporter){};
 	totals_init(&exporter->totals, options->nr_names, options->nr_cgroups);
 	exporter->totals.since_ns = initial_monotonic_ns();
+	exporter->totals.now_ns = exporter->totals.since_ns;
+	exporter->totals.keep_ns = TOTALS_KEEP_NS;
 	exporter->totals.every = options->every;
 	live_start(&exporter->live, &options->ring, true);
 	exporter->live.source.identity = true;

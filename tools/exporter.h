@@ -24,7 +24,7 @@
 	"  -p, --pid PID         only this process; may be repeated\n" \
 	"  -f, --follow          with -p: its descendants, too\n"
 #define EXPORTER_ROWS_HELP \
-	"      --names N         rows of names, before all others are one (default 200)\n" \
+	"      --names N         rows of names; all others share one (default 200)\n" \
 	"      --cgroups N       rows of cgroups, likewise\n"
 
 enum {

@@ -85,12 +85,16 @@ static const struct family lost_faults_family =
  * @prefix: of the names, after mp3_
  * @label:  name of the label
  * @by:	    end of the description
+ * @former: prefix for the sums over rows that were dropped
+ * @of:	    end of their description
  */
 struct table_of_rows {
 	const struct total_rows *rows;
 	const char *prefix;
 	const char *label;
 	const char *by;
+	const char *former;
+	const char *of;
 };
 
 /* Prints what precedes the values of a metric. */
@@ -170,10 +174,22 @@ static void print_rows(const struct metrics *metrics,
 	begin_family(metrics, table->prefix, family, table->by);
 	for (i = 0; i < table->rows->nr; i++) {
 		total = &table->rows->rows[i];
+		if (!total->label)
+			continue;
 		put_name(metrics, table->prefix, family, table->label,
 			 total->label);
 		put_value(metrics, family, total);
 	}
+}
+
+/* Prints the sum over the rows that were dropped, whose metric is a counter. */
+static void print_former(const struct metrics *metrics,
+			 const struct table_of_rows *table,
+			 const struct family *family)
+{
+	begin_family(metrics, table->former, family, table->of);
+	put_name(metrics, table->former, family, NULL, NULL);
+	put_value(metrics, family, &table->rows->former);
 }
 
 /* Prints the memory limits of the cgroups that have one. */
@@ -190,7 +206,8 @@ static void print_limits(const struct metrics *metrics,
 
 	begin_family(metrics, "cgroup_", &family, ", by cgroup");
 	for (i = 1; i < cgroups->nr; i++) {
-		if (!cgroup_memory_limit(cgroups->rows[i].label, &limit))
+		if (!cgroups->rows[i].label ||
+		    !cgroup_memory_limit(cgroups->rows[i].label, &limit))
 			continue;
 		put_name(metrics, "cgroup_", &family, "cgroup",
 			 cgroups->rows[i].label);
@@ -245,8 +262,10 @@ void prometheus_print(FILE *file, bool openmetrics, const struct totals *totals,
 {
 	const struct metrics metrics = { file, openmetrics };
 	const struct table_of_rows tables[] = {
-		{ &totals->names, "", "comm", ", by name" },
-		{ &totals->cgroups, "cgroup_", "cgroup", ", by cgroup" },
+		{ &totals->names, "", "comm", ", by name", "former_",
+		  " of names whose row was dropped" },
+		{ &totals->cgroups, "cgroup_", "cgroup", ", by cgroup",
+		  "former_cgroup_", " of cgroups whose row was dropped" },
 	};
 	size_t i, j;
 
@@ -255,6 +274,13 @@ void prometheus_print(FILE *file, bool openmetrics, const struct totals *totals,
 			print_rows(&metrics, &tables[i], &row_families[j]);
 		if (totals->every)
 			print_rows(&metrics, &tables[i], &stall_family);
+		/* The rows of a recording stay. */
+		for (j = 0; profiler->live && j < ARRAY_SIZE(row_families); j++)
+			if (row_families[j].counter)
+				print_former(&metrics, &tables[i],
+					     &row_families[j]);
+		if (profiler->live && totals->every)
+			print_former(&metrics, &tables[i], &stall_family);
 	}
 	if (profiler->live)
 		print_limits(&metrics, &totals->cgroups);

@@ -10,6 +10,9 @@
 /* How many ids of cgroups are remembered. Each new container has one. */
 #define MAX_CGROUP_IDS 4096
 
+/* The least time between two searches for rows that can be used again */
+#define REUSE_NS (60 * NSEC_PER_SEC)
+
 /* The longest time of each bucket */
 const __u64 totals_stall_ns[STALL_BUCKETS] = {
 	1000, 3000, 10000, 30000, 100000, 300000, 1000000, 3000000, 10000000,
@@ -33,7 +36,7 @@ struct waiting_fault {
 /**
  * struct cgroup_id - the row of a cgroup
  * @id:  its id
- * @row: the row
+ * @row: the row; NULL: to be looked up
  */
 struct cgroup_id {
 	__u64 id;
@@ -54,21 +57,34 @@ static void init_rows(struct total_rows *rows, size_t limit)
 	rows->nr = 1;
 }
 
-/* Returns the row of a name, and adds it if there is room. Takes @label. */
+/*
+ * Returns the row of a name, and adds it if there is room. Takes @label. The caller
+ * has a process refer to the row.
+ */
 static struct total *find_row(struct total_rows *rows, char *label)
 {
+	struct total *row, *unused = NULL;
 	size_t i;
 
-	for (i = 0; i < rows->nr; i++)
-		if (!strcmp(rows->rows[i].label, label))
-			break;
-	if (i < rows->nr || i == rows->limit) {
-		free(label);
-		return &rows->rows[i < rows->nr ? i : 0];
+	for (i = 0; i < rows->nr; i++) {
+		row = &rows->rows[i];
+		if (!row->label) {
+			unused = row;
+		} else if (!strcmp(row->label, label)) {
+			free(label);
+			return row;
+		}
 	}
-	rows->rows[i].label = label;
+	if (!unused && rows->nr < rows->limit)
+		unused = &rows->rows[rows->nr++];
+	if (!unused) {
+		rows->refused = true;
+		free(label);
+		return rows->rows;
+	}
+	unused->label = label;
 
-	return &rows->rows[rows->nr++];
+	return unused;
 }
 
 /* Returns the row of a cgroup. One whose name is unknown has none of its own. */
@@ -76,14 +92,13 @@ static struct total *find_cgroup(struct totals *totals, __u64 id)
 {
 	struct cgroup_id *known;
 	char *name, *label;
-	bool added;
 
 	if (totals->cgroup_ids.nr == MAX_CGROUP_IDS) {
 		set_free(&totals->cgroup_ids);
 		cgroup_forget();
 	}
-	known = set_get(&totals->cgroup_ids, &id, &added);
-	if (!added)
+	known = set_get(&totals->cgroup_ids, &id, NULL);
+	if (known->row)
 		return known->row;
 	known->row = &totals->cgroups.rows[0];
 	if (!id || cgroup_name(id)[0] != '/')
@@ -97,6 +112,22 @@ static struct total *find_cgroup(struct totals *totals, __u64 id)
 	known->row = find_row(&totals->cgroups, label);
 
 	return known->row;
+}
+
+/* Notes that a process no longer refers to a row. */
+static void release_row(const struct totals *totals, struct total *row)
+{
+	if (!--row->nr_members)
+		row->unused_ns = totals->now_ns;
+}
+
+/* Has @link, a reference of a process, refer to another row. */
+static void set_row(const struct totals *totals, struct total **link,
+		    struct total *row)
+{
+	row->nr_members++;
+	release_row(totals, *link);
+	*link = row;
 }
 
 /* ---- Processes ---- */
@@ -165,6 +196,8 @@ static struct member *add_member(struct totals *totals, __u32 pid)
 		.name = totals->names.rows,
 		.cgroup = totals->cgroups.rows,
 	};
+	member->name->nr_members++;
+	member->cgroup->nr_members++;
 	totals->by_pid[pid] = member;
 	totals->members[totals->nr_members++] = member;
 
@@ -189,20 +222,39 @@ static struct member *get_member(struct totals *totals, __u32 pid)
 	return member;
 }
 
-/* Notes the name of a process. Its resident memory becomes part of that row. */
+/* Finds the row of the name of a process, which its resident memory becomes part of. */
+static void find_name(struct totals *totals, struct member *member)
+{
+	__u64 rss_bytes = member->rss_bytes;
+
+	set_rss(member, 0);
+	set_row(totals, &member->name,
+		find_row(&totals->names, text_label(member->comm)));
+	set_rss(member, rss_bytes);
+}
+
+/* Notes the name of a process. */
 static void set_name(struct totals *totals, struct member *member,
 		     const char comm[COMM_SIZE])
 {
 	char name[COMM_SIZE] = "";
-	__u64 rss_bytes = member->rss_bytes;
 
 	strncpy(name, comm, sizeof(name) - 1);
 	if (member->named && !strcmp(member->comm, name))
 		return;
 	member->named = true;
-	set_rss(member, 0);
 	memcpy(member->comm, name, sizeof(member->comm));
-	member->name = find_row(&totals->names, text_label(name));
+	find_name(totals, member);
+}
+
+/* Notes the cgroup of a process, which its resident memory becomes part of. */
+static void set_cgroup(struct totals *totals, struct member *member, __u64 id)
+{
+	__u64 rss_bytes = member->rss_bytes;
+
+	set_rss(member, 0);
+	member->cgroup_id = id;
+	set_row(totals, &member->cgroup, find_cgroup(totals, id));
 	set_rss(member, rss_bytes);
 }
 
@@ -217,7 +269,7 @@ static void identify(struct totals *totals, const struct mp3_record *record)
 	member = get_member(totals, record->pid);
 	member->start_ns = record->start_ns;
 	set_rss(member, 0);
-	member->cgroup = find_cgroup(totals, record->cgroup_id);
+	set_cgroup(totals, member, record->cgroup_id);
 	set_name(totals, member, record->comm);
 	if (!is_known && record->start_ns >= totals->since_ns) {
 		member->name->started++;
@@ -302,10 +354,80 @@ static void forget_ended(struct totals *totals, __u64 time_ns)
 		while (*link != member)
 			link = &(*link)->older;
 		*link = member->older;
+		release_row(totals, member->name);
+		release_row(totals, member->cgroup);
 		free(member);
 		totals->nr_ended--;
 	}
 	totals->nr_members = nr;
+}
+
+/* ---- Rows that are used again ---- */
+
+/*
+ * Drops the rows that no process has referred to for some time. Returns whether there
+ * were any.
+ */
+static bool drop_unused(const struct totals *totals, struct total_rows *rows)
+{
+	struct total *row;
+	bool dropped = false;
+	size_t i;
+
+	for (i = 1; i < rows->nr; i++) {
+		row = &rows->rows[i];
+		if (!row->label || row->nr_members ||
+		    totals->now_ns - row->unused_ns < totals->keep_ns)
+			continue;
+		rows->former.min_flt += row->min_flt;
+		rows->former.maj_flt += row->maj_flt;
+		rows->former.cpu_ns += row->cpu_ns;
+		rows->former.started += row->started;
+		rows->former.stall_ns += row->stall_ns;
+		free(row->label);
+		*row = (struct total){};
+		dropped = true;
+	}
+
+	return dropped;
+}
+
+/* Has names that found no room use the rows of others that are no longer used. */
+static void reuse_names(struct totals *totals)
+{
+	struct member *member;
+	size_t i;
+
+	if (!totals->names.refused || !drop_unused(totals, &totals->names))
+		return;
+	totals->names.refused = false;
+	for (i = 0; i < totals->nr_members; i++) {
+		member = totals->members[i];
+		if (member->name == totals->names.rows && member->named &&
+		    !member->end_ns)
+			find_name(totals, member);
+	}
+}
+
+/* The same for cgroups */
+static void reuse_cgroups(struct totals *totals)
+{
+	struct member *member;
+	struct cgroup_id *known;
+	size_t i;
+
+	if (!totals->cgroups.refused || !drop_unused(totals, &totals->cgroups))
+		return;
+	totals->cgroups.refused = false;
+	for (i = 0; i < totals->cgroup_ids.nr; i++) {
+		known = set_item(&totals->cgroup_ids, i);
+		known->row = NULL;
+	}
+	for (i = 0; i < totals->nr_members; i++) {
+		member = totals->members[i];
+		if (member->cgroup == totals->cgroups.rows && !member->end_ns)
+			set_cgroup(totals, member, member->cgroup_id);
+	}
 }
 
 /* ---- Faults ---- */
@@ -378,6 +500,8 @@ void totals_fault(struct totals *totals, const struct mp3_fault *fault)
  * A fault whose process may have no record yet waits for it. If none has come, it is
  * of the last process that had the id: a process can fault after the start of the
  * tick that reports it as exited.
+ *
+ * Rows that are no longer used are then those of names that have found no room.
  */
 void totals_settle(struct totals *totals, __u64 now_ns)
 {
@@ -387,6 +511,7 @@ void totals_settle(struct totals *totals, __u64 now_ns)
 	const struct member *member;
 	size_t i, kept = 0;
 
+	totals->now_ns = now_ns;
 	for (i = 0; i < totals->nr_waiting; i++) {
 		fault = &totals->waiting[i];
 		member = find_member(totals, fault->pid, fault->time_ns);
@@ -399,4 +524,9 @@ void totals_settle(struct totals *totals, __u64 now_ns)
 	totals->nr_waiting = kept;
 	forget_ended(totals, until_ns > totals->patience_ns ?
 			     until_ns - totals->patience_ns : 0);
+	if (!totals->keep_ns || now_ns < totals->reuse_ns)
+		return;
+	totals->reuse_ns = now_ns + REUSE_NS;
+	reuse_names(totals);
+	reuse_cgroups(totals);
 }
