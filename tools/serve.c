@@ -46,6 +46,17 @@ enum {
 /* The first descriptor that systemd passes, SD_LISTEN_FDS_START */
 #define FIRST_PASSED 3
 
+/* The most that the kernel buffers for a client that reads slowly */
+#define SEND_BUFFER_BYTES (128 << 10)
+
+/* Limits the buffers of the connections of a socket, which otherwise grow to 4 MiB. */
+static void limit_buffers(int fd)
+{
+	int bytes = SEND_BUFFER_BYTES;
+
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+}
+
 /*
  * Returns the socket that systemd has passed, or -1. Exits with one line if it has
  * passed something else.
@@ -66,6 +77,7 @@ static int passed_socket(void)
 	fcntl(FIRST_PASSED, F_SETFD, FD_CLOEXEC);
 	fcntl(FIRST_PASSED, F_SETFL,
 	      fcntl(FIRST_PASSED, F_GETFL) | O_NONBLOCK);
+	limit_buffers(FIRST_PASSED);
 
 	return FIRST_PASSED;
 }
@@ -115,6 +127,7 @@ static int listen_on(const char *text)
 	    bind(fd, found->ai_addr, found->ai_addrlen) ||
 	    listen(fd, SOMAXCONN))
 		err(1, "%s", text);
+	limit_buffers(fd);
 	freeaddrinfo(found);
 
 	return fd;
@@ -147,6 +160,13 @@ static void print_address(int fd)
 #define MAX_CONNECTIONS 32
 #define LIFETIME_NS (10 * NSEC_PER_SEC)
 
+/*
+ * How many pages of a format there are at once: clients that read slowly can have old
+ * ones. If these are as many, other clients share the newest one: it is at most
+ * LIFETIME_NS old then, as are the connections that have an older one.
+ */
+#define MAX_PAGES 2
+
 /* For a request's header, and for parts of a response */
 #define CONNECTION_BYTES 16384
 
@@ -166,6 +186,7 @@ static struct {
 	__typeof__(MHD_run) *run;
 	__typeof__(MHD_lookup_connection_value) *lookup_value;
 	__typeof__(MHD_create_response_from_buffer) *create_response;
+	__typeof__(MHD_create_response_from_buffer_with_free_callback) *create_shared;
 	__typeof__(MHD_add_response_header) *add_header;
 	__typeof__(MHD_queue_response) *queue_response;
 	__typeof__(MHD_destroy_response) *destroy_response;
@@ -186,6 +207,8 @@ static void load_library(void)
 		{ "MHD_run", &mhd.run },
 		{ "MHD_lookup_connection_value", &mhd.lookup_value },
 		{ "MHD_create_response_from_buffer", &mhd.create_response },
+		{ "MHD_create_response_from_buffer_with_free_callback",
+		  &mhd.create_shared },
 		{ "MHD_add_response_header", &mhd.add_header },
 		{ "MHD_queue_response", &mhd.queue_response },
 		{ "MHD_destroy_response", &mhd.destroy_response },
@@ -308,19 +331,15 @@ static bool prefers_openmetrics(const char *accept)
 	return openmetrics && openmetrics >= text;
 }
 
-/* Queues a response, and frees @text. */
+/* Queues a response, which the connection then holds instead of the caller. */
 static enum MHD_Result respond(struct MHD_Connection *connection,
-			       unsigned int status, const char *type, char *text,
-			       size_t size)
+			       unsigned int status, const char *type,
+			       struct MHD_Response *response)
 {
-	struct MHD_Response *response;
 	enum MHD_Result result;
 
-	response = mhd.create_response(size, text, MHD_RESPMEM_MUST_FREE);
-	if (!response) {
-		free(text);
+	if (!response)
 		return MHD_NO;
-	}
 	mhd.add_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
 	mhd.add_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
 	if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
@@ -334,10 +353,85 @@ static enum MHD_Result respond(struct MHD_Connection *connection,
 static enum MHD_Result refuse(struct MHD_Connection *connection,
 			      unsigned int status, const char *reason)
 {
-	char *text = strdup(reason);
+	return respond(connection, status, TEXT,
+		       mhd.create_response(strlen(reason), (void *)reason,
+					   MHD_RESPMEM_PERSISTENT));
+}
 
-	return text ? respond(connection, status, TEXT, text, strlen(text)) :
-		      MHD_NO;
+/**
+ * struct page - a page of metrics, while connections hold it
+ * @text:     the page; NULL: there is none
+ * @response: its response, which the connections hold
+ * @made_ns:  time of the pass of the exporter whose totals it has
+ */
+struct page {
+	char *text;
+	struct MHD_Response *response;
+	__u64 made_ns;
+};
+
+/* By format: text, OpenMetrics */
+static struct page pages[2][MAX_PAGES];
+
+/* Called when no connection holds a page any longer. */
+static void free_page(void *text)
+{
+	size_t i, j;
+
+	for (i = 0; i < ARRAY_SIZE(pages); i++)
+		for (j = 0; j < MAX_PAGES; j++)
+			if (pages[i][j].text == text)
+				pages[i][j].text = NULL;
+	free(text);
+}
+
+/* Prints a page. Returns its response, which the caller holds, or NULL. */
+static struct MHD_Response *print_page(const struct exporter *exporter,
+				       struct page *page, bool openmetrics)
+{
+	size_t size;
+	char *text;
+	FILE *file = open_memstream(&text, &size);
+
+	if (!file)
+		return NULL;
+	exporter_print(exporter, file, openmetrics);
+	if (fclose(file)) {
+		free(text);
+		return NULL;
+	}
+	page->response = mhd.create_shared(size, text, free_page);
+	if (!page->response) {
+		free(text);
+		return NULL;
+	}
+	page->text = text;
+	page->made_ns = exporter->live.now_ns;
+
+	return page->response;
+}
+
+/* Queues a page: one that was made in this pass, a new one, or the newest one. */
+static enum MHD_Result respond_page(struct MHD_Connection *connection,
+				    const struct exporter *exporter,
+				    bool openmetrics)
+{
+	struct page *page, *newest = NULL, *unused = NULL;
+	size_t i;
+
+	for (i = 0; i < MAX_PAGES; i++) {
+		page = &pages[openmetrics][i];
+		if (!page->text)
+			unused = page;
+		else if (!newest || page->made_ns > newest->made_ns)
+			newest = page;
+	}
+	if (newest && (!unused || newest->made_ns == exporter->live.now_ns))
+		return mhd.queue_response(connection, MHD_HTTP_OK,
+					  newest->response);
+
+	return respond(connection, MHD_HTTP_OK, openmetrics ? OPENMETRICS : TEXT,
+		       print_page(exporter, unused, openmetrics));
 }
 
 /* Called with each request: once its header is complete, and again at its end. */
@@ -346,11 +440,7 @@ static enum MHD_Result answer(void *data, struct MHD_Connection *connection,
 			      const char *version, const char *upload,
 			      size_t *upload_size, void **context)
 {
-	const struct exporter *exporter = data;
-	bool openmetrics;
-	size_t size;
-	char *text;
-	FILE *page;
+	const char *accept;
 
 	(void)version;
 	(void)upload;
@@ -369,20 +459,9 @@ static enum MHD_Result answer(void *data, struct MHD_Connection *connection,
 	if (strcmp(url, "/metrics"))
 		return refuse(connection, MHD_HTTP_NOT_FOUND,
 			      "mp3ctl serve: see /metrics\n");
-	openmetrics = prefers_openmetrics(mhd.lookup_value(connection,
-							   MHD_HEADER_KIND,
-							   "Accept"));
-	page = open_memstream(&text, &size);
-	if (!page)
-		return MHD_NO;
-	exporter_print(exporter, page, openmetrics);
-	if (fclose(page)) {
-		free(text);
-		return MHD_NO;
-	}
+	accept = mhd.lookup_value(connection, MHD_HEADER_KIND, "Accept");
 
-	return respond(connection, MHD_HTTP_OK, openmetrics ? OPENMETRICS : TEXT,
-		       text, size);
+	return respond_page(connection, data, prefers_openmetrics(accept));
 }
 
 /* Starts a server on a socket. Exits with one line if that is impossible. */
