@@ -110,7 +110,7 @@ void reader_open_failed(const struct mp3_reader *reader, const char *path,
 			int error)
 {
 	if (reader->version && reader->version != MP3_ABI_VERSION)
-		errx(1, "%s: has ABI version %u, this program reads version %u",
+		errx(1, "%s: has ABI version %u, this program reads version %u: see mp3ctl doctor",
 		     path, reader->version, MP3_ABI_VERSION);
 	errx(1, "%s: %s", path, mp3_strerror(error));
 }
