@@ -21,7 +21,7 @@
 #include "mp3ctl.h"
 #include "util.h"
 
-#define DEFAULT_LISTEN "127.0.0.1:9423"
+#define DEFAULT_LISTEN "127.0.0.1:10423"
 
 static const char help[] =
 	"usage: mp3ctl serve [OPTION]...\n"

@@ -21,13 +21,13 @@ failure() { grep -hvE '^# |_bucket| 0$|0\.000000000$' served page 2>/dev/null | 
 # serve ARGUMENT...: start mp3ctl serve, and set $server
 serve() {
 	rm -f served
-	mp3ctl serve --listen 127.0.0.1:9423 "$@" >served 2>&1 &
+	mp3ctl serve --listen 127.0.0.1:10423 "$@" >served 2>&1 &
 	server=$!
 	until_true grep -q ^serving served
 }
 
 # get: fetch the page into the file "page"
-get() { wget -q -O page http://127.0.0.1:9423/metrics 2>/dev/null; }
+get() { wget -q -O page http://127.0.0.1:10423/metrics 2>/dev/null; }
 
 # value NAME [LABEL]: print a value of the page
 value() {
@@ -146,7 +146,7 @@ kill $sleepers
 
 # ---- An ordinary user, and the textfile ----
 
-su user -c 'exec mp3ctl serve --listen 127.0.0.1:9423' >served 2>&1 &
+su user -c 'exec mp3ctl serve --listen 127.0.0.1:10423' >served 2>&1 &
 server=$!
 until_true grep -q ^serving served
 # A new login is found within a second: until then, its processes do not count.
