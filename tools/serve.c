@@ -161,9 +161,9 @@ static void print_address(int fd)
 #define LIFETIME_NS (10 * NSEC_PER_SEC)
 
 /*
- * How many pages of a format there are at once: clients that read slowly can have old
- * ones. If these are as many, other clients share the newest one: it is at most
- * LIFETIME_NS old then, as are the connections that have an older one.
+ * How many pages of a format there are at once. While slow clients hold all of them,
+ * others share the newest one. It is at most LIFETIME_NS old: by then, the connections
+ * that hold an older one have ended.
  */
 #define MAX_PAGES 2
 
