@@ -34,16 +34,18 @@ leave() {
 	done
 }
 
-# sources: print the lines of sources.list for Debian 12 on the machine's mirrors
+# sources RELEASE: print the lines of sources.list for a release of Debian on the
+# machine's mirrors. The machine runs Debian 12.
 sources() {
 	# shellcheck disable=SC2016	# expanded by apt-get
 	apt-get indextargets --format 'deb $(SITE) $(RELEASE) $(COMPONENT)' \
 		'Created-By: Packages' 'Origin: Debian' |
-		grep -E ' bookworm(-updates|-security)? main$' | sort -u
+		grep -E ' bookworm(-updates|-security)? main$' | sort -u |
+		sed "s/ bookworm/ $1/"
 }
 
-# cache_root NAME [FROM PACKAGE...]: make a root in the cache, unless it is there: a
-# minimal one, or the packages added to the root FROM
+# cache_root NAME FROM [PACKAGE...]: make a root in the cache, unless it is there: a
+# minimal one of the release FROM, or the packages added to the root FROM
 cache_root() {
 	local new=$ROOTS/.new
 
@@ -51,10 +53,11 @@ cache_root() {
 	note "making the root $1 in $ROOTS"
 	rm -rf --one-file-system "$new"
 	mkdir -p "$ROOTS"
-	if [[ ! ${2-} ]]; then
-		debootstrap --variant=minbase bookworm "$new" \
-			"$(sources | awk '$3 == "bookworm" { print $2 }')" >"$ROOTS/log"
-		sources >"$new/etc/apt/sources.list"
+	if [[ $# = 2 ]]; then
+		debootstrap --variant=minbase "$2" "$new" \
+			"$(sources "$2" | awk -v release="$2" '$3 == release { print $2 }')" \
+			>"$ROOTS/log"
+		sources "$2" >"$new/etc/apt/sources.list"
 		# No package starts a daemon.
 		printf '#!/bin/sh\nexit 101\n' >"$new/usr/sbin/policy-rc.d"
 		chmod +x "$new/usr/sbin/policy-rc.d"
@@ -104,7 +107,7 @@ cache_dkms() {
 	note "fetching DKMS of Debian sid"
 	copy=$(mktemp -d -p "$ROOTS")
 	copy_root base "$copy"
-	sources | awk '$3 == "bookworm" { print "deb", $2, "sid main" }' \
+	sources bookworm | awk '$3 == "bookworm" { print "deb", $2, "sid main" }' \
 		>"$copy/root/etc/apt/sources.list"
 	in_root "$copy/root" apt-get -qq -o Acquire::Check-Valid-Until=false update
 	in_root "$copy/root" sh -c 'cd /root && apt-get -qq download dkms'
