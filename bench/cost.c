@@ -6,7 +6,8 @@
  * Usage: cost PASSES KIND:N...
  *
  * Runs in a guest with the module loaded. For N processes of each KIND (idle,
- * running, faulting, threaded) and for one tool at a time, prints "kind processes
+ * running, faulting, threaded, with 1,000 threads that all sleep, or one of which
+ * runs) and for one tool at a time, prints "kind processes
  * tool passes median lower_quartile upper_quartile", in nanoseconds per process
  * and pass: the cost of a pass, from cost_ns in the header or from the CPU time of
  * the tool, divided by the number of processes. There are 20 passes per second;
@@ -19,6 +20,7 @@
 #include "bench.h"
 
 #define THREADS		8
+#define MANY_THREADS	1000
 #define MAX_PASSES	1000
 #define SETTLING	3	/* passes before the measured ones */
 #define PIDSTAT_MOST	1000	/* with more it cannot keep up */
@@ -47,18 +49,36 @@ static void *asleep_thread(void *arg)
 	return arg;
 }
 
-static void threaded(void)
+/* Have the process consist of @nr threads, of which all but the caller sleep. */
+static void start_threads(unsigned int nr)
 {
 	pthread_attr_t attr;
 	pthread_t thread;
-	int i;
+	unsigned int i;
 
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, 1 << 16);
-	for (i = 1; i < THREADS; i++)
+	for (i = 1; i < nr; i++)
 		if (pthread_create(&thread, &attr, asleep_thread, NULL))
 			errx(1, "pthread_create");
+}
+
+static void threaded(void)
+{
+	start_threads(THREADS);
 	asleep();
+}
+
+static void many_threads(void)
+{
+	start_threads(MANY_THREADS);
+	asleep();
+}
+
+static void one_runs(void)
+{
+	start_threads(MANY_THREADS);
+	running();
 }
 
 /**
@@ -74,6 +94,8 @@ static const struct kind {
 	{ "running", running },
 	{ "faulting", faulting },
 	{ "threaded", threaded },
+	{ "many-threads", many_threads },
+	{ "one-runs", one_runs },
 };
 
 static unsigned int passes;
