@@ -49,14 +49,14 @@
  *		mp3_ticking, mp3_cursor, mp3_walk_last, mp3_last_follow_id,
  *		mp3_captures, mp3_unprivileged, mp3_locating, mp3_nr_locating,
  *		mp3_holder_rings, mp3_fault_rings, mp3_exec_probe_attached; of
- *		each struct mp3_process: @task, @mm, @switches, @ended,
- *		@reported, @captured, @collected, and @list in mp3_processes;
- *		of each struct mp3_ring: @header, @slot, @head, @woken, and the
- *		contents of its pages; of each struct mp3_capture: @denied; of
- *		each struct mp3_fault_ring: @counted. No entry leaves mp3_table
- *		without it. Each holder, the tick included, keeps it for a
- *		bounded number of processes. Nests inside the kernel's lock for
- *		the parameters of this module.
+ *		each struct mp3_process: @task, @uid, @mm, @switches, @start_ns,
+ *		@ended, @reported, @captured, @remains, @signal, @collected,
+ *		and @list in mp3_processes; of each struct mp3_ring: @header,
+ *		@slot, @head, @woken, and the contents of its pages; of each
+ *		struct mp3_capture: @denied; of each struct mp3_fault_ring:
+ *		@counted. No entry leaves mp3_table without it. Each holder, the
+ *		tick included, keeps it for a bounded number of processes. Nests
+ *		inside the kernel's lock for the parameters of this module.
  *	mp3_registry_lock (raw spinlock)
  *		mp3_table, mp3_pending, mp3_unauthorized, mp3_reserve,
  *		mp3_nr_reserve, mp3_nr_added, mp3_nr_processes,
@@ -80,11 +80,12 @@
  * Memory is allocated outside these spinlocks, so that a tick never waits for it.
  * Lifetimes: a registered process holds a reference to a task, which keeps
  * the signal_struct with the totals, and one to its struct pid; neither can be
- * reused before the last counts are read. A third one, to the memory descriptor as
- * of its last record, does not keep the memory. An open file or a mapping pins the
- * module, and a capture lasts as long as its file; the pages of a ring outlive
- * both. The handlers of faults run in RCU read-side sections: a capture that has
- * located waits for them before it ends.
+ * reused before the last counts are read. Once they are, the task may be released
+ * before the process is unregistered: see mp3_keep_remains(). A third reference, to
+ * the memory descriptor as of its last record, does not keep the memory. An open
+ * file or a mapping pins the module, and a capture lasts as long as its file; the
+ * pages of a ring outlive both. The handlers of faults run in RCU read-side
+ * sections: a capture that has located waits for them before it ends.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -274,6 +275,19 @@ MODULE_PARM_DESC(ring_gid, "group of /dev/mp3 and /dev/mp3_procs (default 0)");
 #define MP3_MAX_RETIRED		8192	/* entries that wait for RCU, about */
 #define MP3_BATCH		256	/* processes handled without a pause */
 #define MP3_RESCHED_BATCH	16	/* quick ones without need_resched(); divides it */
+#define MP3_RECENT		64	/* processes looked at when half are new */
+
+/**
+ * struct mp3_remains - what the only record of an exited process contains
+ * @counts:	all its counts
+ * @cgroup_id:	see struct mp3_record
+ * @comm:	its name
+ */
+struct mp3_remains {
+	struct mp3_counts counts;
+	u64 cgroup_id;
+	char comm[TASK_COMM_LEN];
+};
 
 /**
  * struct mp3_process - one registered process
@@ -284,9 +298,11 @@ MODULE_PARM_DESC(ring_gid, "group of /dev/mp3 and /dev/mp3_procs (default 0)");
  * @task:	one of its threads, pinned: the leader as of the last record.
  *		Keeps the signal_struct after the process has been reaped
  *		(mp3_sampler_lock)
+ * @uid:	with @remains instead: its real user id
  * @switches:	mp3_read_switches() right before the totals were last collected
  *		if @task was the only thread, else 0: if it is still the same, the
  *		process has not run since (mp3_sampler_lock)
+ * @start_ns:	with @remains instead: see struct mp3_record
  * @reported:	the part of the totals that is in classic records already, or
  *		precedes the classic registration; if @unregistered is set, what
  *		the last classic record will contain (mp3_sampler_lock)
@@ -296,8 +312,10 @@ MODULE_PARM_DESC(ring_gid, "group of /dev/mp3 and /dev/mp3_procs (default 0)");
  * @ended:	see mp3_read_single() (mp3_sampler_lock)
  * @mm:	what @task->mm was at the last record: pinned, so that the kernel can
  *		count its pages without a lock (mp3_sampler_lock)
- * @signal:	identifies the process from its first thread to its last; never
- *		changes
+ * @remains:	instead of @reported, which was 0, and @ended, once
+ *		mp3_keep_remains() has released @task (mp3_sampler_lock)
+ * @signal:	identifies the process from its first thread to its last. NULL
+ *		with @remains (mp3_sampler_lock; others use READ_ONCE())
  * @holders:	which holders it is registered in. Written under
  *		mp3_registry_lock, and mp3_sampler_lock unless by the fork
  *		probe; mp3_emit_to() gets it as loaded with acquire
@@ -333,15 +351,26 @@ struct mp3_process {
 		struct list_head list;
 		struct rcu_head rcu;
 	};
-	struct task_struct *task;
-	u64 switches;
+	union {
+		struct task_struct *task;
+		u32 uid;
+	};
+	union {
+		u64 switches;
+		u64 start_ns;
+	};
 	u64 first;
 	u64 holders;
 	struct signal_struct *signal;
 	struct mm_struct *mm;
 	/* The second one: what else it needs of one that has run */
-	struct mp3_counts reported;
-	struct mp3_ended ended;
+	union {
+		struct {
+			struct mp3_counts reported;
+			struct mp3_ended ended;
+		};
+		struct mp3_remains remains;
+	};
 	u32 tgid;
 	u32 ppid;
 	/* The third one: what captures and following add */
@@ -455,6 +484,9 @@ static atomic_t mp3_nr_retired = ATOMIC_INIT(0);
 static struct kthread_worker *mp3_worker;
 static void mp3_tick(struct kthread_work *work);
 static DEFINE_KTHREAD_DELAYED_WORK(mp3_tick_work, mp3_tick);
+static DEFINE_KTHREAD_WORK(mp3_kick_work, mp3_tick);
+static void mp3_release_exited(struct kthread_work *work);
+static DEFINE_KTHREAD_WORK(mp3_release_work, mp3_release_exited);
 
 static struct workqueue_struct *mp3_follow_wq;
 static void mp3_refill(struct work_struct *work);
@@ -893,7 +925,8 @@ static struct mp3_process *mp3_find(const struct signal_struct *signal)
 				   (unsigned long)signal,
 				   lockdep_is_held(&mp3_sampler_lock) ||
 				   lockdep_is_held(&mp3_registry_lock))
-		if (process->signal == signal)
+		/* Pairs with the store in mp3_keep_remains(). */
+		if (READ_ONCE(process->signal) == signal)
 			return process;
 	return NULL;
 }
@@ -980,7 +1013,9 @@ static void mp3_process_retire(struct mp3_process *process)
 {
 	if (process->mm)
 		mmdrop(process->mm);
-	put_task_struct(process->task);
+	/* Else mp3_keep_remains() has. */
+	if (process->signal)
+		put_task_struct(process->task);
 	put_pid(process->pid);
 	atomic_inc(&mp3_nr_retired);
 	call_rcu(&process->rcu, mp3_process_free_rcu);
@@ -1023,7 +1058,8 @@ static bool mp3_hash_add(struct mp3_process *process)
 static void mp3_kick(void)
 {
 	WRITE_ONCE(mp3_kicked, true);
-	kthread_mod_delayed_work(mp3_worker, &mp3_tick_work, 0);
+	/* Not the delayed work: the fork probe must not wait for its timer. */
+	kthread_queue_work(mp3_worker, &mp3_kick_work);
 }
 
 /*
@@ -1773,6 +1809,44 @@ static u64 mp3_collect_now(struct mp3_process *process, u64 except)
 }
 
 /*
+ * Emit the only record of a process that has exited, from its remains, to those of
+ * @holders that have it, and unregister it from them. Caller holds mp3_sampler_lock.
+ */
+static void mp3_emit_remains(struct mp3_process *process, u64 holders,
+			     u64 time_ns)
+{
+	const struct mp3_remains *remains = &process->remains;
+	struct mp3_record record = {
+		.time_ns = time_ns,
+		.pid = process->tgid,
+	}, identity;
+	u64 rest;
+
+	lockdep_assert_held(&mp3_sampler_lock);
+	strscpy_pad(record.comm, remains->comm, sizeof(record.comm));
+	identity = record;
+	identity.flags = MP3_IDENTITY;
+	identity.ppid = process->ppid;
+	identity.uid = process->uid;
+	identity.start_ns = process->start_ns;
+	identity.cgroup_id = remains->cgroup_id;
+	holders &= READ_ONCE(process->holders);
+	if (holders & MP3_CLASSIC_MASK)
+		mp3_add_to_sum(&remains->counts);
+	for (rest = holders; rest; rest &= rest - 1) {
+		unsigned int holder = __ffs64(rest);
+
+		if (READ_ONCE(process->located) & BIT_ULL(holder))
+			mp3_fault_ring_of(holder)->counted +=
+				remains->counts.min_flt +
+				remains->counts.maj_flt;
+		mp3_append_record(holder, &record, &identity, &remains->counts,
+				  MP3_FIRST | MP3_LAST);
+	}
+	mp3_unhold(process, holders);
+}
+
+/*
  * Read the totals of a process, whose pinned task is its leader afterwards.
  * Returns true if it has exited: @counts are final. Caller holds
  * mp3_sampler_lock and is in an RCU read-side section.
@@ -1823,6 +1897,10 @@ static noinline void mp3_collect_shared(struct mp3_process *process,
 	u64 holders, last;
 
 	lockdep_assert_held(&mp3_sampler_lock);
+	if (!process->signal) {
+		mp3_emit_remains(process, ~0ULL, time_ns);
+		return;
+	}
 	if (unlikely(process->unregistered)) {
 		mp3_emit_unregistered(process, time_ns);
 		if (mp3_unhold(process, 0))
@@ -1927,7 +2005,9 @@ static __always_inline bool mp3_collect(struct mp3_process *process)
 {
 	/* Unless a first record is due, all collected is reported. */
 	u64 first = READ_ONCE(process->first);
-	u64 switches = mp3_read_switches(process->task);
+	/* With remains, of which the record is due, there is no task. */
+	u64 switches = first && !process->signal ?
+		       0 : mp3_read_switches(process->task);
 	struct mp3_counts counts __uninitialized;
 
 	lockdep_assert_held(&mp3_sampler_lock);
@@ -1956,10 +2036,12 @@ static __always_inline bool mp3_collect_if_exited(struct mp3_process *process)
 	struct mp3_counts counts;
 
 	lockdep_assert_held(&mp3_sampler_lock);
-	if (atomic_read(&process->signal->live))
-		return true;
-	if (!mp3_read_counts(process->task, &counts))
-		return false;
+	if (process->signal) {
+		if (atomic_read(&process->signal->live))
+			return true;
+		if (!mp3_read_counts(process->task, &counts))
+			return false;
+	}
 	if (READ_ONCE(process->holders) & MP3_CLASSIC_MASK &&
 	    READ_ONCE(mp3_nr_held[MP3_CLASSIC]) == 1)
 		return false;
@@ -1996,6 +2078,84 @@ static void mp3_collect_exited(void)
 	mp3_update_headers();
 	mp3_publish_all_processes();
 	mp3_wake_all();
+}
+
+/*
+ * If a process has exited before its first record, keep what its records will
+ * contain, and release its task: with it, the kernel frees about 8 KiB, which the next
+ * process can use. From then on, mp3_find() does not find the entry, since the next
+ * process may also have the same signal_struct. Caller holds mp3_sampler_lock and is
+ * in an RCU read-side section.
+ */
+static void mp3_keep_remains(struct mp3_process *process)
+{
+	struct task_struct *task = process->task;
+	/* Pairs with the release store in mp3_hold(). */
+	u64 holders = smp_load_acquire(&process->holders);
+	struct mp3_remains remains;
+	u64 denied;
+
+	lockdep_assert_held(&mp3_sampler_lock);
+	if (!process->signal || atomic_read(&process->signal->live))
+		return;
+	/* Not if a base is needed, or U or F has something to do first. */
+	if (READ_ONCE(process->first) != holders || process->unregistered ||
+	    !list_empty(&process->unauthorized) ||
+	    !mp3_is_zero(&process->reported) ||
+	    !mp3_is_zero(&process->captured))
+		return;
+	/* Until it is off the CPU, its CPU time grows. */
+	if (!mp3_read_counts(task, &remains.counts) || mp3_is_on_cpu(task))
+		return;
+	mp3_read_counts(task, &remains.counts);
+	if (!thread_group_leader(task))
+		mp3_pin_leader(process);
+	task = process->task;
+	task_lock(task);
+	memcpy(remains.comm, task->comm, sizeof(remains.comm));
+	task_unlock(task);
+	remains.cgroup_id = mp3_cgroup_id(task);
+	denied = mp3_deny(process, holders);
+	if (denied && mp3_unhold(process, denied))
+		return;
+
+	process->remains = remains;
+	process->start_ns = task->start_time;
+	process->uid = from_kuid(&init_user_ns, __task_cred(task)->uid);
+	/* Before it can be freed. Pairs with the load in mp3_find(). */
+	WRITE_ONCE(process->signal, NULL);
+	put_task_struct(task);
+}
+
+/*
+ * Work function: keep the remains of those of the last processes registered that have
+ * exited. Of processes that a loop forks and waits for, these are most.
+ */
+static void mp3_release_exited(struct kthread_work *work)
+{
+	unsigned int budget = MP3_RECENT;
+	struct list_head *at;
+	u64 start;
+
+	spin_lock(&mp3_sampler_lock);
+	start = ktime_get_ns();
+	mp3_splice_pending();
+	rcu_read_lock();
+	for (at = mp3_processes.prev; at != &mp3_processes && budget; budget--) {
+		struct mp3_process *process =
+			list_entry(at, struct mp3_process, list);
+
+		at = at->prev;
+		mp3_keep_remains(process);
+	}
+	rcu_read_unlock();
+	mp3_cost_ns += ktime_get_ns() - start;
+	/* The last one may have been denied: no tick follows. */
+	if (!READ_ONCE(mp3_nr_processes)) {
+		mp3_publish_all_processes();
+		mp3_wake_all();
+	}
+	spin_unlock(&mp3_sampler_lock);
 }
 
 /*
@@ -2506,6 +2666,7 @@ static void mp3_stop_sampling(void)
 	mp3_sample_last();
 	spin_unlock(&mp3_sampler_lock);
 	/* With nothing registered, neither tick nor parameter arms it again. */
+	kthread_cancel_work_sync(&mp3_kick_work);
 	kthread_cancel_delayed_work_sync(&mp3_tick_work);
 	cancel_delayed_work_sync(&mp3_detach_work);
 	rcu_barrier();
@@ -2669,7 +2830,7 @@ static void mp3_on_fork(void *data, struct task_struct *task,
 	u64 followers, mask, adopting_id, follow_id = 0, secure = 0;
 	bool authorized = true;
 	bool adopted = false;
-	bool many = false;
+	bool many = false, release;
 
 	if (child->signal == task->signal)
 		return;		/* a thread */
@@ -2721,7 +2882,10 @@ static void mp3_on_fork(void *data, struct task_struct *task,
 	    mp3_follow_child(child, followers, secure, follow_id, &zero,
 			     authorized, &many) == -ENOMEM)
 		mp3_count_dropped(followers);
+	release = mp3_nr_added % (MP3_RECENT / 2) == 0;
 	raw_spin_unlock(&mp3_registry_lock);
+	if (release)
+		kthread_queue_work(mp3_worker, &mp3_release_work);
 	if (READ_ONCE(mp3_nr_reserve) < MP3_RESERVE_SIZE / 2)
 		queue_work(system_highpri_wq, &mp3_refill_work);
 	if (unlikely(many))
@@ -3262,6 +3426,7 @@ static void mp3_stop_following(void)
 	mutex_unlock(&mp3_follow_mutex);
 	mp3_detach_exec_probe();
 	cancel_work_sync(&mp3_refill_work);
+	kthread_cancel_work_sync(&mp3_release_work);
 }
 
 /* For for_each_kernel_tracepoint(): save the tracepoints of the probes. */
@@ -3939,12 +4104,18 @@ static void mp3_toggle_located(struct mp3_process *process, u64 mask,
 
 static void mp3_start_located(struct mp3_process *process, u64 mask)
 {
-	mp3_toggle_located(process, mask, true);
+	/* Else all its faults precede, as they do below. */
+	if (process->signal)
+		mp3_toggle_located(process, mask, true);
 }
 
 static void mp3_stop_located(struct mp3_process *process, u64 mask)
 {
-	mp3_toggle_located(process, mask, false);
+	if (process->signal)
+		mp3_toggle_located(process, mask, false);
+	else
+		mp3_emit_remains(process, mask & READ_ONCE(process->located),
+				 mp3_time_now());
 }
 
 /* Publish what L of @holder has changed. */

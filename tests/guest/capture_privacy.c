@@ -405,14 +405,46 @@ static int drop_main(const char *role)
 	return 1;
 }
 
+/**
+ * struct dropping - how privileges are dropped
+ * @fd:	   file of the interval
+ * @exits: both processes exit before the first tick, and enough others that their
+ *	   tasks are released
+ */
+struct dropping {
+	int fd;
+	bool exits;
+};
+
+/* Let the program exit that drops its privileges. */
+static void release_dropper(pid_t pid, int fd)
+{
+	close(fd);
+	if (waitpid(pid, NULL, 0) != pid)
+		err(1, "the program that drops its privileges");
+}
+
+static void fork_ordinary(unsigned int nr)
+{
+	pid_t pid;
+
+	while (nr--) {
+		pid = fork_child();
+		if (!pid)
+			_exit(0);
+		if (waitpid(pid, NULL, 0) != pid)
+			err(1, "waitpid");
+	}
+}
+
 /*
  * Runs as the user, while there are no ticks: follow this process, and have a
- * child run the program that drops its privileges. Then there are ticks. @fd is the
- * file of the interval. Returns how many processes were denied, or 127 if there is
- * a record of one.
+ * child run the program that drops its privileges. Then there are ticks. Returns how
+ * many processes were denied, or 127 if there is a record of one.
  */
-static int follow_dropper(void *fd)
+static int follow_dropper(void *arg)
 {
+	const struct dropping *dropping = arg;
 	struct moment moments[2];
 	int report[2], release[2], i;
 	struct capture c = capture_open();
@@ -436,12 +468,20 @@ static int follow_dropper(void *fd)
 		if (read(report[0], &moments[i], sizeof(moments[i])) !=
 		    sizeof(moments[i]))
 			errx(1, "the program that drops its privileges failed");
-	if (pwrite(*(int *)fd, "10", 2, 0) != 2)
+	if (dropping->exits) {
+		release_dropper(pid, release[1]);
+		/* Nothing waits for the other one. */
+		sleep_ms(200);
+		fork_ordinary(64);
+		sleep_ms(200);
+	}
+	if (pwrite(dropping->fd, "10", 2, 0) != 2)
 		err(1, INTERVAL_PATH);
 	wait_ticks(&c);
-	close(release[1]);
-	if (waitpid(pid, NULL, 0) != pid || !capture_has(&c, 1))
-		err(1, "the program that drops its privileges");
+	if (!dropping->exits)
+		release_dropper(pid, release[1]);
+	if (!capture_has(&c, 1))
+		err(1, "the capture has others");
 	for (i = 0; i < 2; i++) {
 		struct history h = history_of(&c, moments[i].pid);
 
@@ -453,14 +493,20 @@ static int follow_dropper(void *fd)
 
 static void test_dropped(void)
 {
-	int fd = open(INTERVAL_PATH, O_WRONLY | O_CLOEXEC);
+	struct dropping dropping = {
+		.fd = open(INTERVAL_PATH, O_WRONLY | O_CLOEXEC),
+	};
 
-	if (fd < 0)
+	if (dropping.fd < 0)
 		err(1, INTERVAL_PATH);
 	set_interval("10000");
-	ok_eq(run_as(USER, follow_dropper, &fd), 2,
+	ok_eq(run_as(USER, follow_dropper, &dropping), 2,
 	      "no record of a process whose setuid program drops its privileges before a tick, or of its child");
-	close(fd);
+	dropping.exits = true;
+	set_interval("10000");
+	ok_eq(run_as(USER, follow_dropper, &dropping), 2,
+	      "no record of a process that has executed a setuid program, or of its child, if both exit before a tick");
+	close(dropping.fd);
 }
 
 /* An opener with a capability keeps what it follows. */

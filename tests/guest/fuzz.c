@@ -31,7 +31,6 @@
 #define SMALL_PID_MAX	"600"
 #define MAX_CAPTURES	63
 #define MARGIN_KB	4096	/* of slab memory that may have grown */
-#define KMEMLEAK_PATH	"/sys/kernel/debug/kmemleak"
 
 /* ---- The operations ---- */
 
@@ -616,29 +615,6 @@ static void unregister_rest(void)
 		if (atoi(line) != shared->root_bystander)
 			command('U', atoi(line));
 	free(text);
-}
-
-/* Slab memory that is in use, in kB, after what can be freed has been. */
-static long slab_kb(void)
-{
-	static const char * const files[] = {
-		"/proc/sys/vm/drop_caches", "/proc/sys/vm/stat_refresh",
-	};
-	char line[100];
-	FILE *meminfo;
-	long kb = -1;
-
-	write_file(files[0], "3");
-	write_file(files[1], "1");
-	meminfo = fopen("/proc/meminfo", "re");
-	while (meminfo && fgets(line, sizeof(line), meminfo))
-		if (sscanf(line, "SUnreclaim: %ld kB", &kb) == 1)
-			break;
-	if (kb < 0)
-		err(1, "/proc/meminfo");
-	fclose(meminfo);
-
-	return kb;
 }
 
 /* The areas of vmalloc() that the module has: those of rings and headers. */

@@ -19,6 +19,9 @@
 #define NR_FORKS	6000
 #define NR_LOOKED_FOR	2048	/* so many are looked for every 50 ms */
 #define NR_AT_ONCE	2100
+#define NR_LOOP		1500	/* so few are not looked for */
+#define NR_BEFORE	300	/* pages */
+#define LOOP_KB		6144	/* of slab memory; their tasks take 12 MiB */
 
 /* ---- Functions with a time limit ---- */
 
@@ -371,6 +374,101 @@ static void test_storm(bool in_capture, const char *held, const char *last)
 	munmap((void *)samples.samples, samples.data_size);
 }
 
+static int fork_loop(void *pipe)
+{
+	char byte;
+	int i;
+
+	if (read(*(int *)pipe, &byte, 1) != 1)
+		return 1;
+	for (i = 0; i < NR_LOOP; i++)
+		if (!vfork_once())
+			return 2;
+	return 0;
+}
+
+/* Touches pages, and exits when it may. */
+static int touch_before(void *pipe)
+{
+	char byte;
+
+	touch(NR_BEFORE);
+	return read(*(int *)pipe, &byte, 1) != 1;
+}
+
+/* Returns the minor faults in the records of a process from entry @from on. */
+static unsigned long recorded_faults(const struct capture *c, uint64_t from,
+				     pid_t pid)
+{
+	unsigned long faults = 0;
+
+	for (; from < capture_head(c); from++) {
+		struct mp3_record record = capture_at(c, from);
+
+		if (record.pid == (uint32_t)pid && !(record.flags & MP3_IDENTITY))
+			faults += record.min_flt;
+	}
+	return faults;
+}
+
+/* Let a process begin that waits for a byte, and wait until it has exited. */
+static void let_run(int fd, pid_t pid)
+{
+	int status;
+
+	if (write(fd, "", 1) != 1 || waitpid(pid, &status, 0) < 0 || status)
+		errx(1, "process %d fails", pid);
+}
+
+/*
+ * Register a process, and follow one that forks in a loop, and waits for each child.
+ * All exit without a tick. They are registered until the next one, but need little
+ * memory.
+ */
+static void test_loop(void)
+{
+	struct capture ring = classic_open();
+	uint64_t head = capture_head(&ring);
+	static const char name[] =
+		"1,500 exited children of a loop hold less than 6 MiB until the next tick";
+	struct ring samples = ring_open();
+	int fd = status_open(O_WRONLY), pipes[2], others[2];
+	pid_t forker, other;
+	long kb;
+
+	if (pipe(pipes) || pipe(others))
+		err(1, "pipe");
+	forker = start_as(0, fork_loop, &pipes[0]);
+	other = start_as(0, touch_before, &others[0]);
+	wait_state(other, 'S');
+	set_interval("10000");
+	if (command_by_fd(fd, 'F', forker) || command_by_fd(fd, 'R', other))
+		errx(1, "F, R");
+	let_run(others[1], other);
+	kb = slab_kb();
+	let_run(pipes[1], forker);
+	kb = slab_kb() - kb;
+	/* Its quarantine has what is free. */
+	if (!access(KMEMLEAK_PATH, F_OK))
+		skip(name, "KASAN");
+	else if (!ok(kb < LOOP_KB, "%s", name))
+		diag("%ld kB", kb);
+	set_interval("20");
+	wait_idle(&samples);
+	ok(recorded_faults(&ring, head, other) < NR_BEFORE,
+	   "the record of a process that exits next to a loop has no faults from before R");
+	set_interval("50");
+	close(fd);
+	close(pipes[0]);
+	close(pipes[1]);
+	close(others[0]);
+	close(others[1]);
+	capture_close(&ring);
+	close(samples.fd);
+	munmap((void *)samples.header, PAGE);
+	munmap((void *)samples.samples, samples.data_size);
+}
+
 /* Touches pages when it may, and exits. */
 static int touch_once(void *pipe)
 {
@@ -698,6 +796,7 @@ int main(void)
 	test_storm(true,
 		   "a capture holds at most 4,096 of 6,000 children that exit between two ticks",
 		   NULL);
+	test_loop();
 	test_exit_at_once();
 
 	return done();

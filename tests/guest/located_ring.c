@@ -510,6 +510,68 @@ static void test_stop(void)
 	capture_close(&c);
 }
 
+#define NR_LOOP		64	/* so many that the tasks of the first are released */
+#define LOOP_PAGES	5
+
+/* When the pipe has a byte, fork in a loop, and wait for each child. */
+static void fork_loop(int fd)
+{
+	unsigned int i;
+	char byte;
+	pid_t pid;
+
+	if (read(fd, &byte, 1) != 1)
+		_exit(1);
+	for (i = 0; i < NR_LOOP; i++) {
+		pid = fork_child();
+		if (!pid) {
+			touch(LOOP_PAGES);
+			_exit(0);
+		}
+		if (waitpid(pid, NULL, 0) != pid)
+			_exit(1);
+	}
+	stop_self();
+}
+
+/* L,0 for processes that have exited since the last tick. */
+static void test_stop_exited(void)
+{
+	struct capture c = capture_open();
+	struct fault_ring r;
+	int pipes[2];
+	pid_t pid;
+
+	if (pipe(pipes))
+		err(1, "pipe");
+	set_interval("10000");
+	pid = fork_child();
+	if (!pid) {
+		fork_loop(pipes[0]);
+		_exit(0);
+	}
+	locate_or_die(c.fd, 1, 0);
+	r = fault_ring_map(c.fd);
+	capture_command_or_die(&c, 'F', pid);
+	if (write(pipes[1], "", 1) != 1)
+		err(1, "write");
+	wait_state(pid, 'T');
+	sleep_ms(200);
+	locate_or_die(c.fd, 0, 0);
+	if (!ok(r.header->located >= NR_LOOP * LOOP_PAGES &&
+		r.header->counted >= r.header->located,
+		"L,0 counts the faults of processes that have exited since the last tick"))
+		diag("counted %lu, located %lu",
+		     (unsigned long)r.header->counted,
+		     (unsigned long)r.header->located);
+	set_interval("10");
+	kill_and_reap(pid);
+	close(pipes[0]);
+	close(pipes[1]);
+	fault_ring_unmap(&r);
+	capture_close(&c);
+}
+
 /* L for a process that has been registered, and has faulted, before it. */
 static void test_late(void)
 {
@@ -1310,6 +1372,7 @@ static const struct {
 	{ "threads", test_threads },
 	{ "children", test_children },
 	{ "stop", test_stop },
+	{ "stop-exited", test_stop_exited },
 	{ "late", test_late },
 	{ "sampled", test_sampled },
 	{ "replaced", test_both_replaced },

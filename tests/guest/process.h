@@ -207,4 +207,30 @@ static inline void wait_state(pid_t pid, char state)
 	errx(1, "process %d did not reach state %c in a minute", pid, state);
 }
 
+/* Only the kernel with KASAN has it. */
+#define KMEMLEAK_PATH	"/sys/kernel/debug/kmemleak"
+
+/* Slab memory that is in use, in kB, after what can be freed has been. */
+static inline long slab_kb(void)
+{
+	static const char * const files[] = {
+		"/proc/sys/vm/drop_caches", "/proc/sys/vm/stat_refresh",
+	};
+	char line[100];
+	FILE *meminfo;
+	long kb = -1;
+
+	write_file(files[0], "3");
+	write_file(files[1], "1");
+	meminfo = fopen("/proc/meminfo", "re");
+	while (meminfo && fgets(line, sizeof(line), meminfo))
+		if (sscanf(line, "SUnreclaim: %ld kB", &kb) == 1)
+			break;
+	if (kb < 0)
+		err(1, "/proc/meminfo");
+	fclose(meminfo);
+
+	return kb;
+}
+
 #endif /* MP3_PROCESS_H */
