@@ -1954,6 +1954,7 @@ mp3_walk(bool (*collect)(struct mp3_process *process))
 {
 	struct list_head *next = mp3_processes.next;
 	unsigned int budget = MP3_BATCH;
+	bool quick;
 
 	lockdep_assert_held(&mp3_sampler_lock);
 	WRITE_ONCE(mp3_kicked, false);
@@ -1968,8 +1969,9 @@ mp3_walk(bool (*collect)(struct mp3_process *process))
 			list_entry(next, struct mp3_process, list);
 
 		next = next == mp3_walk_last ? &mp3_processes : next->next;
-		if (likely(collect(process)) &
-		    likely(--budget % MP3_RESCHED_BATCH))
+		quick = collect(process);
+		budget--;
+		if (likely(quick && budget % MP3_RESCHED_BATCH))
 			continue;
 		if ((!budget || need_resched()) && next != &mp3_processes) {
 			next = mp3_pause(next);
@@ -2003,17 +2005,19 @@ static noinline void mp3_collect_threads(struct mp3_process *process)
  */
 static __always_inline bool mp3_collect(struct mp3_process *process)
 {
-	/* Unless a first record is due, all collected is reported. */
-	u64 first = READ_ONCE(process->first);
-	/* With remains, of which the record is due, there is no task. */
-	u64 switches = first && !process->signal ?
-		       0 : mp3_read_switches(process->task);
 	struct mp3_counts counts __uninitialized;
+	u64 switches;
 
 	lockdep_assert_held(&mp3_sampler_lock);
-	if (switches && switches == process->switches && !first)
+	/* Only then is all collected reported, and is there always a task. */
+	if (unlikely(READ_ONCE(process->first))) {
+		mp3_collect_shared(process, 0, mp3_sample_ns);
+		return false;
+	}
+	switches = mp3_read_switches(process->task);
+	if (switches && switches == process->switches)
 		return true;
-	if (first || READ_ONCE(process->holders) != MP3_CLASSIC_MASK) {
+	if (READ_ONCE(process->holders) != MP3_CLASSIC_MASK) {
 		mp3_collect_shared(process, switches, mp3_sample_ns);
 		return false;
 	}
@@ -2081,7 +2085,7 @@ static void mp3_collect_exited(void)
 }
 
 /*
- * If a process has exited before its first record, keep what its records will
+ * If a process has been reaped before its first record, keep what its records will
  * contain, and release its task: with it, the kernel frees about 8 KiB, which the next
  * process can use. From then on, mp3_find() does not find the entry, since the next
  * process may also have the same signal_struct. Caller holds mp3_sampler_lock and is
@@ -2104,16 +2108,11 @@ static void mp3_keep_remains(struct mp3_process *process)
 	    !mp3_is_zero(&process->reported) ||
 	    !mp3_is_zero(&process->captured))
 		return;
-	/* Until it is off the CPU, its CPU time grows. */
-	if (!mp3_read_counts(task, &remains.counts) || mp3_is_on_cpu(task))
+	/* Until each thread has been reaped, counts can grow. */
+	if (!list_empty(&process->signal->thread_head))
 		return;
 	mp3_read_counts(task, &remains.counts);
-	if (!thread_group_leader(task))
-		mp3_pin_leader(process);
-	task = process->task;
-	task_lock(task);
 	memcpy(remains.comm, task->comm, sizeof(remains.comm));
-	task_unlock(task);
 	remains.cgroup_id = mp3_cgroup_id(task);
 	denied = mp3_deny(process, holders);
 	if (denied && mp3_unhold(process, denied))
@@ -2147,6 +2146,8 @@ static void mp3_release_exited(struct kthread_work *work)
 
 		at = at->prev;
 		mp3_keep_remains(process);
+		if (need_resched())
+			break;
 	}
 	rcu_read_unlock();
 	mp3_cost_ns += ktime_get_ns() - start;
@@ -2831,6 +2832,7 @@ static void mp3_on_fork(void *data, struct task_struct *task,
 	bool authorized = true;
 	bool adopted = false;
 	bool many = false, release;
+	int err = -ESRCH;
 
 	if (child->signal == task->signal)
 		return;		/* a thread */
@@ -2878,11 +2880,12 @@ static void mp3_on_fork(void *data, struct task_struct *task,
 		follow_id = adopting_id;
 		authorized = false;
 	}
-	if (followers &&
-	    mp3_follow_child(child, followers, secure, follow_id, &zero,
-			     authorized, &many) == -ENOMEM)
+	if (followers)
+		err = mp3_follow_child(child, followers, secure, follow_id,
+				       &zero, authorized, &many);
+	if (err == -ENOMEM)
 		mp3_count_dropped(followers);
-	release = mp3_nr_added % (MP3_RECENT / 2) == 0;
+	release = !err && mp3_nr_added % (MP3_RECENT / 2) == 0;
 	raw_spin_unlock(&mp3_registry_lock);
 	if (release)
 		kthread_queue_work(mp3_worker, &mp3_release_work);
@@ -3341,6 +3344,9 @@ static void mp3_execute_follow(struct work_struct *work)
 
 	cred = override_creds(request->cred);
 	mutex_lock(&mp3_follow_mutex);
+	/* Its writer may have left, and the removal of the module not waited. */
+	if (READ_ONCE(request->killed))
+		goto unlock;
 	/* Again: it may have been long ago. */
 	err = mp3_may_profile(caller, request->process->task) ?:
 	      mp3_attach_probe();
@@ -3355,6 +3361,7 @@ static void mp3_execute_follow(struct work_struct *work)
 		mp3_adopt(caller, request->holder, follow_id);
 	else
 		queue_delayed_work(mp3_follow_wq, &mp3_detach_work, HZ);
+unlock:
 	mutex_unlock(&mp3_follow_mutex);
 	revert_creds(cred);
 done:
