@@ -73,14 +73,14 @@ static char *make_label(const struct report *report, const struct row *row)
 }
 
 /**
- * struct layout - which columns the table has
+ * struct row_layout - which columns the table has
  * @width:    of the first one
  * @lifetime: lifetimes, of processes and of the whole
  * @rss:      peak RSS
  * @number:   process ids, or how many processes
  * @cpu:      CPU time
  */
-struct layout {
+struct row_layout {
 	int width;
 	bool lifetime;
 	bool rss;
@@ -101,7 +101,7 @@ static size_t file_columns(FILE *file)
 
 /* Returns the width of all columns but the first one. */
 static size_t other_width(const struct report *report,
-			  const struct layout *layout)
+			  const struct row_layout *layout)
 {
 	return 20 + (report->located ? 13 : 0) + (layout->cpu ? 12 : 0) +
 	       (layout->number ? 10 : 0) + (layout->rss ? 9 : 0) +
@@ -112,7 +112,7 @@ static size_t other_width(const struct report *report,
  * Chooses the columns that a terminal has space for: the least important ones are left
  * out first, and the first one is cut.
  */
-static void fit_layout(const struct report *report, struct layout *layout)
+static void fit_layout(const struct report *report, struct row_layout *layout)
 {
 	bool *const optional[] = {
 		&layout->lifetime, &layout->rss, &layout->number, &layout->cpu,
@@ -130,7 +130,7 @@ static void fit_layout(const struct report *report, struct layout *layout)
 }
 
 static void print_counts(const struct report *report,
-			 const struct layout *layout,
+			 const struct row_layout *layout,
 			 const struct process *counts, const char *lifetime)
 {
 	double rss = (double)counts->peak_rss_bytes;
@@ -177,7 +177,7 @@ static void format_lifetime(char text[32], const struct report *report,
 
 /* Prints the header of the table. */
 static void print_header(const struct report *report,
-			 const struct layout *layout, bool processes)
+			 const struct row_layout *layout, bool processes)
 {
 	FILE *file = report->file;
 
@@ -198,7 +198,7 @@ static void print_header(const struct report *report,
 }
 
 /* Prints the header and some rows, and sets the layout of the table. */
-static void print_rows(const struct report *report, struct layout *layout,
+static void print_rows(const struct report *report, struct row_layout *layout,
 		       struct row *rows, size_t nr)
 {
 	bool processes = report->by == BY_PROCESS || report->by == BY_TREE;
@@ -210,7 +210,7 @@ static void print_rows(const struct report *report, struct layout *layout,
 		if (width < strlen(rows[i].label))
 			width = strlen(rows[i].label);
 	}
-	*layout = (struct layout){
+	*layout = (struct row_layout){
 		.width = (int)width,
 		.lifetime = true,
 		.rss = true,
@@ -234,7 +234,7 @@ static void print_rows(const struct report *report, struct layout *layout,
 }
 
 /* Prints a line with the sum of some rows. Its peak is at least @maxrss_bytes. */
-static void print_sum(const struct report *report, const struct layout *layout,
+static void print_sum(const struct report *report, const struct row_layout *layout,
 		      const char *what, const struct row *rows, size_t nr,
 		      const char *lifetime, __u64 maxrss_bytes)
 {
@@ -260,7 +260,7 @@ void report_table(const struct report *report, struct table *table)
 {
 	struct row *rows = calloc(table->nr + 1, sizeof(*rows));
 	size_t nr, nr_rows = report->nr_rows;
-	struct layout layout;
+	struct row_layout layout;
 	char lifetime[32];
 
 	if (!rows)

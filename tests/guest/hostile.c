@@ -12,7 +12,6 @@
 #include "hostile.h"
 #include "located.h"
 
-#define KMEMLEAK_PATH	"/sys/kernel/debug/kmemleak"
 #define LOOP_MS		2000
 #define PER_S		40	/* entries that a user can cause per second */
 #define MAX_HELD	4096	/* exited processes that are held */

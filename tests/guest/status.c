@@ -557,26 +557,6 @@ static void test_log(void)
 	   "neither commands nor ticks write anything to the kernel log");
 }
 
-static long slab_kb(void)
-{
-	FILE *file = fopen("/proc/sys/vm/stat_refresh", "we");
-	char line[100];
-	long kb = -1;
-
-	/* Otherwise each CPU reports its share of the counters late. */
-	if (file && (fputs("1", file), fclose(file)))
-		err(1, "stat_refresh");
-	file = fopen("/proc/meminfo", "re");
-	while (file && fgets(line, sizeof(line), file))
-		if (sscanf(line, "SUnreclaim: %ld kB", &kb) == 1)
-			break;
-	if (kb < 0)
-		err(1, "/proc/meminfo");
-	fclose(file);
-
-	return kb;
-}
-
 /*
  * F fills the reserve of half a megabyte for forks to come. All followed
  * processes share it: it is not charged to the first caller of F.
