@@ -331,6 +331,8 @@ static void test_collection(void)
 	struct session session;
 	pid_t pid;
 
+	/* A shell that starts this test in the background ignores it. */
+	signal(SIGINT, SIG_DFL);
 	begin(&session);
 	run_interrupted(&session, &command, argv);
 	ok_eq(command.status, 130, "a command ends by the signal of Ctrl-C");
