@@ -2128,7 +2128,7 @@ static void mp3_keep_remains(struct mp3_process *process)
 
 /*
  * Work function: keep the remains of those of the last processes registered that have
- * exited. Of processes that a loop forks and waits for, these are most.
+ * been reaped. Of processes that a loop forks and waits for, these are most.
  */
 static void mp3_release_exited(struct kthread_work *work)
 {

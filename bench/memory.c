@@ -34,10 +34,10 @@ static double kmalloc_bytes(void)
 	return number_by(SUM("/^kmalloc-/", "$2 * $4") "/proc/slabinfo");
 }
 
-/* Return the bytes of vmalloc areas for user space, with their guard pages. */
-static double user_bytes(void)
+/* Return the bytes of the vmalloc areas of the module, with their guard pages. */
+static double ring_bytes(void)
 {
-	return number_by(SUM("/ user( |$)/", "$2") "/proc/vmallocinfo");
+	return number_by(SUM("/\\[mp3\\]/", "$2") "/proc/vmallocinfo");
 }
 
 int main(int argc, char **argv)
@@ -55,7 +55,7 @@ int main(int argc, char **argv)
 		errx(2, "at most %d rounds", MAX_ROUNDS);
 	describe();
 	printf("# what value unit\n");
-	rings = user_bytes();
+	rings = ring_bytes();
 	for (i = 0; i < rounds; i++) {
 		uint64_t start = now_ns(), loaded;
 
@@ -74,7 +74,7 @@ int main(int argc, char **argv)
 
 	load();
 	printf("module %.0f bytes\n", number_by("cat /sys/module/mp3/coresize"));
-	printf("rings %.0f bytes\n", user_bytes() - rings);
+	printf("rings %.0f bytes\n", ring_bytes() - rings);
 	pids = start_many(asleep, nr);
 	bytes = kmalloc_bytes();
 	for (i = 0; i < nr; i++)
