@@ -134,7 +134,9 @@ static inline void read_back(int fd, char *text, size_t size)
 
 /*
  * Starts a program in a child, with the words of @arguments and, if @path is not
- * NULL, "-d" and that. Its output may have @limit bytes, as on a full disk.
+ * NULL, "-d" and that. Its output may have @limit bytes, as on a full disk. Its
+ * children append to it, too: processes that share the offset of a memfd
+ * overwrite each other's output.
  */
 static inline void start_run(struct run *run, int (*program)(int, char **),
 			     char *name, const char *arguments, char *path,
@@ -154,6 +156,9 @@ static inline void start_run(struct run *run, int (*program)(int, char **),
 
 	run->fds[0] = memfd_create("out", 0);
 	run->fds[1] = memfd_create("errors", 0);
+	if (fcntl(run->fds[0], F_SETFL, O_APPEND) ||
+	    fcntl(run->fds[1], F_SETFL, O_APPEND))
+		err(1, "memfd");
 	run->pid = fork_child();
 	if (!run->pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
