@@ -10,7 +10,7 @@
  *		the same; then mp3_adopt() adds its present descendants, and
  *		mp3_on_fork() each process that one of them starts later
  *	every interval: mp3_tick() -> mp3_handle_deadline() -> mp3_sample_all()
- *		mp3_read_single() or mp3_read_counts() reads the counters of
+ *		mp3_read_thread() or mp3_read_counts() reads the counters of
  *		each process that has run,
  *		mp3_emit_record() or, with captures, mp3_emit_to() publishes
  *		what changed, and adds it to mp3_sum,
@@ -50,9 +50,9 @@
  *		mp3_captures, mp3_unprivileged, mp3_locating, mp3_nr_locating,
  *		mp3_holder_rings, mp3_fault_rings, mp3_exec_probe_attached; of
  *		each struct mp3_process: @task, @uid, @mm, @switches, @start_ns,
- *		@ended, @reported, @captured, @remains, @signal, @collected,
- *		and @list in mp3_processes; of each struct mp3_ring: @header,
- *		@slot, @head, @woken, and the contents of its pages; of each
+ *		@ended, @seq, @reported, @captured, @remains, @signal,
+ *		@collected, and @list in mp3_processes; of each struct mp3_ring:
+ *		@header, @slot, @woken, and the contents of its pages; of each
  *		struct mp3_capture: @denied; of each struct mp3_fault_ring:
  *		@counted. No entry leaves mp3_table without it. Each holder, the
  *		tick included, keeps it for a bounded number of processes. Nests
@@ -82,7 +82,7 @@
  * the signal_struct with the totals, and one to its struct pid; neither can be
  * reused before the last counts are read. Once they are, the task may be released
  * before the process is unregistered: see mp3_keep_remains(). A third reference, to
- * the memory descriptor as of its last record, does not keep the memory. An open
+ * the memory descriptor as of its last collection, does not keep the memory. An open
  * file or a mapping pins the module, and a capture lasts as long as its file; the
  * pages of a ring outlive both. The handlers of faults run in RCU read-side
  * sections: a capture that has located waits for them before it ends.
@@ -300,18 +300,22 @@ struct mp3_remains {
  *		(mp3_sampler_lock)
  * @uid:	with @remains instead: its real user id
  * @switches:	mp3_read_switches() right before the totals were last collected
- *		if @task was the only thread, else 0: if it is still the same, the
- *		process has not run since (mp3_sampler_lock)
+ *		if @task was the only thread and was off the CPU afterwards, else
+ *		0: see mp3_has_run() (mp3_sampler_lock)
  * @start_ns:	with @remains instead: see struct mp3_record
  * @reported:	the part of the totals that is in classic records already, or
- *		precedes the classic registration; if @unregistered is set, what
- *		the last classic record will contain (mp3_sampler_lock)
- * @captured:	the part of the totals that is in the records of all captures
- *		among @holders, or precedes the registration in the last one
+ *		precedes the classic registration, less @ended; if @unregistered
+ *		is set, what the last classic record will contain
  *		(mp3_sampler_lock)
- * @ended:	see mp3_read_single() (mp3_sampler_lock)
- * @mm:	what @task->mm was at the last record: pinned, so that the kernel can
- *		count its pages without a lock (mp3_sampler_lock)
+ * @captured:	the part of the totals that is in the records of all captures
+ *		among @holders, or precedes the registration in the last one,
+ *		less @ended (mp3_sampler_lock)
+ * @ended:	counts of those of its threads that had ended when the sequence
+ *		number of stats_lock was @seq (mp3_sampler_lock)
+ * @seq:	see @ended; 1 before these are first read (mp3_sampler_lock)
+ * @mm:	what @task->mm was when it was last compared with this: pinned, so
+ *		that the kernel can count its pages without a lock
+ *		(mp3_sampler_lock)
  * @remains:	instead of @reported, which was 0, and @ended, once
  *		mp3_keep_remains() has released @task (mp3_sampler_lock)
  * @signal:	identifies the process from its first thread to its last. NULL
@@ -367,7 +371,8 @@ struct mp3_process {
 	union {
 		struct {
 			struct mp3_counts reported;
-			struct mp3_ended ended;
+			struct mp3_counts ended;
+			unsigned int seq;
 		};
 		struct mp3_remains remains;
 	};
@@ -510,9 +515,7 @@ static DECLARE_DELAYED_WORK(mp3_detach_work, mp3_detach);
  * @capacity:	slots
  * @slot:	slot of the next entry (mp3_sampler_lock)
  * @end:	end of the last slot
- * @head:	entries ever published (mp3_sampler_lock; mp3_poll() uses
- *		READ_ONCE())
- * @woken:	@head when pollers were last woken (mp3_sampler_lock)
+ * @woken:	@header->head when pollers were last woken (mp3_sampler_lock)
  * @wait:	pollers
  */
 struct mp3_ring {
@@ -524,7 +527,6 @@ struct mp3_ring {
 	u32 capacity;
 	u64 *slot;
 	u64 *end;
-	u64 head;
 	u64 woken;
 	wait_queue_head_t wait;
 };
@@ -559,7 +561,7 @@ struct mp3_fault_counts {
 
 /**
  * struct mp3_fault_ring - a ring that tasks write into from all CPUs at once
- * @ring:	its pages; @slot, @head and @wait are not used
+ * @ring:	its pages; @slot and @wait are not used
  * @head:	faults that were given a slot
  * @nr:		counts of each CPU
  * @counted:	faults in the records of the capture (mp3_sampler_lock)
@@ -691,7 +693,7 @@ static __always_inline void *mp3_ring_begin(struct mp3_ring *ring,
 static __always_inline void mp3_ring_publish(struct mp3_ring *ring, void *slot,
 					     u64 word0)
 {
-	u64 head = ring->head + 1;
+	struct mp3_header *header = ring->header;
 
 	lockdep_assert_held(&mp3_sampler_lock);
 	/*
@@ -700,9 +702,8 @@ static __always_inline void mp3_ring_publish(struct mp3_ring *ring, void *slot,
 	 * mp3_reader_copy() (mp3_client.h).
 	 */
 	smp_store_release((u64 *)slot, word0);
-	WRITE_ONCE(ring->head, head);
 	/* Pairs with the acquire load in mp3_reader_head() (mp3_client.h). */
-	smp_store_release(&ring->header->head, head);
+	smp_store_release(&header->head, header->head + 1);
 }
 
 /* Append a copy of a record. Caller holds mp3_sampler_lock. */
@@ -768,9 +769,9 @@ static __always_inline void mp3_fault_publish(struct mp3_fault *slot, u64 seq)
 static void mp3_ring_wake(struct mp3_ring *ring)
 {
 	lockdep_assert_held(&mp3_sampler_lock);
-	if (ring->woken == ring->head)
+	if (ring->woken == ring->header->head)
 		return;
-	ring->woken = ring->head;
+	ring->woken = ring->header->head;
 	/* Its barrier pairs with the one in mp3_poll(). */
 	if (wq_has_sleeper(&ring->wait))
 		wake_up_interruptible_poll(&ring->wait, EPOLLIN | EPOLLRDNORM);
@@ -981,8 +982,8 @@ static bool mp3_pin(struct mp3_process *process, struct task_struct *task)
 	process->task = get_task_struct(task);
 	process->signal = task->signal;
 	process->tgid = pid_nr(process->pid);
-	/* Not even, so that the first mp3_read_single() reads the rest. */
-	process->ended.seq = 1;
+	/* Not even, so that the first mp3_read_thread() updates it. */
+	process->seq = 1;
 	rcu_read_lock();
 	if (pid_alive(task))
 		process->ppid = rcu_dereference(task->real_parent)->tgid;
@@ -1439,28 +1440,45 @@ static void mp3_stamp(u64 now_ns)
 	mp3_sample_jiffies = get_jiffies_64();
 }
 
-/*
- * Return the number of times that @task has left the CPU, plus one, or 0 if it
- * may be on a CPU. The counters of a task change only while it runs: if two
- * calls return the same nonzero value, they did not change in between. Loads
- * after a call see all changes that precede it.
- */
-static u64 mp3_read_switches(const struct task_struct *task)
+/* Return the number of times that @task has left the CPU, plus one. */
+static __always_inline u64 mp3_read_switches(const struct task_struct *task)
 {
-	u64 before = READ_ONCE(task->nvcsw) + READ_ONCE(task->nivcsw);
-	u64 after;
+	return READ_ONCE(task->nvcsw) + READ_ONCE(task->nivcsw) + 1;
+}
 
+/*
+ * Return false if the pinned task of a process has not run since the totals of the
+ * process were last collected: the counters of a task change only while it runs.
+ * Otherwise, @switches is what @process->switches is to be once they have been read:
+ * 0, or a number for which loads after the call see all changes that precede the
+ * moment at which the task left the CPU for that time. If it has been on the CPU
+ * since, the number is too low, and the next call returns true. Caller holds
+ * mp3_sampler_lock.
+ */
+static __always_inline bool mp3_has_run(const struct mp3_process *process,
+					u64 *switches)
+{
+	const struct task_struct *task = process->task;
+	u64 before = mp3_read_switches(task);
+
+	lockdep_assert_held(&mp3_sampler_lock);
 	/*
 	 * A task takes the CPU before it counts that it leaves it. Pairs with
 	 * the full barrier in __schedule().
 	 */
 	smp_rmb();
 	/* Pairs with finish_task(): once off the CPU, the switch is counted. */
-	if (mp3_is_on_cpu(task))
-		return 0;
-	after = READ_ONCE(task->nvcsw) + READ_ONCE(task->nivcsw);
+	if (mp3_is_on_cpu(task)) {
+		*switches = 0;
+		return true;
+	}
+	*switches = before;
 
-	return before == after ? after + 1 : 0;
+	/* It may have left the CPU between the two loads above. */
+	if (likely(before == process->switches &&
+		   mp3_read_switches(task) == before))
+		return false;
+	return true;
 }
 
 /*
@@ -1481,7 +1499,7 @@ static void mp3_pin_leader(struct mp3_process *process)
 	process->switches = 0;
 }
 
-static u64 mp3_rss(struct mm_struct *mm)
+static __always_inline u64 mp3_rss(struct mm_struct *mm)
 {
 	return mm ? get_mm_rss(mm) << PAGE_SHIFT : 0;
 }
@@ -1502,6 +1520,14 @@ static noinline void mp3_pin_mm(struct mp3_process *process)
 	task_unlock(process->task);
 	if (old)
 		mmdrop(old);
+}
+
+/* The same, if it is another one. */
+static __always_inline void mp3_update_mm(struct mp3_process *process)
+{
+	/* As long as it is pinned, no other one has its address. */
+	if (unlikely(READ_ONCE(process->task->mm) != process->mm))
+		mp3_pin_mm(process);
 }
 
 /*
@@ -1526,11 +1552,13 @@ static u64 mp3_rss_of_threads(struct task_struct *task)
 
 /*
  * Fill a record with the counts @delta, and with what its process has now; only
- * its time and flags are left to the caller. @exited: the process has released
- * its memory. Caller is in an RCU read-side section.
+ * its time and flags are left to the caller. @mm is its pinned memory descriptor,
+ * the present one. @exited: the process has released it. Caller is in an RCU
+ * read-side section.
  */
 static __always_inline void mp3_fill_record(struct mp3_record *record,
 					    struct mp3_process *process,
+					    struct mm_struct *mm,
 					    const struct mp3_counts *delta,
 					    bool exited)
 {
@@ -1545,10 +1573,7 @@ static __always_inline void mp3_fill_record(struct mp3_record *record,
 	/* No lock: a name that is just being set may lack its NUL. */
 	data_race(memcpy(record->comm, task->comm, sizeof(record->comm)));
 	record->comm[sizeof(record->comm) - 1] = '\0';
-	/* As long as it is pinned, no other one has its address. */
-	if (unlikely(READ_ONCE(task->mm) != process->mm))
-		mp3_pin_mm(process);
-	rss_bytes = mp3_rss(process->mm);
+	rss_bytes = mp3_rss(mm);
 	/* Rare: the leader has exited before other threads. */
 	if (unlikely(!rss_bytes) && !exited)
 		rss_bytes = mp3_rss_of_threads(task);
@@ -1597,8 +1622,8 @@ static void mp3_add_to_sum(const struct mp3_counts *delta)
 	mp3_sum.cpu_ns += delta->cpu_ns;
 }
 
-static struct mp3_counts mp3_subtract(const struct mp3_counts *counts,
-				      const struct mp3_counts *base)
+static __always_inline struct mp3_counts
+mp3_subtract(const struct mp3_counts *counts, const struct mp3_counts *base)
 {
 	return (struct mp3_counts){
 		.min_flt = counts->min_flt - base->min_flt,
@@ -1611,6 +1636,22 @@ static bool mp3_is_zero(const struct mp3_counts *counts)
 {
 	/* First what a process that has run nearly always has. */
 	return !counts->cpu_ns && !counts->min_flt && !counts->maj_flt;
+}
+
+/*
+ * Read the totals of a process, less @process->ended: only differences matter.
+ * Returns true if it has exited. Caller holds mp3_sampler_lock and is in an RCU
+ * read-side section.
+ */
+static bool mp3_read_totals(const struct mp3_process *process,
+			    struct mp3_counts *counts)
+{
+	bool exited = mp3_read_counts(process->task, counts);
+
+	lockdep_assert_held(&mp3_sampler_lock);
+	*counts = mp3_subtract(counts, &process->ended);
+
+	return exited;
 }
 
 /*
@@ -1669,7 +1710,7 @@ static noinline u64 mp3_emit_to(struct mp3_process *process,
 
 	record.time_ns = time_ns;
 	record.flags = 0;
-	mp3_fill_record(&record, process, &delta, exited);
+	mp3_fill_record(&record, process, process->mm, &delta, exited);
 	mp3_pad_name(record.comm);
 	if (unlikely(first)) {
 		identity = record;
@@ -1706,11 +1747,12 @@ static noinline u64 mp3_emit_to(struct mp3_process *process,
 
 /*
  * Emit a record of what is in @counts and not reported yet of a process that
- * only the classic registry holds, if any count changed, or if it has @exited.
- * Not its first one. Caller holds mp3_sampler_lock and is in an RCU read-side
- * section.
+ * only the classic registry holds, if any count changed, or if it has @exited;
+ * @mm as for mp3_fill_record(). Not its first one. Caller holds mp3_sampler_lock
+ * and is in an RCU read-side section.
  */
 static __always_inline void mp3_emit_record(struct mp3_process *process,
+					    struct mm_struct *mm,
 					    const struct mp3_counts *counts,
 					    bool exited)
 {
@@ -1726,7 +1768,7 @@ static __always_inline void mp3_emit_record(struct mp3_process *process,
 	mp3_add_to_sum(&delta);
 	record = mp3_ring_begin(mp3_record_ring, sizeof(*record) / 8, 1);
 	record->flags = exited ? MP3_LAST : 0;
-	mp3_fill_record(record, process, &delta, exited);
+	mp3_fill_record(record, process, mm, &delta, exited);
 	mp3_ring_publish(mp3_record_ring, record, mp3_sample_ns);
 }
 
@@ -1743,7 +1785,9 @@ static void mp3_emit_unregistered(struct mp3_process *process, u64 time_ns)
 	rcu_read_lock();
 	if (!thread_group_leader(process->task))
 		mp3_pin_leader(process);
-	mp3_fill_record(&record, process, &process->reported, false);
+	mp3_update_mm(process);
+	mp3_fill_record(&record, process, process->mm, &process->reported,
+			false);
 	identity = record;
 	mp3_fill_identity(&identity, process);
 	rcu_read_unlock();
@@ -1785,6 +1829,7 @@ static u64 mp3_emit_now(struct mp3_process *process,
 	rcu_read_lock();
 	if (!thread_group_leader(process->task))
 		mp3_pin_leader(process);
+	mp3_update_mm(process);
 	gone = last | mp3_emit_to(process, counts, captures & ~except, last,
 				  mp3_time_now(), false);
 	rcu_read_unlock();
@@ -1802,7 +1847,7 @@ static u64 mp3_collect_now(struct mp3_process *process, u64 except)
 	struct mp3_counts counts;
 
 	rcu_read_lock();
-	mp3_read_counts(process->task, &counts);
+	mp3_read_totals(process, &counts);
 	rcu_read_unlock();
 
 	return mp3_emit_now(process, &counts, except, 0);
@@ -1847,35 +1892,85 @@ static void mp3_emit_remains(struct mp3_process *process, u64 holders,
 }
 
 /*
- * Read the totals of a process, whose pinned task is its leader afterwards.
- * Returns true if it has exited: @counts are final. Caller holds
- * mp3_sampler_lock and is in an RCU read-side section.
+ * Read the totals of a process, whose pinned task is its leader afterwards, and
+ * pin its memory descriptor. Returns true if it has exited: @counts are final.
+ * Caller holds mp3_sampler_lock and is in an RCU read-side section.
  */
 static bool mp3_read_threads(struct mp3_process *process,
 			     struct mp3_counts *counts)
 {
-	bool exited = mp3_read_counts(process->task, counts);
+	bool exited = mp3_read_totals(process, counts);
 
 	lockdep_assert_held(&mp3_sampler_lock);
 	process->switches = 0;
 	if (!thread_group_leader(process->task))
 		mp3_pin_leader(process);
+	mp3_update_mm(process);
 
 	return exited;
 }
 
 /*
- * Read the totals of a process that has a single thread, which had @switches
- * before, and has not exited. Otherwise, returns false: use mp3_read_threads().
- * Caller holds mp3_sampler_lock and is in an RCU read-side section.
+ * Set @process->ended from the signal_struct, and @process->seq to @seq. Of each
+ * count, @ended and what was reported together stay the same: what a writer of
+ * stats_lock makes this read is harmless until mp3_read_thread() finds its sequence
+ * number. Caller holds mp3_sampler_lock.
+ */
+static noinline void mp3_update_ended(struct mp3_process *process,
+				      unsigned int seq)
+{
+	const struct signal_struct *signal = process->signal;
+	const struct mp3_counts ended = {
+		.min_flt = READ_ONCE(signal->min_flt),
+		.maj_flt = READ_ONCE(signal->maj_flt),
+		.cpu_ns = READ_ONCE(signal->sum_sched_runtime),
+	};
+	struct mp3_counts growth = mp3_subtract(&ended, &process->ended);
+
+	lockdep_assert_held(&mp3_sampler_lock);
+	process->ended = ended;
+	process->seq = seq;
+	process->reported = mp3_subtract(&process->reported, &growth);
+	process->captured = mp3_subtract(&process->captured, &growth);
+}
+
+/*
+ * Do what mp3_read_totals() does, from half as many cache lines, for a process that
+ * has a single thread and still has @mm, its pinned memory descriptor, so that it had
+ * not exited; mp3_has_run() has returned @switches. Otherwise, or if a writer of
+ * stats_lock is at work, returns false: use mp3_read_threads(). Caller holds
+ * mp3_sampler_lock and is in an RCU read-side section.
  */
 static __always_inline bool mp3_read_thread(struct mp3_process *process,
+					    const struct mm_struct *mm,
 					    u64 switches,
 					    struct mp3_counts *counts)
 {
+	const struct task_struct *task = process->task;
+	struct signal_struct *signal = process->signal;
+	unsigned int seq;
+
 	lockdep_assert_held(&mp3_sampler_lock);
-	if (!mp3_read_single(process->task, process->signal, &process->ended,
-			     counts))
+	/* A task in exit gives it up before it sets exit_state. */
+	if (unlikely(!mm || mm != READ_ONCE(task->mm)))
+		return false;
+	seq = read_seqbegin(&signal->stats_lock);
+	/*
+	 * A thread is counted before it is linked, and both end in one write
+	 * section. After exec by another thread, @task is not linked.
+	 */
+	if (unlikely(READ_ONCE(signal->nr_threads) != 1 ||
+		     READ_ONCE(signal->thread_head.next) != &task->thread_node)) {
+		/* Every read section ends so, for KCSAN. */
+		read_seqretry(&signal->stats_lock, seq);
+		return false;
+	}
+	if (unlikely(seq != process->seq))
+		mp3_update_ended(process, seq);
+	counts->min_flt = READ_ONCE(task->min_flt);
+	counts->maj_flt = READ_ONCE(task->maj_flt);
+	counts->cpu_ns = READ_ONCE(task->se.sum_exec_runtime);
+	if (read_seqretry(&signal->stats_lock, seq))
 		return false;
 	/* A single thread that is off the CPU cannot create others. */
 	process->switches = switches;
@@ -1908,7 +2003,7 @@ static noinline void mp3_collect_shared(struct mp3_process *process,
 		/* Its pinned task may be another one now. */
 		switches = 0;
 	}
-	if (!mp3_read_thread(process, switches, &counts))
+	if (!mp3_read_thread(process, process->mm, switches, &counts))
 		exited = mp3_read_threads(process, &counts);
 	/* Pairs with the release store in mp3_hold(). */
 	holders = smp_load_acquire(&process->holders);
@@ -1952,31 +2047,34 @@ static __always_inline void
 mp3_walk(bool (*collect)(struct mp3_process *process))
 	__must_hold(&mp3_sampler_lock)
 {
-	struct list_head *next = mp3_processes.next;
+	struct list_head *at, *next = mp3_processes.next, *last;
 	unsigned int budget = MP3_BATCH;
 	bool quick;
 
 	lockdep_assert_held(&mp3_sampler_lock);
 	WRITE_ONCE(mp3_kicked, false);
 	mp3_walk_last = mp3_processes.prev;
+	last = mp3_walk_last;
 	/*
 	 * One RCU section for many processes: one for each would be much of the
 	 * cost.
 	 */
 	rcu_read_lock();
 	while (next != &mp3_processes) {
-		struct mp3_process *process =
-			list_entry(next, struct mp3_process, list);
-
-		next = next == mp3_walk_last ? &mp3_processes : next->next;
-		quick = collect(process);
-		budget--;
-		if (likely(quick && budget % MP3_RESCHED_BATCH))
+		do {
+			at = next;
+			next = at->next;
+			quick = collect(list_entry(at, struct mp3_process,
+						   list));
+			budget--;
+		} while (at != last && quick && budget % MP3_RESCHED_BATCH);
+		if (at == last)
+			break;
+		if (budget && !need_resched())
 			continue;
-		if ((!budget || need_resched()) && next != &mp3_processes) {
-			next = mp3_pause(next);
-			budget = MP3_BATCH;
-		}
+		next = mp3_pause(next);
+		last = mp3_walk_last;
+		budget = MP3_BATCH;
 	}
 	rcu_read_unlock();
 	mp3_walk_last = NULL;
@@ -1993,7 +2091,7 @@ static noinline void mp3_collect_threads(struct mp3_process *process)
 	bool exited = mp3_read_threads(process, &counts);
 
 	lockdep_assert_held(&mp3_sampler_lock);
-	mp3_emit_record(process, &counts, exited);
+	mp3_emit_record(process, process->mm, &counts, exited);
 	if (exited)
 		mp3_unhold(process, MP3_CLASSIC_MASK);
 }
@@ -2006,6 +2104,7 @@ static noinline void mp3_collect_threads(struct mp3_process *process)
 static __always_inline bool mp3_collect(struct mp3_process *process)
 {
 	struct mp3_counts counts __uninitialized;
+	struct mm_struct *mm;
 	u64 switches;
 
 	lockdep_assert_held(&mp3_sampler_lock);
@@ -2014,15 +2113,15 @@ static __always_inline bool mp3_collect(struct mp3_process *process)
 		mp3_collect_shared(process, 0, mp3_sample_ns);
 		return false;
 	}
-	switches = mp3_read_switches(process->task);
-	if (switches && switches == process->switches)
+	if (!mp3_has_run(process, &switches))
 		return true;
 	if (READ_ONCE(process->holders) != MP3_CLASSIC_MASK) {
 		mp3_collect_shared(process, switches, mp3_sample_ns);
 		return false;
 	}
-	if (likely(mp3_read_thread(process, switches, &counts))) {
-		mp3_emit_record(process, &counts, false);
+	mm = process->mm;
+	if (likely(mp3_read_thread(process, mm, switches, &counts))) {
+		mp3_emit_record(process, mm, &counts, false);
 		return true;
 	}
 	mp3_collect_threads(process);
@@ -2106,7 +2205,7 @@ static void mp3_keep_remains(struct mp3_process *process)
 	if (READ_ONCE(process->first) != holders || process->unregistered ||
 	    !list_empty(&process->unauthorized) ||
 	    !mp3_is_zero(&process->reported) ||
-	    !mp3_is_zero(&process->captured))
+	    !mp3_is_zero(&process->captured) || process->seq != 1)
 		return;
 	/* Until each thread has been reaped, counts can grow. */
 	if (!list_empty(&process->signal->thread_head))
@@ -2118,6 +2217,8 @@ static void mp3_keep_remains(struct mp3_process *process)
 	if (denied && mp3_unhold(process, denied))
 		return;
 
+	/* F may have found that it was denied, which pins it. @task is @uid below. */
+	mp3_update_mm(process);
 	process->remains = remains;
 	process->start_ns = task->start_time;
 	process->uid = from_kuid(&init_user_ns, __task_cred(task)->uid);
@@ -2351,16 +2452,17 @@ static struct mp3_process *mp3_process_alloc(struct task_struct *task)
 
 /*
  * Register a process that is in the table in @holder, and follow it if
- * @follow_id is not 0. In the classic registry it starts from its counts @base;
+ * @follow_id is not 0. In the classic registry it starts from its present counts;
  * in a capture, from those at the mp3_authorize() that must follow. Returns 0;
  * 1 if it was registered and is followed from now on, too; or -EEXIST if it is
  * registered and, with a @follow_id, followed already. Caller holds
  * mp3_sampler_lock.
  */
 static int mp3_join(struct mp3_process *process, unsigned int holder,
-		    u64 follow_id, const struct mp3_counts *base)
+		    u64 follow_id)
 {
 	u64 mask = BIT_ULL(holder);
+	struct mp3_counts base;
 	bool held = READ_ONCE(process->holders) & mask;
 
 	lockdep_assert_held(&mp3_sampler_lock);
@@ -2368,17 +2470,20 @@ static int mp3_join(struct mp3_process *process, unsigned int holder,
 		return -EEXIST;
 
 	if (!held && holder == MP3_CLASSIC) {
+		rcu_read_lock();
+		mp3_read_totals(process, &base);
+		rcu_read_unlock();
 		/*
 		 * The next record also has what was collected for an earlier
 		 * registration and not reported yet.
 		 */
 		if (process->unregistered) {
-			process->reported = mp3_subtract(base,
+			process->reported = mp3_subtract(&base,
 							 &process->reported);
 			mp3_unlink(process);
 			list_add_tail(&process->list, &mp3_processes);
 		} else {
-			process->reported = *base;
+			process->reported = base;
 		}
 	}
 
@@ -2472,7 +2577,7 @@ static int mp3_insert(const struct mp3_caller *caller, struct mp3_process *new,
 	if (many)
 		mp3_kick();
 	if (found)
-		err = mp3_join(found, holder, follow_id, &new->reported);
+		err = mp3_join(found, holder, follow_id);
 	mp3_splice_pending();
 	if (!err && !mp3_authorize(caller, holder, new->task))
 		err = -EPERM;
@@ -2611,7 +2716,7 @@ static int mp3_unregister(unsigned int holder, struct task_struct *task,
 	rcu_read_lock();
 	/* The next tick collects a process that has exited. */
 	live = process && READ_ONCE(process->holders) & BIT_ULL(holder) &&
-	       !mp3_read_counts(process->task, &counts);
+	       !mp3_read_totals(process, &counts);
 	rcu_read_unlock();
 	if (live && (!mp3_may_sample_now(holder, turn) ||
 		     !mp3_may_retire_now(holder, turn) ||
@@ -2940,7 +3045,7 @@ static int mp3_adopt_one(const struct mp3_caller *caller,
 		return 0;
 
 	if (process) {
-		ret = mp3_join(process, holder, follow_id, &base);
+		ret = mp3_join(process, holder, follow_id);
 	} else {
 		raw_spin_lock(&mp3_registry_lock);
 		ret = mp3_follow_child(task, BIT_ULL(holder), 0, follow_id,
@@ -4837,7 +4942,7 @@ static int mp3_open(struct inode *inode, struct file *file)
 	} else {
 		reader->ring = &mp3_rings[iminor(inode)];
 	}
-	reader->polled = READ_ONCE(reader->ring->head);
+	reader->polled = READ_ONCE(reader->ring->header->head);
 	file->private_data = reader;
 
 	return 0;
@@ -4882,7 +4987,7 @@ static __poll_t mp3_poll(struct file *file, struct poll_table_struct *table)
 	 * stored.
 	 */
 	smp_mb();
-	head = READ_ONCE(reader->ring->head);
+	head = READ_ONCE(reader->ring->header->head);
 	if (head == READ_ONCE(reader->polled))
 		return 0;
 	/* Do not consume the event unless the caller requested EPOLLIN. */
