@@ -29,7 +29,7 @@ KINDS = {"usual": (60, 40, 1 / 3), "full": (201, 201, 1)}
 
 # What a metric grows by between two scrapes, at most: the first pattern that its name
 # contains. So little that no alert fires: that would cost more than all else.
-STEPS = {"build_info|interval|limit|lost|dropped|denied|registered": 0, "missed": 0.1,
+STEPS = {"build_info|interval|limit|lost|dropped|denied|registered|former": 0, "missed": 0.1,
          "started": 20, "major_faults": 5, "minor_faults": 50000, "bucket|count": 5000,
          "resident": 1 << 24, "stall": 0.5, "seconds": 5, "ticks": 60}
 
