@@ -103,9 +103,10 @@ static void sweep(struct exporter *exporter)
 			     &source->reader);
 }
 
-/* Adds up what has been published. */
+/* Adds up what has been published, without what this program does. */
 void exporter_pass(struct exporter *exporter)
 {
+	const __u32 own_pid = exporter->live.source.own_pid;
 	struct totals *totals = &exporter->totals;
 	struct mp3_fault fault;
 	struct entry entry;
@@ -113,7 +114,8 @@ void exporter_pass(struct exporter *exporter)
 
 	/* Before the records, which show whose the faults are. */
 	while (left-- && mp3_faults_next(&exporter->faults, &fault) > 0)
-		totals_fault(totals, &fault);
+		if (!own_pid || fault.pid != own_pid)
+			totals_fault(totals, &fault);
 	live_begin_pass(&exporter->live);
 	while (live_next(&exporter->live, &entry))
 		totals_record(totals, &entry.record);
