@@ -193,6 +193,11 @@ struct format {
 		    enum kind kind);
 };
 
+static void put_string(const char *text)
+{
+	output_put_text(text, strlen(text));
+}
+
 /*
  * Puts a string in quotes: @guard, then @text with @escape before each character in
  * @special.
@@ -200,22 +205,30 @@ struct format {
 static void put_quoted(const char *guard, const char *text, const char *special,
 		       char escape)
 {
-	output_put("\"%s", guard);
-	for (; *text; text++) {
-		if (strchr(special, *text))
-			output_put("%c", escape);
-		output_put("%c", *text);
+	size_t plain;
+
+	output_put_text("\"", 1);
+	put_string(guard);
+	while (*text) {
+		plain = strcspn(text, special);
+		output_put_text(text, plain);
+		text += plain;
+		if (*text) {
+			output_put_text(&escape, 1);
+			output_put_text(text++, 1);
+		}
 	}
-	output_put("\"");
+	output_put_text("\"", 1);
 }
 
 static void put_text(unsigned int column, const char *name, const char *text,
 		     enum kind kind)
 {
 	(void)name;
-	output_put("%s", column ? " " : "");
+	if (column)
+		output_put_text(" ", 1);
 	if (kind != IS_NAME || !strpbrk(text, " ,")) {
-		output_put("%s", text);
+		put_string(text);
 		return;
 	}
 	for (; *text; text++)
@@ -226,9 +239,10 @@ static void put_csv(unsigned int column, const char *name, const char *text,
 		    enum kind kind)
 {
 	(void)name;
-	output_put("%s", column ? "," : "");
+	if (column)
+		output_put_text(",", 1);
 	if (kind == IS_NUMBER)
-		output_put("%s", text);
+		put_string(text);
 	else
 		put_quoted(kind == IS_NAME ? csv_guard(text) : "", text, "\"", '"');
 }
@@ -236,9 +250,11 @@ static void put_csv(unsigned int column, const char *name, const char *text,
 static void put_json(unsigned int column, const char *name, const char *text,
 		     enum kind kind)
 {
-	output_put("%s\"%s\":", column ? "," : "{", name);
+	put_string(column ? ",\"" : "{\"");
+	put_string(name);
+	put_string("\":");
 	if (kind == IS_NUMBER)
-		output_put("%s", text);
+		put_string(text);
 	else
 		put_quoted("", text, "\"\\", '\\');
 }
@@ -287,12 +303,19 @@ static void wall_text(char text[TEXT_SIZE], __u64 ns)
 /* Fills @text with seconds since the module's load, or before it if negative. */
 static void load_text(char text[TEXT_SIZE], __u64 time_ns, __u64 base_ns)
 {
-	bool before = time_ns < base_ns;
-	__u64 ns = before ? base_ns - time_ns : time_ns - base_ns;
+	__u64 ns = time_ns - base_ns, fraction;
+	size_t i;
 
-	snprintf(text, TEXT_SIZE, "%s%llu.%06u", before ? "-" : "",
-		 (unsigned long long)(ns / NSEC_PER_SEC),
-		 (unsigned int)(ns % NSEC_PER_SEC / 1000));
+	if (time_ns < base_ns) {
+		ns = base_ns - time_ns;
+		*text++ = '-';
+	}
+	text += number_text(text, ns / NSEC_PER_SEC);
+	*text++ = '.';
+	fraction = ns % NSEC_PER_SEC / 1000;
+	for (i = 6; i--; fraction /= 10)
+		text[i] = (char)('0' + fraction % 10);
+	text[6] = '\0';
 }
 
 /* Returns how many blanks precede a name in a tree. */
@@ -321,11 +344,10 @@ static void put_field(const struct layout *layout, unsigned int column,
 
 	switch (field->type) {
 	case TYPE_U32:
-		snprintf(buffer, sizeof(buffer), "%u", *(const __u32 *)at);
+		number_text(buffer, *(const __u32 *)at);
 		break;
 	case TYPE_U64:
-		snprintf(buffer, sizeof(buffer), "%llu",
-			 (unsigned long long)*(const __u64 *)at);
+		number_text(buffer, *(const __u64 *)at);
 		break;
 	case TYPE_LOAD:
 		load_text(buffer, *(const __u64 *)at, layout->base_ns);
@@ -341,11 +363,11 @@ static void put_field(const struct layout *layout, unsigned int column,
 	case TYPE_COMM:
 		format->escape(buffer, at);
 		kind = IS_NAME;
-		if (format_has_comments(layout))
+		if (line->depth && format_has_comments(layout))
 			output_put("%*s", indentation(line), "");
 		break;
 	case TYPE_USER:
-		snprintf(buffer, sizeof(buffer), "%u", line->uid);
+		number_text(buffer, line->uid);
 		text = user_name(line->uid) ?: buffer;
 		kind = IS_NAME;
 		break;
@@ -538,7 +560,7 @@ static void put_template(const struct layout *layout, const struct line *line)
 	size_t i;
 
 	for (i = 0; i < layout->template->nr; i++, piece++) {
-		output_put("%s", piece->text);
+		put_string(piece->text);
 		if (piece->field)
 			put_field(layout, 0, piece->field, line);
 	}
@@ -571,7 +593,7 @@ void format_put_line(const struct layout *layout, const struct line *line)
 		for (i = 0; columns[i] != NR_FIELDS; i++)
 			put_field(layout, i + 1,
 				  column_field(layout, columns[i]), line);
-		output_put("%s", layout->format->end);
+		put_string(layout->format->end);
 	}
 }
 

@@ -123,7 +123,19 @@ bool output_begin_last_line(void)
 	return output_begin_line() || has_room();
 }
 
-/* Appends to the line that output_begin_line() made room for. */
+/*
+ * Appends a text to the line that output_begin_line() made room for. printf(3) would be
+ * most of the time that many lines take.
+ */
+void output_put_text(const char *text, size_t length)
+{
+	if (length >= sizeof(out.text) - out.size)
+		errx(1, "a line of output is too long");
+	memcpy(out.text + out.size, text, length);
+	out.size += length;
+}
+
+/* Appends likewise. */
 void output_put(const char *format, ...)
 {
 	size_t room = sizeof(out.text) - out.size;

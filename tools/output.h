@@ -11,6 +11,7 @@
 #define MP3_TOOLS_OUTPUT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include <linux/types.h>
 
@@ -20,6 +21,7 @@
 void output_open(int stop_fd);
 bool output_begin_line(void);
 bool output_begin_last_line(void);
+void output_put_text(const char *text, size_t length);
 __attribute__((format(printf, 1, 2)))
 void output_put(const char *format, ...);
 void output_end_entries(__u64 entries);

@@ -59,11 +59,12 @@ enum {
 
 /* ---- Output ---- */
 
-static bool print_line(const char *line)
+static bool print_line(const char *line, size_t length)
 {
 	if (!output_begin_line())
 		return false;
-	output_put("%s\n", line);
+	output_put_text(line, length);
+	output_put_text("\n", 1);
 
 	return true;
 }
@@ -78,18 +79,15 @@ bool top_print(struct top *top)
 	top_sort(top);
 	top_layout(top, TOP_UNLIMITED, &layout);
 	top_title(top, TOP_UNLIMITED, line);
-	if (!print_line(line))
+	if (!print_line(line, strlen(line)) ||
+	    !print_line(line, top_header(&layout, line)))
 		return false;
-	top_header(&layout, line);
-	if (!print_line(line))
-		return false;
-	for (i = 0; i < top->nr_rows; i++) {
-		top_row(top, &layout, &top->rows[i], line);
-		if (!print_line(line))
+	for (i = 0; i < top->nr_rows; i++)
+		if (!print_line(line, top_row(top, &layout, &top->rows[i],
+					      line)))
 			return false;
-	}
 
-	return print_line("") && output_flush();
+	return print_line("", 0) && output_flush();
 }
 
 /* ---- Live ---- */

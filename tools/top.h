@@ -144,11 +144,15 @@ struct top {
 /**
  * struct top_layout - the columns that a line has space for
  * @columns: from left to right
- * @nr:	     how many
+ * @starts:  the first character of each
+ * @widths:  how many characters each has
+ * @nr:	     how many columns
  * @width:   characters of a line
  */
 struct top_layout {
 	enum top_column columns[TOP_COLUMNS];
+	size_t starts[TOP_COLUMNS];
+	size_t widths[TOP_COLUMNS];
 	size_t nr;
 	size_t width;
 };
@@ -179,8 +183,8 @@ void top_layout(const struct top *top, size_t width, struct top_layout *layout);
 bool top_find_cell(const struct top_layout *layout, enum top_column column,
 		   size_t *start, size_t *width);
 void top_title(const struct top *top, size_t width, char line[TOP_LINE]);
-void top_header(const struct top_layout *layout, char line[TOP_LINE]);
-void top_row(const struct top *top, const struct top_layout *layout,
-	     const struct top_row *row, char line[TOP_LINE]);
+size_t top_header(const struct top_layout *layout, char line[TOP_LINE]);
+size_t top_row(const struct top *top, const struct top_layout *layout,
+	       const struct top_row *row, char line[TOP_LINE]);
 
 #endif /* MP3_TOOLS_TOP_H */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The lines of mp3ctl top, as wide as there is space. */
 #include <err.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -149,6 +150,21 @@ static size_t line_width(const struct top *top, const bool *chosen)
 	return width;
 }
 
+/* Notes where the columns of a layout are. */
+static void place_columns(struct top_layout *layout)
+{
+	size_t i, start = 0;
+
+	for (i = 0; i < layout->nr; i++) {
+		if (i)
+			start += columns[layout->columns[i]].gap;
+		layout->starts[i] = start;
+		layout->widths[i] = width_of(layout->columns[i],
+					     i + 1 == layout->nr);
+		start += layout->widths[i];
+	}
+}
+
 /**
  * top_layout() - choose the columns that a line has space for
  * @top:    the rows
@@ -180,6 +196,7 @@ void top_layout(const struct top *top, size_t width, struct top_layout *layout)
 	for (i = 0; i < top->nr_columns; i++)
 		if (chosen[top->columns[i]])
 			layout->columns[layout->nr++] = top->columns[i];
+	place_columns(layout);
 }
 
 /**
@@ -196,86 +213,132 @@ bool top_find_cell(const struct top_layout *layout, enum top_column column,
 {
 	size_t i;
 
-	*start = 0;
 	for (i = 0; i < layout->nr; i++) {
-		if (i)
-			*start += columns[layout->columns[i]].gap;
-		*width = width_of(layout->columns[i], i + 1 == layout->nr);
+		*start = layout->starts[i];
+		*width = layout->widths[i];
 		if (layout->columns[i] == column)
 			return true;
-		*start += *width;
 	}
 
 	return false;
 }
 
-/* ---- Their contents ---- */
+/*
+ * ---- Their contents ----
+ *
+ * Numbers are formatted here, since printf(3) would be most of the time that many rows
+ * take.
+ */
+
+/* Fills @text with a number and one decimal, as %.1f does, and returns its length. */
+static size_t put_decimal(char text[TOP_LINE], double number)
+{
+	double scaled = number * 10, rest;
+	__u64 tenths;
+	size_t length;
+
+	if (!(scaled >= 0 && scaled < 1e15))
+		return (size_t)snprintf(text, TOP_LINE, "%.1f", number);
+	tenths = (__u64)scaled;
+	rest = scaled - (double)tenths;
+	/* The product may have been rounded to this. */
+	if (rest == 0.5)
+		return (size_t)snprintf(text, TOP_LINE, "%.1f", number);
+	tenths += rest > 0.5;
+	length = number_text(text, tenths / 10);
+	text[length++] = '.';
+	text[length++] = (char)('0' + tenths % 10);
+	text[length] = '\0';
+
+	return length;
+}
 
 /* Fills @text with a size in at most 6 characters. */
-static void size_text(char text[16], double bytes)
+static size_t put_size(char text[TOP_LINE], double bytes)
 {
 	static const char units[] = "BKMGTPE";
-	size_t unit = 0;
+	size_t unit = 0, length;
 
 	while (bytes >= 1000 && units[unit + 1]) {
 		bytes /= 1024;
 		unit++;
 	}
-	snprintf(text, 16, "%.*f%c", unit && bytes < 100, bytes, units[unit]);
+	if (unit && bytes < 100)
+		length = put_decimal(text, bytes);
+	else
+		length = number_text(text, (__u64)rint(bytes));
+	text[length++] = units[unit];
+	text[length] = '\0';
+
+	return length;
 }
 
 /* Fills @text with a rate in at most @width characters, which are 7 or more. */
-static void rate_text(char text[16], double rate, size_t width)
+static size_t put_rate(char text[TOP_LINE], double rate, size_t width)
 {
-	/* Most rates of many processes: spare them the time. */
-	if (rate == 0)
-		strcpy(text, "0.0");
-	else if (snprintf(text, 16, "%.1f", rate) > (int)width &&
-		 snprintf(text, 16, "%.0f", rate) > (int)width)
-		snprintf(text, 16, "%.1e", rate);
+	size_t length = put_decimal(text, rate);
+
+	if (length > width)
+		length = (size_t)snprintf(text, TOP_LINE, "%.0f", rate);
+	if (length > width)
+		length = (size_t)snprintf(text, TOP_LINE, "%.1e", rate);
+
+	return length;
 }
 
 /* Fills @text with the name of a process' user, or its number. */
-static void user_text(char text[16], const struct process *process)
+static size_t put_user(char text[TOP_LINE], const struct process *process)
 {
 	const char *name = process->identified ? user_name(process->uid) : "-";
+	size_t width = columns[TOP_USER].width, length;
 
 	if (!name)
-		snprintf(text, 16, "%u", process->uid);
-	else if (snprintf(text, 16, "%s", name) > (int)columns[TOP_USER].width)
-		text[columns[TOP_USER].width - 1] = '+';
+		return number_text(text, process->uid);
+	length = strnlen(name, width + 1);
+	memcpy(text, name, length);
+	if (length > width) {
+		length = width;
+		text[width - 1] = '+';
+	}
+	text[length] = '\0';
+
+	return length;
 }
 
-/* Fills @text with a cell. */
-static void cell_text(char text[TOP_LINE], const struct top *top,
-		      const struct top_row *row, enum top_column column)
+/* Fills @text with a name, which is indented in the tree. */
+static size_t put_name(char text[TOP_LINE], const struct top_row *row)
+{
+	size_t indent = 2 * row->depth;
+
+	memset(text, ' ', indent);
+	name_escape(text + indent, row->process->comm);
+
+	return indent + strlen(text + indent);
+}
+
+/* Fills @text with a cell, and returns its length in bytes. */
+static size_t put_cell(char text[TOP_LINE], const struct top *top,
+		       const struct top_row *row, enum top_column column)
 {
 	const struct process *process = row->process;
 	const struct top_process *state = top_state(process);
-	char name[NAME_SIZE];
 
 	switch (column) {
 	case TOP_PID:
-		snprintf(text, TOP_LINE, "%u", process->pid);
-		break;
+		return number_text(text, process->pid);
 	case TOP_USER:
-		user_text(text, process);
-		break;
+		return put_user(text, process);
 	case TOP_RSS:
-		size_text(text, (double)process->rss_bytes);
-		break;
+		return put_size(text, (double)process->rss_bytes);
 	case TOP_HISTORY:
 		spark_text(&state->history, top->base_ns, HISTORY_WIDTH,
 			   top->unicode, text);
-		break;
+		return strlen(text);
 	case TOP_NAME:
-		name_escape(name, process->comm);
-		snprintf(text, TOP_LINE, "%*s%s", 2 * (int)row->depth, "",
-			 name);
-		break;
+		return put_name(text, row);
 	default:
-		rate_text(text, state->rates[column],
-			  columns[column].width);
+		return put_rate(text, state->rates[column],
+				columns[column].width);
 	}
 }
 
@@ -291,87 +354,98 @@ static size_t put_bytes(char line[TOP_LINE], size_t used, const char *bytes,
 	if (length > TOP_LINE - 1 - used)
 		length = TOP_LINE - 1 - used;
 	memcpy(line + used, bytes, length);
-	line[used + length] = '\0';
 
 	return used + length;
 }
 
 static size_t put_blanks(char line[TOP_LINE], size_t used, size_t length)
 {
-	while (length-- && used < TOP_LINE - 1)
-		line[used++] = ' ';
-	line[used] = '\0';
+	if (length > TOP_LINE - 1 - used)
+		length = TOP_LINE - 1 - used;
+	memset(line + used, ' ', length);
 
-	return used;
+	return used + length;
 }
 
 /*
- * Appends a cell to a line. The last one is not filled up with blanks. Not with
- * printf(3), which would be most of the time that many rows take.
+ * Appends a cell to the first @used bytes of a line. The last one is not filled up with
+ * blanks. Returns how many bytes there are then.
  */
-static void append_cell(const struct top_layout *layout, size_t i,
-			char line[TOP_LINE], const char *text)
+static size_t append_cell(const struct top_layout *layout, size_t i,
+			  char line[TOP_LINE], size_t used, const char *text,
+			  size_t length)
 {
 	enum top_column column = layout->columns[i];
 	bool last = i + 1 == layout->nr;
 	bool left = column == TOP_USER || column == TOP_NAME ||
 		    column == TOP_HISTORY;
-	size_t start, width, length, used = strlen(line);
+	size_t start = layout->starts[i], width = layout->widths[i];
 
-	top_find_cell(layout, column, &start, &width);
 	if (last && column == TOP_NAME)
 		width = layout->width > start ? layout->width - start : 0;
 	/* A sparkline fills its cell: its characters are not bytes. */
 	if (column == TOP_HISTORY && text != columns[column].header)
-		width = strlen(text);
-	length = strnlen(text, width);
+		width = length;
+	if (length > width)
+		length = width;
 	used = put_blanks(line, used, i ? columns[column].gap : 0);
 	if (!left)
 		used = put_blanks(line, used, width - length);
 	used = put_bytes(line, used, text, length);
 	if (left && !last)
-		put_blanks(line, used, width - length);
+		used = put_blanks(line, used, width - length);
+
+	return used;
 }
 
-/* Cuts a line after its first characters, as many as it has space for. */
-static void cut_line(char *line, size_t width)
+/*
+ * Ends a line of @used bytes, after its first characters, as many as it has space for.
+ * Returns how many bytes it has then.
+ */
+static size_t end_line(const struct top_layout *layout, char line[TOP_LINE],
+		       size_t used)
 {
-	for (; *line; line++) {
+	size_t i, left = layout->width;
+
+	line[used] = '\0';
+	if (used <= left)
+		return used;
+	for (i = 0; i < used; i++)
 		/* The first byte of a character */
-		if ((*line & 0xc0) == 0x80)
-			continue;
-		if (!width--) {
-			*line = '\0';
-			return;
-		}
-	}
+		if ((line[i] & 0xc0) != 0x80 && !left--)
+			break;
+	line[i] = '\0';
+
+	return i;
 }
 
-/* Fills @line with the headers of the columns. */
-void top_header(const struct top_layout *layout, char line[TOP_LINE])
+/* Fills @line with the headers of the columns. Returns its length in bytes. */
+size_t top_header(const struct top_layout *layout, char line[TOP_LINE])
 {
-	size_t i;
+	const char *text;
+	size_t i, used = 0;
 
-	line[0] = '\0';
-	for (i = 0; i < layout->nr; i++)
-		append_cell(layout, i, line,
-			    columns[layout->columns[i]].header);
-	cut_line(line, layout->width);
+	for (i = 0; i < layout->nr; i++) {
+		text = columns[layout->columns[i]].header;
+		used = append_cell(layout, i, line, used, text, strlen(text));
+	}
+
+	return end_line(layout, line, used);
 }
 
-/* Fills @line with a row. */
-void top_row(const struct top *top, const struct top_layout *layout,
-	     const struct top_row *row, char line[TOP_LINE])
+/* Fills @line with a row. Returns its length in bytes. */
+size_t top_row(const struct top *top, const struct top_layout *layout,
+	       const struct top_row *row, char line[TOP_LINE])
 {
 	char text[TOP_LINE];
-	size_t i;
+	size_t i, length, used = 0;
 
-	line[0] = '\0';
 	for (i = 0; i < layout->nr; i++) {
-		cell_text(text, top, row, layout->columns[i]);
-		append_cell(layout, i, line, text);
+		length = put_cell(text, top, row, layout->columns[i]);
+		used = append_cell(layout, i, line, used, text, length);
 	}
-	cut_line(line, layout->width);
+
+	return end_line(layout, line, used);
 }
 
 /*

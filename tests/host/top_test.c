@@ -257,10 +257,48 @@ static void test_unseen(void)
 
 static bool has_size(double bytes, const char *expected)
 {
-	char text[16];
+	char text[TOP_LINE];
 
-	size_text(text, bytes);
-	return !strcmp(text, expected);
+	return put_size(text, bytes) == strlen(expected) &&
+	       !strcmp(text, expected);
+}
+
+/* Returns whether a number and its decimal are formatted as by printf(3). */
+static bool is_decimal(double number)
+{
+	char text[TOP_LINE], expected[TOP_LINE];
+	size_t length = put_decimal(text, number);
+
+	snprintf(expected, sizeof(expected), "%.1f", number);
+	if (length == strlen(expected) && !strcmp(text, expected))
+		return true;
+	diag("%a: got '%s', want '%s'", number, text, expected);
+	return false;
+}
+
+static void test_numbers(void)
+{
+	/* Halves that are exact, and some that a product only seems to be */
+	const double numbers[] = {
+		0, 0.04, 0.05, 0.15, 0.25, 0.35, 0.75, 0.95, 9.95, 99.95,
+		1.25e10, 1e14 - 0.05, 1e15, 1.5e19, 1e300, -1, INFINITY,
+	};
+	unsigned int i, j;
+	bool good = true;
+
+	for (i = 0; i < ARRAY_SIZE(numbers); i++)
+		good = good && is_decimal(numbers[i]);
+	for (i = 1; i < 3000; i++)
+		for (j = 1; j < 64; j++)
+			good = good && is_decimal(i / (j * 0.05)) &&
+			       is_decimal(nextafter(i * 0.05, j % 2 * 1e9));
+	ok(good, "top rounds rates as printf(3) does");
+	ok(has_size(0, "0B") && has_size(5.0 * (1 << 20), "5.0M") &&
+	   has_size(4095.0 * (1 << 20), "4.0G") && has_size(998.5, "998B") &&
+	   has_size(1.25 * (1 << 20), "1.2M") &&
+	   has_size(100.5 * (1 << 20), "100M") &&
+	   has_size(99.96 * (1 << 20), "100.0M"),
+	   "top shows memory in at most six characters");
 }
 
 /* ---- Order, filters, tree ---- */
@@ -945,9 +983,7 @@ int main(void)
 	test_replay_errors();
 	test_seek();
 	test_hostile_recording();
-	ok(has_size(0, "0B") && has_size(5.0 * (1 << 20), "5.0M") &&
-	   has_size(4095.0 * (1 << 20), "4.0G"),
-	   "top shows memory in at most six characters");
+	test_numbers();
 
 	return done();
 }
