@@ -5,6 +5,10 @@
 #include <string.h>
 
 #include "compare.h"
+#include "fit.h"
+
+/* Columns that a terminal has for labels, or the differences are left out */
+#define LABEL_WIDTH 15
 
 /**
  * struct pair - a row of both sides
@@ -14,6 +18,18 @@
 struct pair {
 	const char *label;
 	struct stats values[2];
+};
+
+/**
+ * struct pair_layout - the columns of a table
+ * @repeated:	    the sides have been repeated: deviations, and p
+ * @has_difference: differences, not only in percent
+ * @label:	    columns for the label
+ */
+struct pair_layout {
+	bool repeated;
+	bool has_difference;
+	size_t label;
 };
 
 /* ---- Pairs ---- */
@@ -103,6 +119,23 @@ static bool has_metric(const struct summary *const sides[2], enum metric metric,
 
 /* ---- Text ---- */
 
+/* Chooses the columns that a terminal has space for. */
+static struct pair_layout choose_layout(const struct compare *compare,
+					bool repeated)
+{
+	size_t columns = fit_columns(compare->file);
+	/* The values, percent and mark; deviations and p */
+	size_t used = 39 + (repeated ? 25 : 0), difference = 11;
+	struct pair_layout layout = { .repeated = repeated };
+
+	layout.has_difference = columns >= used + difference + LABEL_WIDTH;
+	if (layout.has_difference)
+		used += difference;
+	layout.label = fit_rest(columns, used);
+
+	return layout;
+}
+
 /* Prints a value, and with repeats its deviation. */
 static void print_value(FILE *file, const struct stats *stats,
 			enum metric metric, bool repeated)
@@ -131,15 +164,16 @@ static void percent_text(char text[METRIC_TEXT], const struct pair *pair)
 		strcpy(text, difference(pair) > 0 ? "new" : "");
 }
 
-static void print_pair(const struct compare *compare, const struct pair *pair,
-		       enum metric metric)
+static void print_pair(const struct compare *compare,
+		       const struct pair_layout *layout,
+		       const struct pair *pair, enum metric metric)
 {
 	double change = difference(pair);
 	double p = welch_p(&pair->values[0], &pair->values[1]);
 	const char *mark = change > 0 ? "worse" : change < 0 ? "better" : "=";
 	const char *color = change > 0 ? "\033[31m" : "\033[32m";
 	char text[METRIC_TEXT], percent[METRIC_TEXT];
-	char signed_text[METRIC_TEXT + 1];
+	char signed_text[METRIC_TEXT + 1], *label;
 	bool colored;
 
 	if (p >= SIGNIFICANT && change != 0)
@@ -153,12 +187,26 @@ static void print_pair(const struct compare *compare, const struct pair *pair,
 	snprintf(signed_text, sizeof(signed_text), "%s%s",
 		 change > 0 ? "+" : change < 0 ? "-" : "", text);
 	percent_text(percent, pair);
-	fprintf(compare->file, "%s %10s %8s", colored ? color : "", signed_text,
-		percent);
+	fputs(colored ? color : "", compare->file);
+	if (layout->has_difference)
+		fprintf(compare->file, " %10s", signed_text);
+	fprintf(compare->file, " %8s", percent);
 	if (!isnan(p))
 		fprintf(compare->file, p < 0.001 ? " <0.001" : " %6.3f", p);
+	label = fit_label(pair->label ? pair->label : "total", layout->label);
 	fprintf(compare->file, "  %-6s%s  %s\n", mark, colored ? "\033[m" : "",
-		pair->label ? pair->label : "total");
+		label);
+	free(label);
+}
+
+static void print_header(FILE *file, const struct pair_layout *layout)
+{
+	int gap = layout->repeated ? 9 : 0;
+
+	fprintf(file, "%10s%*s%10s%*s", "A", gap, "", "B", gap, "");
+	if (layout->has_difference)
+		fprintf(file, " %10s", "difference");
+	fprintf(file, " %8s%s\n", "percent", layout->repeated ? "      p" : "");
 }
 
 /* Prints a table, unless all of it is 0, the total included if there is one. */
@@ -166,7 +214,9 @@ static void print_table(const struct compare *compare,
 			const struct summary *const sides[2], const char *what,
 			enum metric metric, bool has_total)
 {
-	bool repeated = sides[0]->nr_runs > 1 && sides[1]->nr_runs > 1;
+	struct pair_layout layout = choose_layout(compare,
+						  sides[0]->nr_runs > 1 &&
+						  sides[1]->nr_runs > 1);
 	struct pair *pairs = alloc_pairs(sides);
 	struct pair total = total_of(sides, metric);
 	size_t nr = 0, i;
@@ -175,16 +225,15 @@ static void print_table(const struct compare *compare,
 		nr = fill_pairs(pairs, sides, metric);
 	if (nr || (has_total && (total.values[0].max > 0 ||
 				 total.values[1].max > 0))) {
-		fprintf(compare->file, "\n%s%s\n%10s%*s%10s%*s %10s %8s%s\n",
-			metric_infos[metric].name, what, "A", repeated ? 9 : 0,
-			"", "B", repeated ? 9 : 0, "", "difference", "percent",
-			repeated ? "      p" : "");
+		fprintf(compare->file, "\n%s%s\n", metric_infos[metric].name,
+			what);
+		print_header(compare->file, &layout);
 		for (i = 0; i < nr && i < compare->nr_rows; i++)
-			print_pair(compare, &pairs[i], metric);
+			print_pair(compare, &layout, &pairs[i], metric);
 		if (i < nr)
 			fprintf(compare->file, "%zu more (see -n)\n", nr - i);
 		if (has_total)
-			print_pair(compare, &total, metric);
+			print_pair(compare, &layout, &total, metric);
 	}
 	free(pairs);
 }

@@ -2,10 +2,12 @@
 #include <assert.h>
 #include <err.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "cgroup.h"
 #include "csv.h"
+#include "fit.h"
 #include "format.h"
 #include "name.h"
 #include "output.h"
@@ -333,13 +335,31 @@ static const char *flags_text(__u32 flags)
 	       texts[flags & (MP3_FIRST | MP3_LAST)];
 }
 
+/*
+ * Returns the name of a cgroup, to be freed: on a terminal, such that its line, of which
+ * it is the last column, does not wrap. Exits if there is no memory.
+ */
+static char *cgroup_text(const struct layout *layout, __u64 id)
+{
+	const char *name = cgroup_name(id), *at;
+	size_t used = output_line_size() + 1;
+
+	if (!layout->columns || !format_has_comments(layout))
+		return text_format("%s", name);
+	/* Blanks and commas will be escaped. */
+	for (at = name; (at = strpbrk(at, " ,")); at++)
+		used += 3;
+
+	return fit_path(name, fit_rest(layout->columns, used));
+}
+
 static void put_field(const struct layout *layout, unsigned int column,
 		      const struct field *field, const struct line *line)
 {
 	const void *at = (const char *)line + field->offset;
 	const struct format *format = layout->format;
 	enum kind kind = IS_NUMBER;
-	char buffer[TEXT_SIZE];
+	char buffer[TEXT_SIZE], *cgroup = NULL;
 	const char *text = buffer;
 
 	switch (field->type) {
@@ -372,13 +392,15 @@ static void put_field(const struct layout *layout, unsigned int column,
 		kind = IS_NAME;
 		break;
 	case TYPE_CGROUP:
-		text = cgroup_name(line->cgroup_id);
+		cgroup = cgroup_text(layout, line->cgroup_id);
+		text = cgroup;
 		kind = IS_NAME;
 		break;
 	}
 	if (field->in & IN_IDENTITY && !line->identified)
 		text = "unknown";
 	format->put(column, field->name, text, kind);
+	free(cgroup);
 }
 
 /* Returns the field of the first column. */

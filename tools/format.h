@@ -31,6 +31,7 @@ struct template;
  * @records: the entries are records, not samples
  * @by:      what a line is about, if they are records
  * @identity: identity records are printed, too
+ * @columns: of the terminal that text is printed to; 0: no limit
  * @base_ns: the module's load, on the clock of the entries
  * @wall_ns: CLOCK_REALTIME less the clock of the entries
  */
@@ -41,6 +42,7 @@ struct layout {
 	bool records;
 	enum report_by by;
 	bool identity;
+	size_t columns;
 	__u64 base_ns;
 	__u64 wall_ns;
 };

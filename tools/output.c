@@ -18,6 +18,7 @@
  * @entries: entries that were written
  * @pending: entries in @text
  * @size:    bytes in @text
+ * @line:    those before the last line
  */
 static struct {
 	int stop_fd;
@@ -25,6 +26,7 @@ static struct {
 	__u64 entries;
 	__u64 pending;
 	size_t size;
+	size_t line;
 	char text[16 * PIPE_BUF];
 } out = { .stop_fd = -1 };
 
@@ -111,7 +113,11 @@ static bool has_room(void)
 /* Makes room for a line. Returns false if the command has to end. */
 bool output_begin_line(void)
 {
-	return has_room() || output_flush();
+	bool more = has_room() || output_flush();
+
+	out.line = out.size;
+
+	return more;
 }
 
 /*
@@ -148,6 +154,12 @@ void output_put(const char *format, ...)
 	if (size < 0 || (size_t)size >= room)
 		errx(1, "a line of output is too long");
 	out.size += (size_t)size;
+}
+
+/* Returns how many bytes the line has that output_begin_line() made room for. */
+size_t output_line_size(void)
+{
+	return out.size - out.line;
 }
 
 /* Counts entries. Their lines are complete. */

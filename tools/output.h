@@ -24,6 +24,7 @@ bool output_begin_last_line(void);
 void output_put_text(const char *text, size_t length);
 __attribute__((format(printf, 1, 2)))
 void output_put(const char *format, ...);
+size_t output_line_size(void);
 void output_end_entries(__u64 entries);
 bool output_flush(void);
 __u64 output_entries(void);

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <err.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "cgroup.h"
+#include "fit.h"
 #include "name.h"
 #include "report.h"
 #include "rows.h"
@@ -88,17 +86,6 @@ struct row_layout {
 	bool cpu;
 };
 
-/* Returns the columns of a terminal, or a large number for another file. */
-static size_t file_columns(FILE *file)
-{
-	struct winsize size;
-	int fd = fileno(file);
-
-	if (fd < 0 || !isatty(fd) || ioctl(fd, TIOCGWINSZ, &size) || !size.ws_col)
-		return SIZE_MAX;
-	return size.ws_col;
-}
-
 /* Returns the width of all columns but the first one. */
 static size_t other_width(const struct report *report,
 			  const struct row_layout *layout)
@@ -117,7 +104,7 @@ static void fit_layout(const struct report *report, struct row_layout *layout)
 	bool *const optional[] = {
 		&layout->lifetime, &layout->rss, &layout->number, &layout->cpu,
 	};
-	size_t columns = file_columns(report->file), others, i;
+	size_t columns = fit_columns(report->file), others, i;
 
 	for (i = 0; i < ARRAY_SIZE(optional); i++)
 		if (LABEL_WIDTH + other_width(report, layout) > columns)
@@ -197,6 +184,19 @@ static void print_header(const struct report *report,
 	putc('\n', file);
 }
 
+/* Prints the first column. */
+static void print_label(const struct report *report,
+			const struct row_layout *layout, const char *label)
+{
+	size_t width = (size_t)layout->width;
+	char *text = report->by == BY_CGROUP ? fit_path(label, width) :
+					       fit_end(label, width);
+
+	fprintf(report->file, "%s%*s", text,
+		(int)(width - fit_width(text)), "");
+	free(text);
+}
+
 /* Prints the header and some rows, and sets the layout of the table. */
 static void print_rows(const struct report *report, struct row_layout *layout,
 		       struct row *rows, size_t nr)
@@ -223,8 +223,7 @@ static void print_rows(const struct report *report, struct row_layout *layout,
 		lifetime[0] = '\0';
 		if (processes)
 			format_lifetime(lifetime, report, rows[i].process);
-		fprintf(report->file, "%-*.*s", layout->width, layout->width,
-			rows[i].label);
+		print_label(report, layout, rows[i].label);
 		if (layout->number)
 			fprintf(report->file, " %9zu", processes ?
 				rows[i].process->pid : rows[i].nr);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "filter.h"
+#include "fit.h"
 #include "format.h"
 #include "interval.h"
 #include "live.h"
@@ -263,6 +264,7 @@ static bool print_entries(struct watch *watch)
 	struct entry entry;
 	bool more = true;
 
+	watch->layout.columns = fit_columns(stdout);
 	if (!watch->options.recording)
 		watch->layout.wall_ns = clock_ns(CLOCK_REALTIME) -
 					initial_monotonic_ns();

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "fit.h"
 #include "proc.h"
 #include "symbols.h"
 #include "util.h"
@@ -11,6 +12,10 @@
 
 /* Width of a bar of the histogram. */
 #define BAR_WIDTH 20
+
+/* Columns before the label of a row, and before a caller */
+#define ROW_WIDTH 47
+#define CALLER_WIDTH (ROW_WIDTH + 1)
 
 /**
  * struct row - a row of a table
@@ -26,6 +31,7 @@ struct row {
 static struct where_report report;
 static struct where_data *data;
 static __u64 weight;
+static size_t columns;		/* of the terminal */
 
 /* Parses the argument of --sort. Exits with status 2 if it is none. */
 enum where_sort parse_where_sort(const char *text)
@@ -94,16 +100,39 @@ static void print_heading(const char *what)
 		"stalled", "share", what);
 }
 
+/*
+ * Prints a label after @used columns of a line. On a terminal, it stays in this line. Exits
+ * if there is no memory.
+ */
+static void print_fitted(const char *label, size_t length, size_t used)
+{
+	char *text = text_format("%.*s", (int)length, label);
+	char *fitted = fit_label(text, fit_rest(columns, used));
+
+	fprintf(report.file, "%s\n", fitted);
+	free(fitted);
+	free(text);
+}
+
+/* Prints a row. A label with several lines is a call path. */
 static void print_row(const struct sums *sums, const struct sums *total,
 		      const char *label)
 {
 	__u64 of = sort_value(total);
 	double share = of ? 100 * (double)sort_value(sums) / (double)of : 0;
+	size_t length = strcspn(label, "\n");
 
-	fprintf(report.file, "%12llu %9llu %12.6f s %6.1f%%  %s\n",
+	fprintf(report.file, "%12llu %9llu %12.6f s %6.1f%%  ",
 		(unsigned long long)all_faults(sums),
 		(unsigned long long)sums->major,
-		(double)stalled_ns(sums) / 1e9, share, label);
+		(double)stalled_ns(sums) / 1e9, share);
+	print_fitted(label, length, ROW_WIDTH);
+	while (label[length]) {
+		label += length + 1;
+		length = strcspn(label, "\n");
+		fprintf(report.file, "%*s", CALLER_WIDTH, "");
+		print_fitted(label, length, CALLER_WIDTH);
+	}
 }
 
 /*
@@ -384,7 +413,7 @@ static char *path_label(const struct row *row)
 
 	label = text_format("%s", path->nr ? path->names[0] : "[no user code]");
 	for (i = 1; i < path->nr; i++) {
-		longer = text_format("%s\n%48s%s", label, "", path->names[i]);
+		longer = text_format("%s\n%s", label, path->names[i]);
 		free(label);
 		label = longer;
 	}
@@ -664,6 +693,7 @@ void where_report(const struct where_report *what,
 	report = *what;
 	data = where;
 	weight = data->n ? data->n : 1;
+	columns = fit_columns(report.file);
 	print_summary(count);
 	if (count->total.minor || count->total.major) {
 		print_mappings(count);

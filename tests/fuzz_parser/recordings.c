@@ -91,6 +91,7 @@ static int get_sample_host(char *name, size_t size)
 #include "../../tools/csv.c"
 /* <search.h> has a struct entry of its own. */
 #define entry search_entry
+#include "../../tools/fit.c"
 #include "../../tools/flame.c"
 #undef entry
 #include "../../tools/latency.c"

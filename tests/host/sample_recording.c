@@ -2,11 +2,11 @@
 /*
  * Usage: sample_recording FILE [FAULTS [N]]
  *        sample_recording FILE --code PATH OFFSET...
- *        sample_recording FILE --counts
+ *        sample_recording FILE --counts [CGROUP]
  *
  * Writes a recording for tests: the sample; faults of the code at offsets of a file,
  * as if they had been recorded on this machine; or counts without located faults, as
- * mp3ctl record writes them. Compile it together with
+ * mp3ctl record writes them, of processes in a cgroup. Compile it together with
  * tools/recording.c.
  */
 #include <sys/stat.h>
@@ -45,7 +45,7 @@ static void record_code(struct recording *recording, const char *path,
  * Writes what a shell, two sorts and a daemon do in two seconds. The shell and the
  * daemon are still running at the end.
  */
-static void record_counts(struct recording *recording)
+static void record_counts(struct recording *recording, const char *cgroup)
 {
 	static const char info[] =
 		"version=" MP3_VERSION "\nrelease=6.1.0\nmachine=x86_64\n"
@@ -53,8 +53,8 @@ static void record_counts(struct recording *recording)
 		"command=sh build.sh\nstart_ns=100000000000\n"
 		"start_time=1764201600.250000000\nn=0\ncallers=0\n"
 		"base_ns=10000000000\nbase_jiffies=4294892296\n";
-	static const char names[] =
-		"cgroup\t77\t/batch\\x0a\nuser\t1000\tada\nplanet\t1\tMars\n";
+	static const char others[] = "user\t1000\tada\nplanet\t1\tMars\n";
+	char names[512];
 	static const __u64 second = 1000000000, start = SAMPLE_START_NS;
 	const struct mp3_record records[] = {
 		{ .time_ns = start, .pid = 10, .flags = MP3_IDENTITY, .ppid = 1,
@@ -88,6 +88,7 @@ static void record_counts(struct recording *recording)
 		.flags = MP3_RECORDING_COMPLETE | MP3_RECORDING_CLOSED,
 	};
 
+	snprintf(names, sizeof(names), "cgroup\t77\t%s\n%s", cgroup, others);
 	recording_write(recording, MP3_RECORDING_INFO, info, strlen(info));
 	recording_write(recording, MP3_RECORDING_NAMES, names, strlen(names));
 	recording_write(recording, MP3_RECORDING_RECORDS, records,
@@ -115,7 +116,7 @@ int main(int argc, char **argv)
 	if (argc > 2 && !strcmp(argv[2], "--counts")) {
 		if (!recording_create(&recording, argv[1]))
 			return 1;
-		record_counts(&recording);
+		record_counts(&recording, argc > 3 ? argv[3] : "/batch\\x0a");
 		return !recording_close(&recording);
 	}
 	sample_recording(argv[1], argc > 2 ? strtoull(argv[2], NULL, 10) : 10000,

@@ -24,6 +24,7 @@ static ssize_t write_part(int fd, const void *data, size_t size)
 #include "../../tools/csv.c"
 #include "../../tools/emit.c"
 #include "../../tools/filter.c"
+#include "../../tools/fit.c"
 #include "../../tools/format.c"
 #include "../../tools/interval.c"
 #include "../../tools/live.c"

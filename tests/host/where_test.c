@@ -3,6 +3,7 @@
  * mp3ctl where without the module: recordings and what is read of broken ones, the
  * kinds of faults, quantiles, and the report, from faults that are made up.
  */
+#include "../../tools/fit.c"
 #include "../../tools/latency.c"
 #include "../../tools/name.c"
 #include "../../tools/recording.c"
