@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../mp3_uapi.h"
@@ -16,8 +17,8 @@
 
 static const char help[] =
 	"usage: mp3ctl plot [OPTION]... [FILE]\n"
-	"Draws a picture of a recording, or of what mp3ctl watch or monitor has printed\n"
-	"(default: profile.data), with gnuplot.\n"
+	"Draws a picture of a recording, or of what mp3ctl watch or monitor has printed,\n"
+	"with gnuplot (default: mp3.data or profile.data, whichever is newer).\n"
 	"\n"
 	"  -k, --kind KIND      rates: faults per second and CPU time, stacked by process\n"
 	"                       unless FILE contains samples (the default)\n"
@@ -126,6 +127,32 @@ static char *find_script(const char *name)
 	     folder, folders[0], folder, folders[1]);
 }
 
+/* Returns what is drawn if no file is named. Exits if there is nothing. */
+static const char *default_file(void)
+{
+	static const char *const names[] = { "mp3.data", "profile.data" };
+	const struct timespec *time, *newest = NULL;
+	struct stat info[ARRAY_SIZE(names)];
+	const char *found = NULL;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		if (stat(names[i], &info[i]))
+			continue;
+		time = &info[i].st_mtim;
+		if (newest && (time->tv_sec < newest->tv_sec ||
+			       (time->tv_sec == newest->tv_sec &&
+				time->tv_nsec < newest->tv_nsec)))
+			continue;
+		newest = time;
+		found = names[i];
+	}
+	if (!found)
+		errx(1, "no mp3.data (see mp3ctl record) and no profile.data: name a file");
+
+	return found;
+}
+
 int cmd_plot(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -144,9 +171,10 @@ int cmd_plot(int argc, char **argv)
 	};
 	/* The script, two words for each option, the file, NULL */
 	char *words[2 * ARRAY_SIZE(options) + 3], **word = words + 1;
-	unsigned int allowed = ALL;
+	const struct option *given[ARRAY_SIZE(options)], *known;
 	const struct kind *kind = &kinds[0];
-	const struct option *known;
+	size_t nr_given = 0, i;
+	const char *file;
 	int option;
 
 	while ((option = next_option(argc, argv, "hk:o:p:V", options, "")) >= 0) {
@@ -164,28 +192,24 @@ int cmd_plot(int argc, char **argv)
 			*word++ = "-o";
 			*word++ = optarg;
 			continue;
-		case 'p':
-			*word++ = "-p";
-			*word++ = optarg;
-			allowed &= kinds_of(option);
-			continue;
 		}
 		for (known = options; known->val != option; known++)
 			;
+		given[nr_given++] = known;
 		if (asprintf(word++, "--%s", known->name) < 0)
 			err(1, "plot");
 		if (known->has_arg)
 			*word++ = optarg;
-		allowed &= kinds_of(option);
 	}
-	if (!(allowed & kind->bit))
-		errx(2, "an option does not apply to --kind %s (see mp3ctl plot --help)",
-		     kind->name);
+	for (i = 0; i < nr_given; i++)
+		if (!(kinds_of(given[i]->val) & kind->bit))
+			errx(2, "--%s does not apply to --kind %s",
+			     given[i]->name, kind->name);
 	if (argv[optind] && argv[optind + 1])
 		errx(2, "unexpected argument '%s'", argv[optind + 1]);
+	file = argv[optind] ? argv[optind] : default_file();
 	/* The scripts take what starts with '-' for an option. */
-	if (asprintf(word++, "%s%s", argv[optind] && argv[optind][0] == '-' ?
-		     "./" : "", argv[optind] ? argv[optind] : "profile.data") < 0)
+	if (asprintf(word++, "%s%s", file[0] == '-' ? "./" : "", file) < 0)
 		err(1, "plot");
 	*word = NULL;
 
