@@ -292,6 +292,7 @@ static void test_command(void)
 		 ring.path, script);
 	start_run(&run, cmd_alert, "mp3ctl alert", arguments, NULL,
 		  RLIM_INFINITY);
+	wait_for_signals(&run);
 	last_ns = initial_monotonic_ns();
 	for (i = 0; i < 60; i++) {
 		sleep_ms(50);

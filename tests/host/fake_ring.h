@@ -173,6 +173,37 @@ static inline void start_run(struct run *run, int (*program)(int, char **),
 	free(words);
 }
 
+/* Returns whether a run has not exited yet. */
+static inline bool runs_still(const struct run *run)
+{
+	siginfo_t info = {};
+
+	return !waitid(P_PID, (id_t)run->pid, &info,
+		       WEXITED | WNOHANG | WNOWAIT) && !info.si_pid;
+}
+
+/*
+ * Waits until a run has blocked SIGINT: it then ends at the signal by itself, and is about
+ * to read its ring.
+ */
+static inline void wait_for_signals(const struct run *run)
+{
+	unsigned long long blocked = 0;
+	char path[64], line[128];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", run->pid);
+	while (!(blocked & 1ULL << (SIGINT - 1)) && runs_still(run)) {
+		usleep(10000);
+		file = fopen(path, "r");
+		if (!file)
+			err(1, "%s", path);
+		while (fgets(line, sizeof(line), file))
+			sscanf(line, "SigBlk: %llx", &blocked);
+		fclose(file);
+	}
+}
+
 static inline void finish_run(struct run *run)
 {
 	int status;

@@ -309,7 +309,10 @@ static void run_interrupted(struct session *session, struct command *command,
 	session_run_command(session, command);
 }
 
-/* Has a child do something to this process after a moment, and then publish ticks. */
+/*
+ * Has a child send a signal to this process after a moment, and then publish ticks until
+ * it is killed: this process may take long to start to wait for them.
+ */
 static pid_t end_later(int number, unsigned int ticks)
 {
 	pid_t pid = fork_child();
@@ -317,11 +320,11 @@ static pid_t end_later(int number, unsigned int ticks)
 	if (pid)
 		return pid;
 	usleep(300000);
-	if (number)
-		kill(getppid(), number);
-	usleep(300000);
-	__atomic_add_fetch(&ring.header->ticks, ticks, __ATOMIC_RELEASE);
-	_exit(0);
+	kill(getppid(), number);
+	for (;;) {
+		usleep(300000);
+		__atomic_add_fetch(&ring.header->ticks, ticks, __ATOMIC_RELEASE);
+	}
 }
 
 /* An orphan's exit and the signals that have ended the command come first. */
@@ -339,8 +342,9 @@ static void test_collection(void)
 	ok_eq(command.status, 130, "a command ends by the signal of Ctrl-C");
 	pid = end_later(SIGCHLD, 2);
 	session_collect(&session);
-	ok_eq((long long)ring.header->ticks, 2,
-	      "the Ctrl-C that ends a command does not end the collection");
+	ok(ring.header->ticks >= 2,
+	   "the Ctrl-C that ends a command does not end the collection");
+	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 
 	/* No tick follows: the test would never end. */
@@ -349,6 +353,7 @@ static void test_collection(void)
 	session_collect(&session);
 	ok(session_is_interrupted(&session),
 	   "Ctrl-C after the exit of a command ends the collection");
+	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	alarm(0);
 	command_finish(&command);

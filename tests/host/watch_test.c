@@ -433,11 +433,8 @@ static void test_parts(void)
 
 static bool is_running_still(void)
 {
-	siginfo_t info = {};
-
 	sleep_ms(300);
-	return !waitid(P_PID, (id_t)run.pid, &info,
-		       WEXITED | WNOHANG | WNOWAIT) && !info.si_pid;
+	return runs_still(&run);
 }
 
 static void test_until_idle(void)
@@ -448,6 +445,7 @@ static void test_until_idle(void)
 	fake_open(&ring, sizeof(struct mp3_record), 64);
 	fake_publish_record(&ring, FAKE_BASE_NS, 4190001, "old");
 	start_watch(&ring, "--until-idle", RLIM_INFINITY);
+	wait_for_signals(&run);
 	waited = is_running_still();
 	ring.header->processes = 1;
 	waited = waited && is_running_still();
@@ -462,6 +460,7 @@ static void test_until_idle(void)
 	   "mp3ctl watch --until-idle waits for a process, and ends after its last record");
 
 	start_watch(&ring, "--until-idle --since 0", RLIM_INFINITY);
+	wait_for_signals(&run);
 	waited = is_running_still();
 	fake_publish_record(&ring, FAKE_BASE_NS, 4190003, "short");
 	finish_run(&run);
@@ -469,6 +468,7 @@ static void test_until_idle(void)
 	   "mp3ctl watch --until-idle ends after a process that it never saw registered");
 
 	start_watch(&ring, "--until-idle --since 0", RLIM_INFINITY);
+	wait_for_signals(&run);
 	ring.header->ticks += 20;
 	waited = is_running_still();
 	ring.header->processes = 1;
@@ -850,25 +850,6 @@ static void test_cells(void)
 }
 
 /* ---- Live intervals ---- */
-
-/* Waits until a run has blocked SIGINT, so that it ends at the signal by itself. */
-static void wait_for_signals(const struct run *run)
-{
-	unsigned long long blocked = 0;
-	char path[64], line[128];
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", run->pid);
-	while (!(blocked & 1ULL << (SIGINT - 1))) {
-		sleep_ms(10);
-		file = fopen(path, "r");
-		if (!file)
-			err(1, "%s", path);
-		while (fgets(line, sizeof(line), file))
-			sscanf(line, "SigBlk: %llx", &blocked);
-		fclose(file);
-	}
-}
 
 /* Waits until a run has printed this. */
 static void wait_for_output(const struct run *run, const char *output)
