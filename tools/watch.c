@@ -341,7 +341,8 @@ static void report_gaps(const struct watch *watch)
 		warnx("%llu %s consumed by other readers",
 		      (unsigned long long)consumed, source_entries(source));
 	if (missed)
-		warnx("%llu ticks missed", (unsigned long long)missed);
+		warnx("%llu tick%s missed", (unsigned long long)missed,
+		      missed == 1 ? "" : "s");
 	if (watch->options.recording)
 		source_report_denied(source);
 }
