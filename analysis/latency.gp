@@ -19,7 +19,7 @@ line_of(file, n) = system(sprintf("sed -n %dp %s", n, file))
 range(n) = real(word(line_of('stalls.range', 1), n))
 
 LEFT = columns == 1 ? 0.08 : 0.06
-RIGHT = 0.98
+RIGHT = 0.965
 GAP = 0.035
 each = (RIGHT - LEFT - GAP * (columns - 1)) / columns
 left_of(column) = LEFT + (column - 1) * (each + GAP)

@@ -459,7 +459,7 @@ static void print_kinds(const struct where_count *count)
 	sums = &count->by_kernel;
 	if (sums->minor || sums->major)
 		print_row(sums, &count->total,
-			  "of these: by the kernel, in a system call");
+			  "of these: in a system call");
 }
 
 /* Fills @text with a time, to three digits. */
