@@ -80,7 +80,7 @@ export_recording() {
 	[[ -x $mp3ctl ]] || mp3ctl=$(command -v mp3ctl) ||
 		die "mp3ctl is not built (run make tools)"
 	"$mp3ctl" export --format csv "${@:3}" -- "$1" >"$scratch/$2" \
-		2>"$scratch/$2.notes" || die "$(tail -n 1 "$scratch/$2.notes")"
+		2>"$scratch/$2.notes" || die "$(sed -n '$ { s/^mp3ctl export: //; p; }' "$scratch/$2.notes")"
 }
 
 # read_profile FILE NAME [HZ]: check a profile, or a recording, and write it to NAME in

@@ -166,9 +166,9 @@ static void parse_arguments(struct alert *alert, char **conditions,
 	while (conditions[alert->nr_conditions])
 		alert->nr_conditions++;
 	if (!alert->nr_conditions)
-		errx(2, "no condition (see --help)");
+		errx(2, "a condition is required, like major=100/s:2s");
 	if (!command || !command[0])
-		errx(2, "no command after '--' (see --help)");
+		errx(2, "a command is required after '--'");
 	alert->command = command;
 	alert->conditions = calloc(alert->nr_conditions,
 				   sizeof(*alert->conditions));

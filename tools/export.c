@@ -15,6 +15,8 @@
 #include "util.h"
 #include "where_csv.h"
 
+#define FORMATS "trace, collapsed, speedscope, csv, json or prometheus"
+
 static const char help[] =
 	"usage: mp3ctl export --format FORMAT [OPTION]... RECORDING\n"
 	"   or: mp3ctl export --format prometheus -o FILE [OPTION]... -a|-p PID...\n"
@@ -115,8 +117,7 @@ static const struct format *parse_format(const char *name)
 	for (i = 0; i < ARRAY_SIZE(formats); i++)
 		if (!strcmp(formats[i].name, name))
 			return &formats[i];
-	errx(2, "--format: '%s' is not trace, collapsed, speedscope, csv, json or prometheus",
-	     name);
+	errx(2, "--format: '%s' is not " FORMATS, name);
 }
 
 /* Has standard output refer to a file. Exits if that fails. */
@@ -289,7 +290,7 @@ int cmd_export(int argc, char **argv)
 				     "p")) >= 0)
 		parse_option(&options, option);
 	if (!options.format)
-		errx(2, "--format is required (see mp3ctl export --help)");
+		errx(2, "--format is required: " FORMATS);
 	export->path = argv[optind];
 	if (export->path && argv[optind + 1])
 		errx(2, "unexpected argument '%s'", argv[optind + 1]);
