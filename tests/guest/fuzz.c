@@ -11,7 +11,11 @@
  * Operation i of worker w depends on SEED, w and i alone: the same SEED has each
  * worker do the same things in the same order. How the workers' operations
  * interleave, and so what becomes of them, differs between runs. With a WORKER that
- * is not -1, only that worker runs; with OPERATION, the workers perform no other.
+ * is not -1, only that worker runs. With OPERATION, one or more names separated by
+ * commas, the workers perform no other, and the quick ones in longer rows; "reload"
+ * is no operation, but has the module unloaded and loaded all the time.
+ *
+ * If the guest has swap, processes use more memory than there is.
  *
  * "fuzz program" is what processes execute.
  *
@@ -31,6 +35,7 @@
 #define SMALL_PID_MAX	"600"
 #define MAX_CAPTURES	63
 #define MARGIN_KB	4096	/* of slab memory that may have grown */
+#define FREE_MARGIN_KB	32768	/* of all memory: CPUs keep free pages, too */
 
 /* ---- The operations ---- */
 
@@ -38,6 +43,7 @@
 #define FORKS		2	/* not in a child of a worker */
 #define QUICK		4	/* several times in a row */
 #define MAX_ROW		8
+#define LONG_ROW	200	/* if others are not performed */
 
 /**
  * struct operation - what a worker can do
@@ -62,6 +68,7 @@ static const struct operation {
 	{ "writev", op_writev, 20, QUICK },
 	{ "locate", op_locate, 25, QUICK },
 	{ "foreign process", op_foreign, 20, QUICK },
+	{ "many writes", op_many_writes, 2, FORKS },
 	{ "list", op_list, 20, 0 },
 	{ "misc", op_misc, 15, 0 },
 	{ "header", op_header, 30, QUICK },
@@ -84,6 +91,7 @@ static const struct operation {
 	{ "inherit", op_inherit, 10, FORKS },
 	{ "child", op_child, 15, FORKS },
 	{ "race", op_race, 25, FORKS },
+	{ "many races", op_many_races, 2, FORKS },
 	{ "vfork", op_vfork, 5, FORKS },
 	{ "threads", op_threads, 6, FORKS },
 	{ "setuid", op_setuid, 7, FORKS },
@@ -99,14 +107,38 @@ static const struct operation {
 
 static_assert(ARRAY_SIZE(operations) <= MAX_OPERATIONS);
 
-static const char *only_operation;	/* the others are not performed */
+static const char *only_operations;	/* the others are not performed */
+static bool only_reload;		/* no phase but RELOADED */
+
+/* Returns whether a name is in only_operations. */
+static bool is_named(const char *name)
+{
+	const char *at = only_operations;
+	size_t size = strlen(name);
+
+	for (; at; at = strchr(at, ',')) {
+		at += *at == ',';
+		if (!strncmp(at, name, size) && (!at[size] || at[size] == ','))
+			return true;
+	}
+	return false;
+}
 
 static bool may_perform(const struct operation *operation)
 {
-	return !(only_operation && !self.nested &&
-		 strcmp(operation->name, only_operation)) &&
+	return !(only_operations && !self.nested && !is_named(operation->name)) &&
 	       !(operation->flags & ROOT_ONLY && !self.is_root) &&
 	       !(operation->flags & FORKS && self.nested);
+}
+
+static bool may_perform_any(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(operations); i++)
+		if (may_perform(&operations[i]))
+			return true;
+	return false;
 }
 
 /*
@@ -124,8 +156,6 @@ static unsigned int pick_operation(void)
 
 	for (i = 0; i < ARRAY_SIZE(operations); i++)
 		total += may_perform(&operations[i]) ? operations[i].weight : 0;
-	if (!total)
-		errx(1, "worker %d cannot perform: %s", self.index, only_operation);
 	choice = below(total);
 	for (i = 0; !may_perform(&operations[i]) || choice >= operations[i].weight;
 	     i++)
@@ -136,7 +166,8 @@ static unsigned int pick_operation(void)
 
 static void perform(unsigned int i)
 {
-	unsigned int times = operations[i].flags & QUICK ? 1 + below(MAX_ROW) : 1;
+	unsigned int row = only_operations ? LONG_ROW : MAX_ROW;
+	unsigned int times = operations[i].flags & QUICK ? 1 + below(row) : 1;
 
 	self.operation = operations[i].name;
 	provide_own();
@@ -288,12 +319,13 @@ static void end_worker(int index)
 /* Returns whether what runs is all there is. */
 static bool runs_all(void)
 {
-	return only_worker < 0 && !only_operation;
+	return only_worker < 0 && !only_operations && !only_reload;
 }
 
 static bool is_to_run(int index)
 {
-	return only_worker < 0 || only_worker == index;
+	self.is_root = !workers[index].uid;
+	return (only_worker < 0 || only_worker == index) && may_perform_any();
 }
 
 /* Restart a worker that has died, which it must not, and kill one sometimes. */
@@ -578,10 +610,55 @@ static void empty_post(void)
 		close(file.fd);
 }
 
+/* A number of the first line with @name in a file of /proc, or 0. */
+static long proc_number(const char *path, const char *name)
+{
+	FILE *file = fopen(path, "re");
+	size_t size = strlen(name);
+	long number = 0;
+	char line[120];
+
+	while (file && !number && fgets(line, sizeof(line), file))
+		if (!strncmp(line, name, size))
+			number = atol(line + size);
+	if (file)
+		fclose(file);
+	return number;
+}
+
+/*
+ * If there is swap, start a process that uses more memory than there is. Returns its
+ * pid, or 0.
+ */
+static pid_t start_thrashing(void)
+{
+	size_t kb = proc_number("/proc/meminfo", "MemAvailable:"), pages;
+	pid_t pid = 0;
+	char *area;
+
+	if (!proc_number("/proc/meminfo", "SwapTotal:"))
+		return 0;
+	pages = (kb + kb / 4) / (PAGE / 1024);
+	fflush(stdout);
+	/* Pids may be scarce. */
+	while ((pid = fork()) < 0)
+		sleep_ms(1);
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	area = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (area == MAP_FAILED || nice(10) < 0)
+		err(1, "mmap or nice");
+	for (;;)
+		area[random_bits() % pages * PAGE]++;
+}
+
 /* Run the workers for some time, and longer until @is_enough; then kill them. */
 static void run_phase(enum phase phase, int seconds, bool (*is_enough)(void))
 {
 	uint64_t end = now_ns() + seconds * 1000000000ull;
+	pid_t thrasher = start_thrashing();
 	unsigned int i;
 
 	shared->phase = phase;
@@ -596,6 +673,8 @@ static void run_phase(enum phase phase, int seconds, bool (*is_enough)(void))
 	shared->phase = STOP;
 	for (i = 0; i < NR_WORKERS; i++)
 		end_worker(i);
+	if (thrasher)
+		kill_child(thrasher);
 	empty_post();
 	while (waitpid(-1, NULL, WNOHANG) > 0)
 		;
@@ -631,44 +710,75 @@ static int count_areas(void)
 	return nr;
 }
 
-/*
- * Wait until only the bystanders are registered and have rings, @areas in all, and
- * slab memory does not exceed @max_kb. Returns what there is of it, at the latest
- * after a minute.
+/**
+ * struct memory - what the kernel uses
+ * @areas:   those of vmalloc() that the module has
+ * @slab_kb: slab memory that is in use
+ * @free_kb: all memory that is not
  */
-static long settled_slab_kb(int areas, long max_kb)
+struct memory {
+	int areas;
+	long slab_kb, free_kb;
+};
+
+static bool is_back(struct memory now, struct memory before)
 {
-	long kb = 0;
+	return now.areas == before.areas &&
+	       now.slab_kb <= before.slab_kb + MARGIN_KB &&
+	       now.free_kb >= before.free_kb - FREE_MARGIN_KB;
+}
+
+/*
+ * Wait until only the bystanders are registered and have rings, and the kernel uses
+ * no more memory than @before. Returns what it uses, at the latest after a minute.
+ */
+static struct memory settled_memory(struct memory before)
+{
+	struct memory now = { 0 };
 	int i;
 
 	set_interval("10");
 	unregister_rest();
 	for (i = 0; i < 60; i++) {
 		sleep_ms(1000);
-		kb = slab_kb();
+		now.slab_kb = slab_kb();
+		now.free_kb = proc_number("/proc/meminfo", "MemFree:");
+		now.areas = count_areas();
 		/* What was freed in the last seconds needs time, too. */
-		if (i >= 2 && count_areas() == areas && kb <= max_kb)
+		if (i >= 2 && is_back(now, before))
 			break;
 	}
-	return kb;
+	return now;
 }
 
-/* @areas and @before_kb: what there was before the operations */
-static void test_memory(int areas, long before_kb)
+/* @before: what was in use before the operations. @after: of which kind they were */
+static void test_memory(struct memory before, const char *after)
 {
-	static const char name[] = "slab memory is back to where it was, within 4 MiB";
 	bool is_kasan = !access(KMEMLEAK_PATH, F_OK);
-	long after_kb = settled_slab_kb(areas, is_kasan ? LONG_MAX :
-					before_kb + MARGIN_KB);
+	struct memory now, limit = before;
+	char name[120];
 
-	diag("slab: %ld kB, before %ld kB", after_kb, before_kb);
-	ok_eq(count_areas(), areas,
-	      "the rings of captures that have ended are freed");
 	/* KASAN delays the frees; kmemleak reports what is lost. */
+	if (is_kasan)
+		limit = (struct memory){ before.areas, LONG_MAX / 2, 0 };
+	now = settled_memory(limit);
+	diag("slab: %ld kB, before %ld kB; free: %ld kB, before %ld kB",
+	     now.slab_kb, before.slab_kb, now.free_kb, before.free_kb);
+	snprintf(name, sizeof(name),
+		 "the rings of captures that have ended are freed after %s", after);
+	ok_eq(now.areas, before.areas, name);
+	snprintf(name, sizeof(name),
+		 "slab memory is back to where it was after %s, within 4 MiB", after);
 	if (is_kasan)
 		skip(name, "KASAN keeps freed memory");
 	else
-		ok(after_kb <= before_kb + MARGIN_KB, "%s", name);
+		ok(now.slab_kb <= before.slab_kb + MARGIN_KB, "%s", name);
+	snprintf(name, sizeof(name),
+		 "free memory is back to where it was after %s, within 32 MiB", after);
+	if (is_kasan)
+		skip(name, "KASAN keeps freed memory");
+	else
+		ok(now.free_kb >= before.free_kb - FREE_MARGIN_KB, "%s", name);
 }
 
 static void test_captures(void)
@@ -702,6 +812,8 @@ static void print_counts(void)
 	for (i = 0; i < NR_WORKERS; i++)
 		diag("worker %u, %s: %lu operations", i, workers[i].name,
 		     (unsigned long)shared->next[i]);
+	diag("%8ld major faults of the machine",
+	     proc_number("/proc/vmstat", "pgmajfault "));
 }
 
 static void check_complaints(void)
@@ -746,29 +858,33 @@ static int run_program(void)
 int main(int argc, char **argv)
 {
 	int seconds = argc > 2 ? atoi(argv[2]) : SECONDS;
+	struct memory before, rest;
 	char pid_max[16] = "";
-	long before_kb;
+	int areas, loaded, reloaded;
 	FILE *file;
-	int areas;
 
 	if (argc > 1 && !strcmp(argv[1], "program"))
 		return run_program();
 	seed = argc > 1 ? strtoull(argv[1], NULL, 10) : (uint64_t)time(NULL);
 	if (argc > 3)
 		only_worker = atoi(argv[3]);
-	if (argc > 4)
-		only_operation = argv[4];
+	if (argc > 4 && strcmp(argv[4], "reload"))
+		only_operations = argv[4];
+	only_reload = argc > 4 && !only_operations;
+	reloaded = only_reload ? seconds : seconds / (only_operations ? 16 : 4);
+	loaded = seconds - reloaded;
 	diag("seed %lu, %d seconds", (unsigned long)seed, seconds);
 	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	random_start(seed, MAX_WORKERS, 0);
 	prepare();
-	start_bystanders();
 	areas = count_areas();
+	start_bystanders();
+	before = (struct memory){ count_areas(), LONG_MAX / 2, 0 };
 
 	/* The first part brings in what the kernel keeps. */
-	run_phase(LOADED, seconds / 4, NULL);
-	before_kb = settled_slab_kb(areas, LONG_MAX);
-	run_phase(LOADED, seconds * 3 / 8, has_performed_all);
+	run_phase(LOADED, loaded / 3, NULL);
+	before = settled_memory(before);
+	run_phase(LOADED, loaded / 2, has_performed_all);
 	file = fopen(PID_MAX_PATH, "re");
 	if (!file || !fgets(pid_max, sizeof(pid_max), file))
 		err(1, PID_MAX_PATH);
@@ -777,18 +893,20 @@ int main(int argc, char **argv)
 	/* The next pids wrap, to those that the other phases have used. */
 	try_write(LAST_PID_PATH, SMALL_PID_MAX);
 	are_pids_scarce = true;
-	run_phase(LOADED, seconds / 8, has_reused_pids);
+	run_phase(LOADED, loaded / 6, has_reused_pids);
 	write_file(PID_MAX_PATH, pid_max);
 
-	test_memory(areas, before_kb);
+	test_memory(before, "the operations");
 	end_bystanders();
 	ok(sampler_stops(&ring) && !ring.header->processes,
 	   "nothing is registered at the end");
 	test_captures();
 	close_ring();
-	run_phase(RELOADED, seconds / 4, has_loaded);
+	rest = (struct memory){ areas, before.slab_kb, before.free_kb };
+	run_phase(RELOADED, reloaded, has_loaded);
 	/* The kernel closes the last files of io_uring and of sockets later. */
 	reload();
+	test_memory(rest, "loading and unloading");
 	ok(!command('R', getpid()) && listed(getpid()) == 1 &&
 	   !command('U', getpid()),
 	   "the module registers processes after it was loaded many times");

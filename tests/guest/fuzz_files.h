@@ -992,6 +992,9 @@ static inline void op_pages(void)
 		} else if (!region_at(map->kind, first, size / PAGE)) {
 			complain("remap_file_pages of %s: %zu pages at %lu succeeds",
 				 kind_paths[map->kind], size / PAGE, first);
+		} else if (map->kind == SAMPLES) {
+			/* Some of its pages are data now, if it was the header. */
+			map->writable = true;
 		}
 	}
 }

@@ -48,6 +48,29 @@ static inline int open_commanded(bool *is_capture)
 	return open(MP3_STATUS_PATH, O_WRONLY | O_CLOEXEC);
 }
 
+/*
+ * Register and unregister a few processes, dead or alive, many times: rarely by F, for
+ * which the kernel waits.
+ */
+static inline void op_many_writes(void)
+{
+	unsigned int nr = 1 + below(phase_now() == RELOADED ? 50 : 1000), i;
+	pid_t pids[4] = { getpid() }, pid;
+	bool is_capture;
+	int fd = open_commanded(&is_capture);
+	char letter;
+
+	for (i = 1; i < ARRAY_SIZE(pids); i++)
+		pids[i] = own_board()->pids[below(BOARD_PIDS)];
+	for (i = 0; i < nr && fd >= 0; i++) {
+		pid = pids[below(ARRAY_SIZE(pids))];
+		letter = below(500) ? "RU"[below(2)] : 'F';
+		write_line(fd, letter, pid, is_capture);
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
 /* Write commands for a child while it does something. */
 static inline void command_child(pid_t pid, unsigned int times)
 {
@@ -134,6 +157,40 @@ static inline void op_race(void)
 	}
 	if (pid > 0 && !is_reaped)
 		reap(pid);
+	if (fd >= 0)
+		close(fd);
+}
+
+/*
+ * Register many children while they exit: each at least once before it is reaped, and
+ * once after that.
+ */
+static inline void op_many_races(void)
+{
+	unsigned int nr = 2 + below(15), pages = below(3), i, j;
+	bool is_capture;
+	int fd = open_commanded(&is_capture);
+	pid_t pids[16];
+
+	for (i = 0; i < nr && fd >= 0; i++) {
+		pids[i] = try_fork();
+		if (!pids[i]) {
+			fault(pages);
+			_exit(0);
+		}
+		if (pids[i] < 0)
+			break;
+		count_one(RACES);
+		/* The one that has been forked before may be exiting now. */
+		for (j = 1 + below(4); j; j--)
+			write_line(fd, "RRU"[j % 3], pids[below(i + 1)],
+				   is_capture);
+	}
+	for (nr = i, i = 0; i < nr && fd >= 0; i++) {
+		write_line(fd, 'R', pids[i], is_capture);
+		reap(pids[i]);
+		write_line(fd, 'R', pids[i], is_capture);
+	}
 	if (fd >= 0)
 		close(fd);
 }
