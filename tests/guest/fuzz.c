@@ -12,8 +12,9 @@
  * worker do the same things in the same order. How the workers' operations
  * interleave, and so what becomes of them, differs between runs. With a WORKER that
  * is not -1, only that worker runs. With OPERATION, one or more names separated by
- * commas, the workers perform no other, and the quick ones in longer rows; "reload"
- * is no operation, but has the module unloaded and loaded all the time.
+ * commas, the workers perform no other, each equally often, and the quick ones in
+ * longer rows; "reload" is no operation, but has the module unloaded and loaded all
+ * the time.
  *
  * If the guest has swap, processes use more memory than there is.
  *
@@ -131,6 +132,13 @@ static bool may_perform(const struct operation *operation)
 	       !(operation->flags & FORKS && self.nested);
 }
 
+static unsigned int weight_of(const struct operation *operation)
+{
+	if (!may_perform(operation))
+		return 0;
+	return only_operations ? 1 : operation->weight;
+}
+
 static bool may_perform_any(void)
 {
 	unsigned int i;
@@ -155,11 +163,10 @@ static unsigned int pick_operation(void)
 		return i;
 
 	for (i = 0; i < ARRAY_SIZE(operations); i++)
-		total += may_perform(&operations[i]) ? operations[i].weight : 0;
+		total += weight_of(&operations[i]);
 	choice = below(total);
-	for (i = 0; !may_perform(&operations[i]) || choice >= operations[i].weight;
-	     i++)
-		choice -= may_perform(&operations[i]) ? operations[i].weight : 0;
+	for (i = 0; choice >= weight_of(&operations[i]); i++)
+		choice -= weight_of(&operations[i]);
 
 	return i;
 }

@@ -161,27 +161,59 @@ static inline void op_race(void)
 		close(fd);
 }
 
+/* A child that shares the memory of its parent, also what errno is: it calls nothing. */
+static inline int store_and_exit(void *page)
+{
+	store_byte(page);
+	return 0;
+}
+
+/* Fork a child that faults and exits, with memory of its own or not. */
+static inline pid_t try_short_child(bool shares, char *page, char *stack_end)
+{
+	pid_t pid;
+
+	if (shares) {
+		pid = clone(store_and_exit, stack_end, CLONE_VM | SIGCHLD, page);
+		if (pid > 0) {
+			count_one(FORKS);
+			publish_pid(pid);
+		}
+		return pid;
+	}
+	pid = try_fork();
+	if (!pid) {
+		store_byte(page);
+		_exit(0);
+	}
+	return pid;
+}
+
+#define MAX_SHORT_CHILDREN 16
+
 /*
  * Register many children while they exit: each at least once before it is reaped, and
  * once after that.
  */
 static inline void op_many_races(void)
 {
-	unsigned int nr = 2 + below(15), pages = below(3), i, j;
-	bool is_capture;
+	size_t size = 2 * MAX_SHORT_CHILDREN * PAGE;
+	unsigned int nr = 2 + below(MAX_SHORT_CHILDREN - 1), i, j;
+	bool is_capture, shares = chance(90);
+	char *area = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int fd = open_commanded(&is_capture);
-	pid_t pids[16];
+	pid_t pids[MAX_SHORT_CHILDREN];
 
-	for (i = 0; i < nr && fd >= 0; i++) {
-		pids[i] = try_fork();
-		if (!pids[i]) {
-			fault(pages);
-			_exit(0);
-		}
+	for (i = 0; i < nr && fd >= 0 && area != MAP_FAILED; i++) {
+		/* A stack and a page that it touches. */
+		char *pages = area + 2 * i * PAGE;
+
+		pids[i] = try_short_child(shares, pages, pages + 2 * PAGE);
 		if (pids[i] < 0)
 			break;
 		count_one(RACES);
-		/* The one that has been forked before may be exiting now. */
+		/* Those that have been forked before may be exiting now. */
 		for (j = 1 + below(4); j; j--)
 			write_line(fd, "RRU"[j % 3], pids[below(i + 1)],
 				   is_capture);
@@ -193,6 +225,8 @@ static inline void op_many_races(void)
 	}
 	if (fd >= 0)
 		close(fd);
+	if (area != MAP_FAILED)
+		munmap(area, size);
 }
 
 static inline void op_vfork(void)
