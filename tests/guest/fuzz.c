@@ -26,6 +26,7 @@
 #include <limits.h>
 
 #include "fuzz_processes.h"
+#include "hostile.h"
 
 #define SECONDS		15
 #define USER		1000
@@ -571,10 +572,18 @@ static bool has_loaded(void)
 	return shared->counts[LOADS] >= MIN_LOADS;
 }
 
+static void load_module(unsigned int interval_ms)
+{
+	char params[120];
+
+	snprintf(params, sizeof(params), LOAD_FORMAT, shared->records,
+		 interval_ms);
+	load_or_die(params);
+}
+
 /* Unload the module as soon as nothing holds it, and load it again. */
 static void reload(void)
 {
-	char params[120];
 	int tries = 0;
 	long ret;
 
@@ -588,12 +597,11 @@ static void reload(void)
 		errx(1, "unload: %s", strerror(-ret));
 	if (!access("/proc/mp3", F_OK))
 		complain("/proc/mp3 exists after unloading");
-	snprintf(params, sizeof(params), LOAD_PARAMETERS " interval_ms=%u",
-		 1 + below(50));
-	load_or_die(params);
+	shared->records = RELOADED_RECORDS;
+	load_module(1 + below(50));
 	count_one(LOADS);
 	__atomic_store_n(&shared->paused, false, __ATOMIC_RELAXED);
-	sleep_ms(below(30));
+	sleep_ms(below(only_reload ? 5 : 30));
 }
 
 /* Take part in a phase: main()'s share of the work. */
@@ -617,33 +625,17 @@ static void empty_post(void)
 		close(file.fd);
 }
 
-/* A number of the first line with @name in a file of /proc, or 0. */
-static long proc_number(const char *path, const char *name)
-{
-	FILE *file = fopen(path, "re");
-	size_t size = strlen(name);
-	long number = 0;
-	char line[120];
-
-	while (file && !number && fgets(line, sizeof(line), file))
-		if (!strncmp(line, name, size))
-			number = atol(line + size);
-	if (file)
-		fclose(file);
-	return number;
-}
-
 /*
  * If there is swap, start a process that uses more memory than there is. Returns its
  * pid, or 0.
  */
 static pid_t start_thrashing(void)
 {
-	size_t kb = proc_number("/proc/meminfo", "MemAvailable:"), pages;
+	size_t kb = number_in("/proc/meminfo", "MemAvailable:"), pages;
 	pid_t pid = 0;
 	char *area;
 
-	if (!proc_number("/proc/meminfo", "SwapTotal:"))
+	if (!number_in("/proc/meminfo", "SwapTotal:"))
 		return 0;
 	pages = (kb + kb / 4) / (PAGE / 1024);
 	fflush(stdout);
@@ -749,7 +741,7 @@ static struct memory settled_memory(struct memory before)
 	for (i = 0; i < 60; i++) {
 		sleep_ms(1000);
 		now.slab_kb = slab_kb();
-		now.free_kb = proc_number("/proc/meminfo", "MemFree:");
+		now.free_kb = number_in("/proc/meminfo", "MemFree:");
 		now.areas = count_areas();
 		/* What was freed in the last seconds needs time, too. */
 		if (i >= 2 && is_back(now, before))
@@ -820,7 +812,7 @@ static void print_counts(void)
 		diag("worker %u, %s: %lu operations", i, workers[i].name,
 		     (unsigned long)shared->next[i]);
 	diag("%8ld major faults of the machine",
-	     proc_number("/proc/vmstat", "pgmajfault "));
+	     number_in("/proc/vmstat", "pgmajfault "));
 }
 
 static void check_complaints(void)
@@ -849,7 +841,8 @@ static void prepare(void)
 	copy_program(SETUID_PROGRAM, 04755);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	unload_or_die();
-	load_or_die(LOAD_PARAMETERS);
+	shared->records = TEST_RECORDS;
+	load_module(50);
 	ring = ring_open();
 	write_file(USER_FAULTS_PATH, "1");
 }

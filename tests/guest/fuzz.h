@@ -67,6 +67,7 @@ struct complaint {
  * @counts:	    what enum count names
  * @own_pids:	    the first process of each worker, in the initial pid namespace
  * @root_bystander: a process of root's in the status file, or -1
+ * @records:	    entries of /dev/mp3_procs
  * @nr_complaints:  how many, also those that found no place in @complaints
  */
 struct shared {
@@ -78,6 +79,7 @@ struct shared {
 	unsigned long counts[NR_COUNTS];
 	pid_t own_pids[MAX_WORKERS];
 	pid_t root_bystander;
+	unsigned int records;
 	unsigned int nr_complaints;
 	struct complaint complaints[MAX_COMPLAINTS];
 	struct board boards[NR_BOARDS];

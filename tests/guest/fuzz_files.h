@@ -22,6 +22,7 @@
 #define NR_FILES	6
 #define NR_MAPS		10
 #define TEST_RECORDS	262144	/* parameters of the module */
+#define RELOADED_RECORDS 4096	/* fewer are loaded faster */
 #define TEST_CAPTURE_RECORDS 4096
 #define TEST_CAPTURE_FAULTS 1024
 
@@ -502,7 +503,8 @@ struct region {
 /* Fill @regions. Returns how many a kind of file has. The data come first. */
 static inline unsigned int regions_of(enum kind kind, struct region *regions)
 {
-	size_t records = kind == CAPTURE ? TEST_CAPTURE_RECORDS : TEST_RECORDS;
+	size_t records = kind == CAPTURE ? TEST_CAPTURE_RECORDS :
+			 shared->records;
 	size_t data = kind == SAMPLES ? MP3_DATA_PAGES :
 		      (records * sizeof(struct mp3_record) + PAGE - 1) / PAGE;
 

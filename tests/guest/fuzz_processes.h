@@ -16,7 +16,8 @@
 #define INTERVAL	"interval_ms"
 #define PARAMETERS	"/sys/module/mp3/parameters/"
 #define ONLINE_PATH	"/sys/devices/system/cpu/cpu1/online"
-#define LOAD_PARAMETERS	"records=262144 capture_records=4096 capture_faults=1024"
+#define LOAD_FORMAT	"capture_records=4096 capture_faults=1024 "	\
+			"records=%u interval_ms=%u"
 
 /* Fault a few pages, if there is memory. */
 static inline void fault(unsigned int pages)
