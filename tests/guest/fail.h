@@ -61,6 +61,7 @@ static inline bool fail_load(pid_t pid, const char *symbol, int nth,
 	return !fail_call(pid, symbol, nth, 0, delay_ms);
 }
 
+/* Returns after a call that has been replaced has returned, too. */
 static inline void fail_unload(void)
 {
 	int ret = unload_name("fail");

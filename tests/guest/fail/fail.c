@@ -16,6 +16,7 @@
 #include <linux/kprobes.h>
 #include <linux/module.h>
 #include <linux/ptrace.h>
+#include <linux/rcupdate.h>
 #include <linux/sched.h>
 
 static char *symbol;
@@ -46,6 +47,9 @@ static bool busy;
 module_param(busy, bool, 0444);
 MODULE_PARM_DESC(busy, "spin instead: the caller cannot sleep (default N)");
 
+/* Calls that have been replaced, and have not returned */
+static atomic_t fail_running = ATOMIC_INIT(0);
+
 static atomic_t fail_calls = ATOMIC_INIT(0);
 module_param_named(calls, fail_calls.counter, int, 0444);
 MODULE_PARM_DESC(calls, "number of calls so far");
@@ -57,6 +61,7 @@ static notrace long fail_replacement(void)
 		mdelay(delay_ms);
 	else if (delay_ms)
 		msleep(delay_ms);
+	atomic_dec(&fail_running);
 	return retval;
 }
 
@@ -131,6 +136,7 @@ static int fail_pre_handler(struct kprobe *probe, struct pt_regs *regs)
 	if ((pid && current->tgid != pid) || !fail_is_called_by_it(regs) ||
 	    atomic_inc_return(&fail_calls) != nth)
 		return 0;
+	atomic_inc(&fail_running);
 	fail_enter(regs);
 	return 1;
 }
@@ -152,9 +158,15 @@ static int __init fail_init(void)
 	return register_kprobe(&fail_probe);
 }
 
+/* Wait until no task executes the replacement: it is about to be freed. */
 static void __exit fail_exit(void)
 {
 	unregister_kprobe(&fail_probe);
+	while (atomic_read(&fail_running))
+		msleep(20);
+	/* A task may be preempted in its last instructions. */
+	if (delay_ms)
+		synchronize_rcu_tasks();
 }
 
 module_init(fail_init);
