@@ -74,7 +74,7 @@
  *		the numbering of a capture's files. Taken by the handlers of
  *		faults, with no other lock of this module
  *	ring->wait.lock
- *		the pollers of a ring; the wake-up takes it inside
+ *		the pollers of a ring; a wake-up takes it, also inside
  *		mp3_sampler_lock
  *
  * Memory is allocated outside these spinlocks, so that a tick never waits for it.
@@ -494,6 +494,7 @@ static void mp3_release_exited(struct kthread_work *work);
 static DEFINE_KTHREAD_WORK(mp3_release_work, mp3_release_exited);
 
 static struct workqueue_struct *mp3_follow_wq;
+static struct workqueue_struct *mp3_wake_wq;
 static void mp3_refill(struct work_struct *work);
 static DECLARE_WORK(mp3_refill_work, mp3_refill);
 static void mp3_attach_exec_probe(struct work_struct *work);
@@ -517,6 +518,7 @@ static DECLARE_DELAYED_WORK(mp3_detach_work, mp3_detach);
  * @end:	end of the last slot
  * @woken:	@header->head when pollers were last woken (mp3_sampler_lock)
  * @wait:	pollers
+ * @wake_work:	wakes them, for a capture without CAP_PERFMON
  */
 struct mp3_ring {
 	u64 *data;
@@ -529,6 +531,7 @@ struct mp3_ring {
 	u64 *end;
 	u64 woken;
 	wait_queue_head_t wait;
+	struct work_struct wake_work;
 };
 
 /* Indexed by the minor number of the device */
@@ -600,6 +603,14 @@ static int mp3_ring_set_capacity(struct mp3_ring *ring, u32 capacity, u32 max)
 	return 0;
 }
 
+/* Work function: wake the pollers of a ring, however many there are. */
+static void mp3_wake_pollers(struct work_struct *work)
+{
+	struct mp3_ring *ring = container_of(work, struct mp3_ring, wake_work);
+
+	wake_up_interruptible_poll(&ring->wait, EPOLLIN | EPOLLRDNORM);
+}
+
 /*
  * Allocate the pages of a ring, with all bytes of the data set to @fill.
  * @base_ns and @base_jiffies are the same moment on two clocks. Returns 0, or
@@ -631,6 +642,7 @@ static int mp3_ring_alloc(struct mp3_ring *ring, gfp_t gfp, u8 fill,
 	header->base_ns = base_ns;
 	header->hz = HZ;
 	init_waitqueue_head(&ring->wait);
+	INIT_WORK(&ring->wake_work, mp3_wake_pollers);
 
 	/* The interval can be set from here on: parameters precede init. */
 	spin_lock(&mp3_sampler_lock);
@@ -763,29 +775,44 @@ static __always_inline void mp3_fault_publish(struct mp3_fault *slot, u64 seq)
 }
 
 /*
- * Wake the pollers of a ring if entries were published since the last call.
- * Caller holds mp3_sampler_lock.
+ * Wake the pollers of a ring if entries were published since the last call; if @later,
+ * by a work item. Caller holds mp3_sampler_lock.
+ *
+ * A work item that is still pending finds the entries and the pollers of this call,
+ * too. One that is running is queued again.
  */
-static void mp3_ring_wake(struct mp3_ring *ring)
+static void mp3_ring_wake(struct mp3_ring *ring, bool later)
 {
 	lockdep_assert_held(&mp3_sampler_lock);
 	if (ring->woken == ring->header->head)
 		return;
 	ring->woken = ring->header->head;
 	/* Its barrier pairs with the one in mp3_poll(). */
-	if (wq_has_sleeper(&ring->wait))
+	if (!wq_has_sleeper(&ring->wait))
+		return;
+	if (later)
+		queue_work(mp3_wake_wq, &ring->wake_work);
+	else
 		wake_up_interruptible_poll(&ring->wait, EPOLLIN | EPOLLRDNORM);
 }
 
-/* Wake the pollers of all rings. Caller holds mp3_sampler_lock. */
+/*
+ * Wake the pollers of all rings. Only those that a user without CAP_PERFMON cannot open
+ * are woken here: one that is polled by thousands of threads, or epoll instances, would
+ * make the tick long, and all that wait for it. Caller holds mp3_sampler_lock.
+ */
 static void mp3_wake_all(void)
 {
 	u64 captures;
 
-	mp3_ring_wake(mp3_sample_ring);
-	mp3_ring_wake(mp3_record_ring);
-	for (captures = mp3_captures; captures; captures &= captures - 1)
-		mp3_ring_wake(mp3_holder_rings[__ffs64(captures)]);
+	mp3_ring_wake(mp3_sample_ring, false);
+	mp3_ring_wake(mp3_record_ring, false);
+	for (captures = mp3_captures; captures; captures &= captures - 1) {
+		unsigned int holder = __ffs64(captures);
+
+		mp3_ring_wake(mp3_holder_rings[holder],
+			      mp3_unprivileged & BIT_ULL(holder));
+	}
 }
 
 /*
@@ -4483,6 +4510,8 @@ static void mp3_capture_free(struct mp3_capture *capture)
 	/* Delay, as in mp3_unhold(). */
 	if (!capture->privileged)
 		queue_delayed_work(mp3_follow_wq, &mp3_detach_work, HZ);
+	/* No poller is left, and mp3_wake_all() does not find the ring. */
+	cancel_work_sync(&capture->ring.wake_work);
 	mp3_ring_free(&capture->ring);
 	put_pid(capture->opener);
 	kfree(capture);
@@ -5308,10 +5337,14 @@ static int __init mp3_init(void)
 	mp3_follow_wq = alloc_ordered_workqueue("mp3_follow", WQ_HIGHPRI);
 	if (!mp3_follow_wq)
 		goto destroy_worker;
+	mp3_wake_wq = alloc_workqueue("mp3_wake", WQ_UNBOUND | WQ_MEM_RECLAIM,
+				      0);
+	if (!mp3_wake_wq)
+		goto destroy_follow_wq;
 
 	err = mp3_get_major();
 	if (err)
-		goto destroy_follow_wq;
+		goto destroy_wake_wq;
 	dev = MKDEV(mp3_major, 0);
 
 	mp3_class = mp3_class_create("mp3");
@@ -5361,6 +5394,8 @@ destroy_class:
 	class_destroy(mp3_class);
 put_major:
 	unregister_chrdev_region(dev, MP3_NR_MINORS);
+destroy_wake_wq:
+	destroy_workqueue(mp3_wake_wq);
 destroy_follow_wq:
 	destroy_workqueue(mp3_follow_wq);
 destroy_worker:
@@ -5383,6 +5418,7 @@ static void __exit mp3_exit(void)
 	mp3_stop_sampling();
 	class_destroy(mp3_class);
 	unregister_chrdev_region(dev, MP3_NR_MINORS);
+	destroy_workqueue(mp3_wake_wq);
 	destroy_workqueue(mp3_follow_wq);
 	kthread_destroy_worker(mp3_worker);
 	mp3_free_rings();

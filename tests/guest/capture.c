@@ -712,6 +712,28 @@ static bool readable(int fd)
 	return pollfd.revents & POLLIN;
 }
 
+/* Poll a capture of this user in each of some ticks, which all have a record. */
+static int poll_ticks(void *unused)
+{
+	struct capture c = capture_open();
+	struct pollfd pollfd = { .fd = c.fd, .events = POLLIN };
+	bool woken = true;
+	pid_t pid = fork_child();
+	int i;
+
+	(void)unused;
+	while (!pid) {
+		touch(1);
+		sleep_ms(5);
+	}
+	capture_command_or_die(&c, 'R', pid);
+	for (i = 0; i < 10; i++)
+		woken = woken && poll(&pollfd, 1, 60000) == 1;
+	kill_and_reap(pid);
+
+	return !woken;
+}
+
 static void test_poll(void)
 {
 	struct capture a = capture_open(), b = capture_open();
@@ -742,6 +764,8 @@ static void test_poll(void)
 	/* This hangs if the record does not wake the child. */
 	waitpid(pid, &status, 0);
 	ok_eq(status, 0, "a new record wakes a process that polls a capture");
+	ok_eq(run_as(1000, poll_ticks, NULL), 0,
+	      "new records wake a process of an ordinary user that polls its capture");
 	worker_end(&w);
 	sampler_stops(&ring);
 	capture_close(&a);
