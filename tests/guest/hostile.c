@@ -6,8 +6,10 @@
  *
  * Takes about a minute.
  */
+#include <linux/fuse.h>
 #include <linux/userfaultfd.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 
 #include "hostile.h"
 #include "located.h"
@@ -579,17 +581,19 @@ static void test_exit_at_once(void)
  * @path:   of the file
  * @text:   what is written before the page that is missing; NULL: a read
  * @follow: write F for a sleeping process before that
+ * @fuse:   the page is one of a file, which no server of FUSE delivers
  */
 static const struct blocked {
 	const char *what;
 	const char *path;
 	const char *text;
-	bool follow;
+	bool follow, fuse;
 } blocked_calls[] = {
-	{ "a writer of the status file", MP3_STATUS_PATH, "", false },
-	{ "a writer of F and then nothing", MP3_STATUS_PATH, "", true },
-	{ "a reader of the status file", MP3_STATUS_PATH, NULL, false },
-	{ "a writer of a capture", CAPTURE_PATH, "", false },
+	{ "a writer of the status file", MP3_STATUS_PATH, "", false, false },
+	{ "a writer of F and then nothing", MP3_STATUS_PATH, "", true, false },
+	{ "a reader of the status file", MP3_STATUS_PATH, NULL, false, false },
+	{ "a writer of a capture", CAPTURE_PATH, "", false, false },
+	{ "a writer of F and then a file in FUSE", CAPTURE_PATH, "", true, true },
 };
 
 /* Write a byte to a pipe once the page has been accessed. */
@@ -607,15 +611,110 @@ static void *wait_fault(void *fds)
 }
 
 /*
+ * Serve a file of one page by FUSE. Never answer a read of it, but write a byte to a
+ * pipe.
+ */
+static void __attribute__((noreturn)) serve_file(int fuse, int pipe)
+{
+	static char request[1 << 16];
+	const struct fuse_in_header *in = (const struct fuse_in_header *)request;
+
+	while (read(fuse, request, sizeof(request)) > 0) {
+		struct {
+			struct fuse_out_header header;
+			union {
+				struct fuse_init_out init;
+				struct fuse_attr_out attr;
+				struct fuse_open_out open;
+			};
+		} out = { .header = { sizeof(out.header), 0, in->unique } };
+
+		if (in->opcode == FUSE_READ) {
+			if (write(pipe, "", 1) != 1)
+				_exit(1);
+			continue;
+		} else if (in->opcode == FUSE_INIT) {
+			out.init.major = FUSE_KERNEL_VERSION;
+			out.init.minor = FUSE_KERNEL_MINOR_VERSION;
+			out.init.max_write = PAGE;
+			out.header.len += sizeof(out.init);
+		} else if (in->opcode == FUSE_GETATTR) {
+			out.attr.attr.size = PAGE;
+			out.attr.attr.mode = S_IFREG | 0666;
+			out.header.len += sizeof(out.attr);
+		} else if (in->opcode == FUSE_OPEN) {
+			out.header.len += sizeof(out.open);
+		} else {
+			out.header.error = -EIO;
+		}
+		/* Fails for a request that has no answer. */
+		if (write(fuse, &out, out.header.len) < 0 && errno != ENOENT)
+			break;
+	}
+	_exit(0);
+}
+
+/* Map a page of such a file. Returns false if there is no FUSE. */
+static bool map_fuse(char *page, int *fds)
+{
+	static const char path[] = "/tmp/mp3-fuse";
+	char options[80];
+	struct stat st;
+	pid_t server;
+	int fd;
+
+	fds[0] = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	if (fds[0] < 0)
+		return false;
+	snprintf(options, sizeof(options),
+		 "fd=%d,rootmode=100000,user_id=0,group_id=0", fds[0]);
+	close(open(path, O_CREAT | O_CLOEXEC, 0600));
+	if (mount("fuse", path, "fuse", 0, options))
+		err(1, "FUSE");
+	server = fork_child();
+	if (!server) {
+		log_in(ATTACKER);
+		serve_file(fds[0], fds[1]);
+	}
+	close(fds[0]);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) || mmap(page, PAGE, PROT_READ,
+					     MAP_PRIVATE | MAP_FIXED, fd,
+					     0) != page ||
+	    umount2(path, MNT_DETACH))
+		err(1, "%s", path);
+
+	return true;
+}
+
+/* Have accesses of a page wait. Returns false if there is no userfaultfd. */
+static bool map_missing(char *page, int *fds)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register missing = {
+		.range = { (uintptr_t)page, PAGE },
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	pthread_t thread;
+
+	fds[0] = syscall(SYS_userfaultfd, O_CLOEXEC);
+	if (fds[0] < 0)
+		return false;
+	if (ioctl(fds[0], UFFDIO_API, &api) ||
+	    ioctl(fds[0], UFFDIO_REGISTER, &missing) ||
+	    pthread_create(&thread, NULL, wait_fault, fds))
+		err(1, "userfaultfd");
+
+	return true;
+}
+
+/*
  * Start a process of the attacker that is stuck in a system call, in a page that
- * userfaultfd never delivers. Returns it, or 0 if there is no userfaultfd.
+ * is never delivered. Returns it, or 0 if the kernel has no such pages.
  */
 static pid_t start_blocked(const struct blocked *call)
 {
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register missing = { .mode = UFFDIO_REGISTER_MODE_MISSING };
 	int pipes[2], fds[2], fd;
-	pthread_t thread;
 	size_t before;
 	char *pages, byte;
 	pid_t pid;
@@ -638,18 +737,10 @@ static pid_t start_blocked(const struct blocked *call)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	pages = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE,
 		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	fds[0] = syscall(SYS_userfaultfd, O_CLOEXEC);
 	fds[1] = pipes[1];
-	if (fds[0] < 0)
+	if (!(call->fuse ? map_fuse : map_missing)(pages + PAGE, fds))
 		_exit(write(pipes[1], "x", 1) != 1);
-	missing.range.start = (uintptr_t)pages + PAGE;
-	missing.range.len = PAGE;
-	if (ioctl(fds[0], UFFDIO_API, &api) ||
-	    ioctl(fds[0], UFFDIO_REGISTER, &missing))
-		err(1, "userfaultfd");
 	log_in(ATTACKER);
-	if (pthread_create(&thread, NULL, wait_fault, fds))
-		errx(1, "pthread_create");
 	fd = open(call->path, O_RDWR | O_CLOEXEC);
 	/* Empty lines do nothing. The module copies a line at a time. */
 	memset(pages, '\n', PAGE);
@@ -684,7 +775,7 @@ static void test_blocked(const struct blocked *call)
 	int status;
 
 	if (!pid) {
-		skip(call->what, "no userfaultfd");
+		skip(call->what, call->fuse ? "no FUSE" : "no userfaultfd");
 		return;
 	}
 	ok(completes_as(STRANGER, use_all, NULL),
@@ -694,7 +785,11 @@ static void test_blocked(const struct blocked *call)
 	unloader = start_as(0, unload_busy, NULL);
 	ok(exits(unloader, &status) && !status,
 	   "%s that waits for its memory has the unloading refused", call->what);
-	ok(dies(pid), "%s that waits for its memory can be killed", call->what);
+	/* FUSE has a reader wait for the answer, also one that is killed. */
+	if (call->fuse)
+		kill_user(ATTACKER);
+	ok(dies(pid), "%s that waits for its memory can be killed%s", call->what,
+	   call->fuse ? " with the server" : "");
 	waitpid(unloader, NULL, 0);
 	kill_user(ATTACKER);
 	/* The unloading may have continued. */
