@@ -61,7 +61,7 @@ static inline bool fail_load(pid_t pid, const char *symbol, int nth,
 	return !fail_call(pid, symbol, nth, 0, delay_ms);
 }
 
-/* Returns after a call that has been replaced has returned, too. */
+/* Ends a delay, and returns after the call that has been replaced has. */
 static inline void fail_unload(void)
 {
 	int ret = unload_name("fail");

@@ -41,7 +41,7 @@ MODULE_PARM_DESC(retval, "value that this call returns, a pointer as a number (d
 
 static unsigned int delay_ms;
 module_param(delay_ms, uint, 0444);
-MODULE_PARM_DESC(delay_ms, "milliseconds to sleep before it returns (default 0)");
+MODULE_PARM_DESC(delay_ms, "milliseconds to sleep before it returns, at most until this is unloaded (default 0)");
 
 static bool busy;
 module_param(busy, bool, 0444);
@@ -49,6 +49,7 @@ MODULE_PARM_DESC(busy, "spin instead: the caller cannot sleep (default N)");
 
 /* Calls that have been replaced, and have not returned */
 static atomic_t fail_running = ATOMIC_INIT(0);
+static bool fail_ending;	/* they are to return */
 
 static atomic_t fail_calls = ATOMIC_INIT(0);
 module_param_named(calls, fail_calls.counter, int, 0444);
@@ -57,10 +58,15 @@ MODULE_PARM_DESC(calls, "number of calls so far");
 /* Runs in place of the function, in the context of its caller: may sleep. */
 static notrace long fail_replacement(void)
 {
-	if (busy)
-		mdelay(delay_ms);
-	else if (delay_ms)
-		msleep(delay_ms);
+	unsigned int ms, left = delay_ms;
+
+	for (; left && !READ_ONCE(fail_ending); left -= ms) {
+		ms = min(left, 100U);
+		if (busy)
+			mdelay(ms);
+		else
+			msleep(ms);
+	}
 	atomic_dec(&fail_running);
 	return retval;
 }
@@ -158,9 +164,10 @@ static int __init fail_init(void)
 	return register_kprobe(&fail_probe);
 }
 
-/* Wait until no task executes the replacement: it is about to be freed. */
+/* End a delay, and wait until no task executes the replacement: it is to be freed. */
 static void __exit fail_exit(void)
 {
+	WRITE_ONCE(fail_ending, true);
 	unregister_kprobe(&fail_probe);
 	while (atomic_read(&fail_running))
 		msleep(20);
