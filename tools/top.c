@@ -144,6 +144,7 @@ static void follow(struct top *top, const struct top_options *options,
 		   bool has_screen)
 {
 	__u64 interval_ns = options->interval_ns, left = options->count;
+	bool shown = false;
 	struct wait wait = {
 		.until_ns = live->now_ns + interval_ns,
 		.input_fd = has_screen ? STDIN_FILENO : -1,
@@ -154,8 +155,10 @@ static void follow(struct top *top, const struct top_options *options,
 		if (has_screen && !handle_keys(top))
 			return;
 		count_pass(top, live, faults);
+		/* An end before the first refresh is one, too. */
 		if (live->now_ns >= wait.until_ns ||
-		    (live_is_over(live) && live->is_idle)) {
+		    (live_is_over(live) && (live->is_idle || !shown))) {
+			shown = true;
 			top_refresh(top, &live->source, live->now_ns);
 			wait.until_ns += interval_ns;
 			if (wait.until_ns <= live->now_ns)

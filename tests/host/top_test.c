@@ -940,6 +940,25 @@ static void test_seek(void)
 	   "key q ends a replay, and no other one does");
 }
 
+/* A time that ends before the first refresh, of processes that are all idle */
+static void test_short_time(void)
+{
+	struct fake_ring ring;
+	char words[96];
+
+	fake_open(&ring, sizeof(struct mp3_record), 64);
+	fake_publish_record(&ring, initial_monotonic_ns(), 4190001, "work");
+	ring.header->processes = 1;
+	snprintf(words, sizeof(words), "--for 0.05 -i 1000 -d %s", ring.path);
+	start_run(&run, cmd_top, "mp3ctl top", words, NULL, RLIM_INFINITY);
+	finish_run(&run);
+	ok(!run.status && strstr(run.out, "  1 process  ") &&
+	   strstr(run.out, "4190001        0.0        0.0     0B     0.0  work\n\n") ==
+	   strchr(strchr(run.out, '\n') + 1, '\n') + 1,
+	   "top shows the processes once if its time ends before the first refresh");
+	fake_close(&ring);
+}
+
 /* Records whose times do not ascend, or are as large as they can be */
 static void test_hostile_recording(void)
 {
@@ -983,6 +1002,7 @@ int main(void)
 	test_replay_errors();
 	test_seek();
 	test_hostile_recording();
+	test_short_time();
 	test_numbers();
 
 	return done();
