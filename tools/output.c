@@ -32,8 +32,8 @@ static struct {
 
 /**
  * output_open() - prepare standard output
- * @stop_fd: becomes readable when the command has to end; -1: none, and a
- *	     closed pipe is an error
+ * @stop_fd: becomes readable when the command has to end; -1: none, and SIGPIPE
+ *	     ends it if a pipe is closed
  *
  * Exits if standard output is closed, or cannot be written.
  */
@@ -45,7 +45,8 @@ void output_open(int stop_fd)
 		errno = EBADF;
 	if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY)
 		err(1, "standard output");
-	signal(SIGPIPE, SIG_IGN);
+	if (stop_fd >= 0)
+		signal(SIGPIPE, SIG_IGN);
 	out.stop_fd = stop_fd;
 }
 
