@@ -800,6 +800,25 @@ static void test_blocked(const struct blocked *call)
 /* ---- Waiting for F ---- */
 
 /*
+ * Start a caller of F whose attaching of the fork probe is delayed: the probe must have
+ * been detached, which happens a second after nothing is followed, and no capture may
+ * have its own probe attached first.
+ */
+static pid_t start_slow_f(uid_t uid)
+{
+	pid_t pid = 0;
+
+	while (!probe_calls()) {
+		if (!pid || waitpid(pid, NULL, WNOHANG) == pid) {
+			sleep_ms(timeout_ms / 10);
+			pid = start_as(uid, use_f, NULL);
+		}
+		sleep_ms(10);
+	}
+	return pid;
+}
+
+/*
  * The first F after a pause attaches the fork probe. Delay that, and let others
  * wait for it.
  */
@@ -818,16 +837,15 @@ static void test_waiting_f(void)
 	unsigned int i;
 	int status;
 
-	/* The fork probe is detached a second after nothing is followed. */
 	wait_idle(&ring);
-	sleep_ms(timeout_ms / 10);
 	if (fail_call(0, "tracepoint_probe_register", 1, -ENOMEM, delay_ms)) {
 		skip(names[0], "no kprobe at tracepoint_probe_register");
 		return;
 	}
 	for (i = 0; i < ARRAY_SIZE(uids); i++) {
-		pids[i] = start_as(uids[i], use_f, NULL);
-		sleep_ms(200);
+		pids[i] = i ? start_as(uids[i], use_f, NULL) :
+			      start_slow_f(uids[i]);
+		sleep_ms(timeout_ms / 150);
 	}
 	ok(completes_as(STRANGER, use_without_f, NULL),
 	   "a slow F stops no R, U, list or capture");
