@@ -3606,6 +3606,35 @@ struct mp3_file_key {
 };
 
 /**
+ * struct mp3_location - a mapping with the number of its file
+ * @mapping: the mapping
+ * @file:    number of the file, or a special value of it
+ */
+struct mp3_location {
+	struct mp3_mapping mapping;
+	u32 file;
+};
+
+#define MP3_NR_KNOWN	(MP3_HAS_MM_STATE ? 4 : 1)
+
+/**
+ * struct mp3_known - the mappings that a CPU has looked up last
+ * @state:     they are those of the memory in this state
+ * @nr:	       how many have been looked up since they were last forgotten: the last
+ *	       MP3_NR_KNOWN of them are known
+ * @no_room:   whether a file had no number because the table is full
+ * @locations: the mappings
+ *
+ * Only handlers of faults use it, with preemption disabled, and those do not nest.
+ */
+struct mp3_known {
+	struct mp3_mm_state state;
+	u32 nr;
+	bool no_room;
+	struct mp3_location locations[MP3_NR_KNOWN];
+};
+
+/**
  * struct mp3_locator - what locates the faults of a capture
  * @faults:	ring of faults
  * @capture:	the capture
@@ -3616,6 +3645,7 @@ struct mp3_file_key {
  * @active:	whether it counts in mp3_nr_locating (@locate_mutex)
  * @toggled:	when it was last started or stopped, as get_jiffies_64(), or 0
  *		(@locate_mutex)
+ * @known:	of each CPU
  * @files_lock:	protects the addition to @keys and @refs
  * @nr_files:	files that have a number
  * @nr_resolved: those of them that are in @files (@files_work)
@@ -3632,6 +3662,7 @@ struct mp3_locator {
 	u32 callers;
 	bool active;
 	u64 toggled;
+	struct mp3_known __percpu *known;
 	raw_spinlock_t files_lock;
 	u32 nr_files;
 	u32 nr_resolved;
@@ -3709,14 +3740,15 @@ mp3_find_key(struct mp3_locator *locator, const struct mp3_mapping *mapping)
 {
 	/* By the address: a file system may choose its inode numbers. */
 	u32 i = hash_ptr(mapping->id.inode, MP3_FILE_BITS);
+	struct mp3_file_key *key = &locator->keys[i];
 
-	for (;; i = (i + 1) % ARRAY_SIZE(locator->keys)) {
-		struct mp3_file_key *key = &locator->keys[i];
-
+	for (;;) {
 		/* Pairs with the release store in mp3_add_file(). */
 		if (!smp_load_acquire(&key->number) ||
 		    mp3_is_same_file(&key->id, &mapping->id))
 			return key;
+		if (++key == locator->keys + ARRAY_SIZE(locator->keys))
+			key = locator->keys;
 	}
 }
 
@@ -3772,99 +3804,124 @@ static u32 mp3_number_file(struct mp3_locator *locator,
 	return number ?: mp3_add_file(locator, mapping, hold);
 }
 
-/**
- * struct mp3_location - a mapping with the number of its file
- * @mapping: valid if @found
- * @file:    number of the file, or a special value of it
- * @found:   whether there is a mapping
- * @no_room: whether a file had no number because the table is full
+/*
+ * Set @location to that of @address. Returns it, or NULL if there is no mapping; it
+ * then contains nothing.
  */
-struct mp3_location {
-	struct mp3_mapping mapping;
-	u32 file;
-	bool found;
-	bool no_room;
-};
-
-/* Set @location for mp3_locate_address(). */
-static noinline void mp3_look_up_address(struct mp3_locator *locator,
-					 u64 address, enum mp3_hold hold,
-					 struct mp3_location *location)
+static noinline const struct mp3_location *
+mp3_look_up_address(struct mp3_locator *locator, u64 address,
+		    enum mp3_hold hold, struct mp3_location *location)
 {
-	location->found = mp3_read_mapping(current->mm, address, hold,
-					   &location->mapping);
-	if (!location->found)
-		return;
+	if (!mp3_read_mapping(current->mm, address, hold, &location->mapping)) {
+		location->mapping.end = 0;
+		return NULL;
+	}
 	location->file = mp3_number_file(locator, &location->mapping, hold);
-	if (location->file == MP3_UNKNOWN_FILE)
-		location->no_room |= READ_ONCE(locator->nr_files) == MP3_FILES;
+	if (location->file == MP3_UNKNOWN_FILE &&
+	    READ_ONCE(locator->nr_files) == MP3_FILES)
+		this_cpu_ptr(locator->known)->no_room = true;
+
+	return location;
+}
+
+static __always_inline bool mp3_contains(const struct mp3_location *location,
+					 u64 address)
+{
+	return address >= location->mapping.start &&
+	       address < location->mapping.end;
+}
+
+/* Return the offset of @address, which is there, in the file or the mapping. */
+static __always_inline u64 mp3_offset_in(const struct mp3_location *location,
+					 u64 address)
+{
+	return address - location->mapping.start + location->mapping.offset;
 }
 
 /*
- * Set @location to that of @address in the memory of the calling task, unless it
- * is so already: most frames are in the mapping of their callers. @hold is not
- * MP3_HOLD_NONE.
+ * Return the location of @address in the memory of the calling task, or NULL. It is
+ * valid until the next call, which has it as @last: most frames are in the mapping of
+ * their callers. @hold is not MP3_HOLD_NONE.
  */
-static __always_inline void
-mp3_locate_address(struct mp3_locator *locator, u64 address,
-		   enum mp3_hold hold, struct mp3_location *location)
+static __always_inline const struct mp3_location *
+mp3_locate_address(struct mp3_locator *locator, struct mp3_known *known,
+		   const struct mp3_location *last, u64 address,
+		   enum mp3_hold hold)
 {
-	if (!location->found || address < location->mapping.start ||
-	    address >= location->mapping.end)
-		mp3_look_up_address(locator, address, hold, location);
+	unsigned int i, nr;
+
+	if (last && mp3_contains(last, address))
+		return last;
+	nr = min_t(unsigned int, known->nr, MP3_NR_KNOWN);
+	for (i = 0; MP3_NR_KNOWN > 1 && i < nr; i++)
+		if (mp3_contains(&known->locations[i], address))
+			return &known->locations[i];
+	i = known->nr++ % MP3_NR_KNOWN;
+
+	return mp3_look_up_address(locator, address, hold,
+				   &known->locations[i]);
 }
 
 /*
- * Return the element of struct mp3_fault's @frames for @address: the file and the
- * offset in it, as far as they are known.
+ * Return the element of struct mp3_fault's @frames for @address, which is in
+ * @location, or NULL: the file and the offset in it, as far as they are known.
  */
-static u64 mp3_locate_frame(struct mp3_locator *locator, u64 address,
-			    enum mp3_hold hold, struct mp3_location *location)
+static __always_inline u64
+mp3_frame_in(const struct mp3_location *location, u64 address)
 {
-	u64 offset;
+	if (location && location->file != MP3_NO_FILE &&
+	    location->file != MP3_UNKNOWN_FILE) {
+		u64 offset = mp3_offset_in(location, address);
 
-	mp3_locate_address(locator, address, hold, location);
-	offset = address - location->mapping.start + location->mapping.offset;
-	if (!location->found || location->file == MP3_NO_FILE ||
-	    location->file == MP3_UNKNOWN_FILE ||
-	    offset != MP3_FRAME_OFFSET(offset))
-		return MP3_FRAME_OFFSET(address);
+		if (offset == MP3_FRAME_OFFSET(offset))
+			return (u64)location->file << 48 | offset;
+	}
 
-	return (u64)location->file << 48 | offset;
+	return MP3_FRAME_OFFSET(address);
 }
 
 /*
  * Fill in the mapping of @fault, and replace the @nr addresses in its frames.
- * Caller is in an RCU read-side section.
+ * Caller is in an RCU read-side section, with preemption disabled.
  */
 static void mp3_fill_location(struct mp3_locator *locator,
 			      struct mp3_fault *fault, unsigned int nr)
 {
-	struct mp3_location location __uninitialized;
+	struct mp3_known *known = this_cpu_ptr(locator->known);
+	const struct mp3_location *location = NULL;
 	struct mm_struct *mm = current->mm;
 	enum mp3_hold hold = mp3_hold_mappings(mm);
 	unsigned int i;
 
-	location.found = false;
-	location.no_room = false;
+	if (hold != MP3_HOLD_LOCK)
+		known->state = (struct mp3_mm_state){ };
+	if (hold != MP3_HOLD_LOCK || !mp3_is_same_state(mm, &known->state))
+		known->nr = 0;
+	if (hold != MP3_HOLD_NONE)
+		location = mp3_locate_address(locator, known, NULL,
+					      fault->address, hold);
 	fault->file = MP3_UNKNOWN_FILE;
 	fault->offset = 0;
-	if (hold != MP3_HOLD_NONE)
-		mp3_locate_address(locator, fault->address, hold, &location);
-	if (location.found) {
-		fault->file = location.file;
-		fault->offset = fault->address - location.mapping.start +
-				location.mapping.offset;
-		fault->flags |= location.mapping.flags;
+	if (location) {
+		fault->file = location->file;
+		fault->offset = mp3_offset_in(location, fault->address);
+		fault->flags |= location->mapping.flags;
 	}
-	for (i = 0; i < nr; i++)
-		fault->frames[i] = hold == MP3_HOLD_NONE ?
-			MP3_FRAME_OFFSET(fault->frames[i]) :
-			mp3_locate_frame(locator, fault->frames[i], hold,
-					 &location);
+	for (i = 0; i < nr; i++) {
+		u64 address = fault->frames[i];
+
+		if (hold != MP3_HOLD_NONE)
+			location = mp3_locate_address(locator, known, location,
+						      address, hold);
+		fault->frames[i] = mp3_frame_in(location, address);
+	}
 	mp3_release_mappings(mm, hold);
-	if (location.no_room)
+	if (known->no_room) {
+		/* Look these up again: each such fault counts. */
+		known->no_room = false;
+		known->state = (struct mp3_mm_state){ };
 		this_cpu_inc(locator->faults.nr->dropped);
+	}
 }
 
 /*
@@ -4337,6 +4394,7 @@ static void mp3_locator_free(struct mp3_locator *locator)
 	if (locator->faults.ring.header)
 		mp3_ring_free(&locator->faults.ring);
 	free_percpu(locator->faults.nr);
+	free_percpu(locator->known);
 	vfree(locator);
 }
 
@@ -4364,9 +4422,11 @@ static struct mp3_locator *mp3_locator_alloc(struct mp3_capture *capture)
 	locator->faults.nr = alloc_percpu_gfp(struct mp3_fault_counts,
 					      GFP_KERNEL_ACCOUNT |
 					      __GFP_NOWARN);
+	locator->known = alloc_percpu_gfp(struct mp3_known,
+					  GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	locator->files = __vmalloc(MP3_FILES * sizeof(*locator->files),
 				   gfp | __GFP_ZERO);
-	if (!locator->faults.nr || !locator->files ||
+	if (!locator->faults.nr || !locator->known || !locator->files ||
 	    mp3_ring_alloc(ring, gfp, 0, records->base_ns,
 			   records->base_jiffies)) {
 		mp3_locator_free(locator);

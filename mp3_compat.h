@@ -217,6 +217,51 @@ static inline bool mp3_vmas_use_rcu(struct mm_struct *mm)
 }
 
 /*
+ * struct mp3_mm_state - what changes whenever a mapping of a process does
+ *
+ * mp3_is_same_state() - set @state to that of @mm. Returns whether it was so already:
+ * then @mm is the same memory, and has the same mappings. Caller holds mmap_lock for
+ * reading.
+ *
+ * With CONFIG_PER_VMA_LOCK (6.4), a task that has changed a mapping increments
+ * mm_lock_seq before it releases mmap_lock. x86 never uses a ctx_id again.
+ */
+#if defined(CONFIG_X86) && defined(CONFIG_PER_VMA_LOCK)
+#define MP3_HAS_MM_STATE	1
+
+struct mp3_mm_state {
+	u64 id;
+	u32 seq;
+};
+
+static inline bool mp3_is_same_state(const struct mm_struct *mm,
+				     struct mp3_mm_state *state)
+{
+	u64 id = mm->context.ctx_id;
+	/* An int or, since 6.13 and in late 6.12, a seqcount_t, which begins so */
+	u32 seq = *(const u32 *)&mm->mm_lock_seq;
+
+	if (state->id == id && state->seq == seq)
+		return true;
+	state->id = id;
+	state->seq = seq;
+
+	return false;
+}
+#else
+#define MP3_HAS_MM_STATE	0
+
+struct mp3_mm_state {
+};
+
+static inline bool mp3_is_same_state(const struct mm_struct *mm,
+				     struct mp3_mm_state *state)
+{
+	return false;
+}
+#endif
+
+/*
  * Return @file with a reference, or NULL if it is being closed. It was open at
  * some time in the RCU read-side section that the caller is in.
  */

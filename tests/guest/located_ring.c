@@ -21,6 +21,7 @@
 #define DIRECTORY	"/tmp/located-files"
 #define MAX_FILES	4096
 #define REPLACED	500
+#define ALTERNATIONS	20
 #define RACE_MS		5000
 
 static struct ring ring;
@@ -708,6 +709,8 @@ static void test_sampled(void)
 static struct replaced {
 	char *area;
 	volatile bool done;
+	volatile unsigned int turn;
+	pid_t pids[2];
 	int fds[2];
 } *replaced;
 
@@ -826,6 +829,90 @@ static void test_replaced(bool raced)
 	capture_close(&c);
 }
 
+/*
+ * Write to the page @ALTERNATIONS times, in turn with another process, which has made
+ * as many mappings. Nothing else faults until both have done so.
+ */
+static void take_turns(unsigned int which)
+{
+	unsigned int i;
+
+	map_replaced(which);
+	for (i = 0; i < ALTERNATIONS; i++) {
+		while (replaced->turn != 2 * i + which)
+			sched_yield();
+		store_byte(replaced->area);
+		if (madvise(replaced->area, PAGE, MADV_DONTNEED))
+			_exit(1);
+		replaced->turn++;
+	}
+	for (;;)
+		pause();
+}
+
+static void prepare_turns(void *arg)
+{
+	unsigned int i;
+	pid_t pid;
+
+	prepare_replaced(arg);
+	pin_to(0);
+	replaced->turn = -1;
+	for (i = 0; i < 2; i++) {
+		pid = fork_child();
+		if (!pid) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			take_turns(i);
+		}
+		replaced->pids[i] = pid;
+	}
+}
+
+static void act_turns(void *arg)
+{
+	(void)arg;
+	replaced->turn = 0;
+	while (replaced->turn < 2 * ALTERNATIONS)
+		sleep_ms(1);
+}
+
+static void test_turns(void)
+{
+	struct capture c = capture_open();
+	unsigned int nr[2] = { 0 };
+	struct fault_ring r;
+	bool good = true;
+	uint64_t i;
+	pid_t pid;
+
+	locate_or_die(c.fd, 1, 0);
+	r = fault_ring_map(c.fd);
+	pid = subject_start(prepare_turns, act_turns, NULL);
+	capture_command_or_die(&c, 'F', pid);
+	if (!subject_continue(pid))
+		errx(1, "the subject has exited");
+	kill_and_reap(pid);
+	fault_ring_settle(&r);
+	for (i = 0; i < fault_head(&r); i++) {
+		struct mp3_fault f = fault_at(&r, i);
+		unsigned int which = f.pid == (uint32_t)replaced->pids[1];
+
+		if (f.address != (uintptr_t)replaced->area)
+			continue;
+		nr[which]++;
+		if (f.offset == which * PAGE &&
+		    !strcmp(path_at(&r, f.file), replaced_paths[which]))
+			continue;
+		diag_fault("in the file of the other process", &f);
+		good = false;
+	}
+	if (!ok(good && nr[0] == ALTERNATIONS && nr[1] == ALTERNATIONS,
+		"two processes that fault in turn at an address each have their own file there"))
+		diag("%u and %u faults", nr[0], nr[1]);
+	fault_ring_unmap(&r);
+	capture_close(&c);
+}
+
 /* ---- More files than the table has ---- */
 
 static struct filed {
@@ -833,6 +920,7 @@ static struct filed {
 	char *area;
 } *filed;
 
+/* Map a page of a file, and take two faults in it. */
 static void touch_file(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -840,6 +928,9 @@ static void touch_file(const char *path)
 	if (fd < 0 || mmap(filed->area, PAGE, PROT_READ, MAP_SHARED | MAP_FIXED,
 			   fd, 3 * PAGE) == MAP_FAILED)
 		err(1, "%s", path);
+	load_byte(filed->area + 5);
+	if (madvise(filed->area, PAGE, MADV_DONTNEED))
+		err(1, "madvise");
 	load_byte(filed->area + 5);
 	close(fd);
 }
@@ -910,12 +1001,13 @@ static void test_files(unsigned int nr_files)
 			unknown++;
 		else
 			wrong += unknown ||
-				 strcmp(path_at(&r, f.file), file_path(nr));
+				 strcmp(path_at(&r, f.file), file_path(nr / 2));
 		nr++;
 	}
 	/* The program itself has a number, too. */
-	if (!ok(nr == nr_files && !wrong && nr_files - unknown >= 1000 &&
-		nr_files - unknown < MP3_FILES,
+	if (!ok(nr == 2 * nr_files && !wrong &&
+		nr_files - unknown / 2 >= 1000 &&
+		nr_files - unknown / 2 < MP3_FILES,
 		"of %u files, as many have a number and a path as the table has entries",
 		nr_files))
 		diag("%u faults, %u wrong, %u in unknown files", nr, wrong,
@@ -1351,6 +1443,7 @@ static void test_both_replaced(void)
 {
 	test_replaced(false);
 	test_replaced(true);
+	test_turns();
 }
 
 static void test_both_files(void)
