@@ -8,12 +8,13 @@
  *
  * KIND is the name of one kind of fault, to check it alone.
  *
- * vm: -m 2048 -s 128
+ * vm: -m 2048 -s 128 --numa
  */
 #include <linux/fs.h>
 #include <linux/userfaultfd.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/swap.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
 
@@ -32,6 +33,8 @@
 #define TMPFS_FILE	"/tmp/located-file"
 #define EXT4_FILE	"/mnt/located-file"
 #define EXEC_FILE	"/tmp/located-program"
+#define SWAP_FILE	"/mnt/located-swap"
+#define BALANCING	"/proc/sys/kernel/numa_balancing"
 
 /* Access by the program, and by the kernel for it. */
 #define KNOWN		MP3_FAULT_ACCESS_KNOWN
@@ -289,6 +292,72 @@ static void prepare_segv(struct scene *s)
 	expect(s, (uintptr_t)s->area + 5, 5, WRITE);
 }
 
+/* ---- Pages that are there, but have to be touched ---- */
+
+static long vm_counter(const char *name)
+{
+	FILE *file = fopen("/proc/vmstat", "re");
+	char line[128], key[64];
+	long value, found = -1;
+
+	if (!file)
+		err(1, "/proc/vmstat");
+	while (found < 0 && fgets(line, sizeof(line), file))
+		if (sscanf(line, "%63s %ld", key, &value) == 2 &&
+		    !strcmp(key, name))
+			found = value;
+	fclose(file);
+
+	return found;
+}
+
+/*
+ * Have the kernel make pages inaccessible, to find out which node uses them: pages of
+ * one node, when this process has moved to the other and used the CPU for a second.
+ * The kernel does so in one go, on the way back to user space.
+ */
+static void prepare_numa(struct scene *s)
+{
+	uint64_t end = now_ns() + 60000000000ULL;
+	long updates = vm_counter("numa_pte_updates");
+	unsigned int i;
+
+	prepare_anonymous(s, READ);
+	if (updates < 0 || access("/sys/devices/system/node/node1", F_OK) ||
+	    try_write(BALANCING, "1")) {
+		give_up(s, "no NUMA balancing, or one node");
+		return;
+	}
+	pin_to(1);
+	for (i = 0; i < NR; i++)
+		store_byte(s->area + i * PAGE);
+	pin_to(0);
+	while (vm_counter("numa_pte_updates") < updates + NR &&
+	       now_ns() < end)
+		;
+	if (vm_counter("numa_pte_updates") < updates + NR)
+		give_up(s, "NUMA balancing does not scan");
+	write_file(BALANCING, "0");
+}
+
+static void prepare_access_flag(struct scene *s)
+{
+	unsigned int i;
+
+	prepare_anonymous(s, READ | PRESENT);
+#ifndef __aarch64__
+	give_up(s, "the processor sets the access flag");
+	return;
+#endif
+	for (i = 0; i < NR; i++)
+		store_byte(s->area + i * PAGE);
+	/* Of anonymous memory; mprotect() then flushes the TLB. */
+	if (try_write("/proc/self/clear_refs", "2"))
+		give_up(s, "no /proc/self/clear_refs");
+	if (mprotect(s->area, s->size, PROT_READ))
+		err(1, "mprotect");
+}
+
 /* ---- Files ---- */
 
 static void create_file(struct scene *s, const char *path, size_t pages)
@@ -465,15 +534,10 @@ static bool is_resident(const struct scene *s)
 	return false;
 }
 
-static void prepare_swap(struct scene *s)
+static void page_out(struct scene *s)
 {
 	unsigned int i, tries;
 
-	prepare_anonymous(s, READ | MAJOR);
-	if (!*swap_device) {
-		give_up(s, "no swap");
-		return;
-	}
 	for (i = 0; i < NR; i++)
 		store_byte(s->area + i * PAGE);
 	/*
@@ -490,6 +554,30 @@ static void prepare_swap(struct scene *s)
 			load_byte(s->area + i * PAGE);
 	}
 	give_up(s, "pages do not leave the swap cache");
+}
+
+static void prepare_swap(struct scene *s)
+{
+	prepare_anonymous(s, READ | MAJOR);
+	if (*swap_device)
+		page_out(s);
+	else
+		give_up(s, "no swap");
+}
+
+/* The file remains in use until the file system is unmounted. */
+static void prepare_swap_file(struct scene *s)
+{
+	prepare_anonymous(s, READ | MAJOR);
+	if (!have_ext4) {
+		give_up(s, "no ext4");
+		return;
+	}
+	if (system("dd if=/dev/zero of=" SWAP_FILE " bs=64k count=128 2>/dev/null") ||
+	    system("mkswap " SWAP_FILE " >/dev/null") || swapon(SWAP_FILE, 0))
+		give_up(s, "no swap file");
+	else
+		page_out(s);
 }
 
 /* ---- Huge pages ---- */
@@ -722,6 +810,11 @@ static const struct kind kinds[] = {
 	  access_all, 0 },
 	{ "segv", "a write that succeeds after SIGSEGV", prepare_segv,
 	  access_all, 0 },
+	/* Its pages are not present for the processor. */
+	{ "numa", "reads of pages that NUMA balancing has made inaccessible",
+	  prepare_numa, access_all, 0 },
+	{ "access-flag", "reads of pages whose access flag was cleared",
+	  prepare_access_flag, access_all, 0 },
 	{ "private-read", "reads of a private mapping of a file",
 	  prepare_private_read, access_all, 0 },
 	{ "private-write", "writes to a private mapping of a file",
@@ -765,6 +858,8 @@ static const struct kind kinds[] = {
 	  prepare_ext4_shared, access_all, MAJOR },
 	{ "ext4-change", "writes to shared pages of a file on ext4 that were read before",
 	  prepare_ext4_change, access_all, MAJOR },
+	{ "ext4-swap", "reads of memory that was swapped out to a file",
+	  prepare_swap_file, access_all, 0 },
 };
 
 static const struct kind *current_kind;
@@ -1398,6 +1493,7 @@ static void unmount_ext4(void)
 {
 	int tries;
 
+	swapoff(SWAP_FILE);
 	for (tries = 0; tries < 10000 && umount("/mnt"); tries++)
 		sleep_ms(1);
 	ok(tries < 10000,
@@ -1416,6 +1512,8 @@ int main(int argc, char **argv)
 	frames = shared_memory(sizeof(*frames));
 	set_interval("10");
 	find_swap();
+	/* Until prepare_numa(): no test expects such faults. */
+	try_write(BALANCING, "0");
 	if (argc < 2 || !strcmp(argv[1], "majors"))
 		test_majors();
 	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
