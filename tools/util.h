@@ -27,11 +27,6 @@ double parse_duration(const char *what, const char *text, double min, double max
 pid_t parse_pid(const char *text);
 void parse_pids(const char *text, void (*add)(void *data, pid_t pid), void *data);
 
-/* Bytes of the longest number, its NUL included. */
-#define NUMBER_SIZE 21
-
-size_t number_text(char *text, __u64 number);
-
 /* Returns what to use in place of an option that does not exist, or NULL; or is NULL */
 extern const char *(*option_hint)(const char *option);
 int next_option(int argc, char **argv, const char *letters,
