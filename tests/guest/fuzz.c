@@ -581,8 +581,8 @@ static void load_module(unsigned int interval_ms)
 	load_or_die(params);
 }
 
-/* Unload the module as soon as nothing holds it, and load it again. */
-static void reload(void)
+/* Unload the module as soon as nothing holds it, and load it with so many @records. */
+static void reload(unsigned int records)
 {
 	int tries = 0;
 	long ret;
@@ -597,7 +597,7 @@ static void reload(void)
 		errx(1, "unload: %s", strerror(-ret));
 	if (!access("/proc/mp3", F_OK))
 		complain("/proc/mp3 exists after unloading");
-	shared->records = RELOADED_RECORDS;
+	shared->records = records;
 	load_module(1 + below(50));
 	count_one(LOADS);
 	__atomic_store_n(&shared->paused, false, __ATOMIC_RELAXED);
@@ -608,7 +608,7 @@ static void reload(void)
 static void take_part(enum phase phase)
 {
 	if (phase == RELOADED) {
-		reload();
+		reload(RELOADED_RECORDS);
 		return;
 	}
 	drive_bystanders();
@@ -905,7 +905,7 @@ int main(int argc, char **argv)
 	rest = (struct memory){ areas, before.slab_kb, before.free_kb };
 	run_phase(RELOADED, reloaded, has_loaded);
 	/* The kernel closes the last files of io_uring and of sockets later. */
-	reload();
+	reload(TEST_RECORDS);
 	test_memory(rest, "loading and unloading");
 	ok(!command('R', getpid()) && listed(getpid()) == 1 &&
 	   !command('U', getpid()),
