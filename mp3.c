@@ -797,9 +797,9 @@ static void mp3_ring_wake(struct mp3_ring *ring, bool later)
 }
 
 /*
- * Wake the pollers of all rings. Only those that a user without CAP_PERFMON cannot open
- * are woken here: one that is polled by thousands of threads, or epoll instances, would
- * make the tick long, and all that wait for it. Caller holds mp3_sampler_lock.
+ * Wake the pollers of all rings. Those of captures without CAP_PERFMON are woken by a
+ * work item: any user can open these, and thousands of threads, or epoll instances,
+ * would make the tick long, and all that wait for it. Caller holds mp3_sampler_lock.
  */
 static void mp3_wake_all(void)
 {

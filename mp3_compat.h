@@ -224,7 +224,8 @@ static inline bool mp3_vmas_use_rcu(struct mm_struct *mm)
  * reading.
  *
  * With CONFIG_PER_VMA_LOCK (6.4), a task that has changed a mapping increments
- * mm_lock_seq before it releases mmap_lock. x86 never uses a ctx_id again.
+ * mm_lock_seq before it releases mmap_lock; not prctl(PR_SET_MM), which only changes
+ * what counts as heap and stack. x86 never uses a ctx_id again.
  */
 #if defined(CONFIG_X86) && defined(CONFIG_PER_VMA_LOCK)
 #define MP3_HAS_MM_STATE	1
