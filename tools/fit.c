@@ -59,15 +59,26 @@ size_t fit_width(const char *label)
 	return width;
 }
 
-/* Returns a text that is cut to some columns, to be freed. */
+/*
+ * Returns a text that is cut to some columns, to be freed. Keeps the offset of an
+ * instruction, "+0x2030", or what follows the last blank, as the id of a process, if
+ * there is space: they distinguish rows.
+ */
 char *fit_end(const char *text, size_t columns)
 {
 	size_t width = fit_width(ellipsis());
+	const char *tail = strrchr(text, '+');
 
 	if (strlen(text) <= columns)
 		return text_format("%s", text);
-	return text_format("%.*s%s", columns > width ? (int)(columns - width) : 0,
-			   text, ellipsis());
+	if (!tail)
+		tail = strrchr(text, ' ');
+	if (!tail || strlen(tail) + width >= columns)
+		tail = "";
+	width += strlen(tail);
+	return text_format("%.*s%s%s",
+			   columns > width ? (int)(columns - width) : 0, text,
+			   ellipsis(), tail);
 }
 
 /**

@@ -137,7 +137,7 @@ static const char *default_file(void)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(names); i++) {
-		if (stat(names[i], &info[i]))
+		if (stat(names[i], &info[i]) || !S_ISREG(info[i].st_mode))
 			continue;
 		time = &info[i].st_mtim;
 		if (newest && (time->tv_sec < newest->tv_sec ||

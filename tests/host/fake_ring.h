@@ -190,10 +190,14 @@ static inline void wait_for_signals(const struct run *run)
 {
 	unsigned long long blocked = 0;
 	char path[64], line[128];
+	unsigned int tries;
 	FILE *file;
 
 	snprintf(path, sizeof(path), "/proc/%d/status", run->pid);
-	while (!(blocked & 1ULL << (SIGINT - 1)) && runs_still(run)) {
+	for (tries = 0; !(blocked & 1ULL << (SIGINT - 1)) && runs_still(run);
+	     tries++) {
+		if (tries == 10000)
+			errx(1, "the program does not block SIGINT");
 		usleep(10000);
 		file = fopen(path, "r");
 		if (!file)

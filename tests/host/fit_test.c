@@ -38,7 +38,7 @@ static bool always_fits(void)
 		"averyveryverylongfunctionname(unsigned long, char const *)",
 		"averyveryverylongfunctionname(unsigned long)  /usr/bin/other",
 		"f  averyveryverylongsourcefile.c:12345  /bin/averylongprogram",
-		"others (12)", "a  b  c  d  e  f", "/a/b/c/d/e/f/g/h/i/j/k",
+		"others (12)", "a_long_program+0x2030", "+", "a +0x", "a  b  c  d  e  f", "/a/b/c/d/e/f/g/h/i/j/k",
 	};
 	bool good = true;
 	size_t i, columns;
@@ -88,6 +88,11 @@ static void test_unicode(void)
 	   "the name of a function is shortened last");
 	ok(label("others (123456789)", 12, "others (123…"),
 	   "a label without a path is cut at its end");
+	ok(label("a_long_program+0x2030  /usr/bin/a_long_program", 30,
+		 "a_lon…+0x2030  a_long_program") &&
+	   label("a_long_program+0x2030", 16, "a_long_p…+0x2030") &&
+	   label("\\xd0\\xbf\\xd1\\x80 12345", 15, "\\xd0\\xbf… 12345"),
+	   "the offset of an instruction and the id of a process are kept");
 	ok(fit_rest(80, 47) == 33 && fit_rest(50, 47) == FIT_LEAST &&
 	   fit_rest(20, 47) == FIT_LEAST,
 	   "a label is not shortened to less than 12 columns");

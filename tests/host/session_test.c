@@ -319,6 +319,8 @@ static pid_t end_later(int number, unsigned int ticks)
 
 	if (pid)
 		return pid;
+	/* The test may end before it kills this process. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	usleep(300000);
 	kill(getppid(), number);
 	for (;;) {
@@ -335,6 +337,8 @@ static void test_collection(void)
 	struct session session;
 	pid_t pid;
 
+	/* Without what is tested here, the test would never end. */
+	alarm(300);
 	/* A shell that starts this test in the background ignores it. */
 	signal(SIGINT, SIG_DFL);
 	begin(&session);
@@ -347,8 +351,7 @@ static void test_collection(void)
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 
-	/* No tick follows: the test would never end. */
-	alarm(60);
+	/* No tick follows. */
 	pid = end_later(SIGINT, 0);
 	session_collect(&session);
 	ok(session_is_interrupted(&session),
