@@ -334,7 +334,8 @@ static void test_hotplug(int seconds)
 	located = r.header->located;
 	diag("%d changes: %lu of %lu faults located", i,
 	     (unsigned long)located, (unsigned long)counted);
-	ok(located && located <= counted,
+	/* The storms ran when they were registered: each may have been in a fault. */
+	ok(located && located <= counted + NR_STORMS,
 	   "no fault is located that is not counted while a CPU goes offline and returns");
 	fault_ring_unmap(&r);
 	capture_close(&c);
