@@ -781,7 +781,8 @@ static __always_inline void mp3_fault_publish(struct mp3_fault *slot, u64 seq)
  * A work item that is still pending finds the entries and the pollers of this call,
  * too. One that is running is queued again.
  */
-static void mp3_ring_wake(struct mp3_ring *ring, bool later)
+static __always_inline void mp3_ring_wake(struct mp3_ring *ring,
+					  bool later)
 {
 	lockdep_assert_held(&mp3_sampler_lock);
 	if (ring->woken == ring->header->head)
