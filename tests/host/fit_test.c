@@ -38,7 +38,8 @@ static bool always_fits(void)
 		"averyveryverylongfunctionname(unsigned long, char const *)",
 		"averyveryverylongfunctionname(unsigned long)  /usr/bin/other",
 		"f  averyveryverylongsourcefile.c:12345  /bin/averylongprogram",
-		"others (12)", "a_long_program+0x2030", "+", "a +0x", "a  b  c  d  e  f", "/a/b/c/d/e/f/g/h/i/j/k",
+		"others (12)", "a_long_program+0x2030", "+", "a +0x",
+		"a  b  c  d  e  f", "/a/b/c/d/e/f/g/h/i/j/k",
 	};
 	bool good = true;
 	size_t i, columns;
