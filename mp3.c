@@ -1478,10 +1478,9 @@ static __always_inline u64 mp3_read_switches(const struct task_struct *task)
  * Return false if the pinned task of a process has not run since the totals of the
  * process were last collected: the counters of a task change only while it runs.
  * Otherwise, @switches is what @process->switches is to be once they have been read:
- * 0, or a number for which loads after the call see all changes that precede the
- * moment at which the task left the CPU for that time. If it has been on the CPU
- * since, the number is too low, and the next call returns true. Caller holds
- * mp3_sampler_lock.
+ * 0 if the task may be on a CPU, else the number of its switches. Loads after the call
+ * then see what it did before the last of these. If it has run again since, the number
+ * is too low, and the next call returns true. Caller holds mp3_sampler_lock.
  */
 static __always_inline bool mp3_has_run(const struct mp3_process *process,
 					u64 *switches)
