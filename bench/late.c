@@ -222,10 +222,9 @@ static void trace_event_of(const char *event, const char *field,
 	trace_event(event);
 }
 
-static void start_trace(pid_t worker)
+/* While the guest thrashes, the kernel refuses to allocate so much. */
+static void allocate_trace(void)
 {
-	unsigned long timer = address_of("kthread_delayed_work_timer_fn");
-	unsigned long tick = address_of("mp3_tick");
 	char size[16];
 
 	trace_write("trace_clock", "mono");
@@ -233,6 +232,13 @@ static void start_trace(pid_t worker)
 	snprintf(size, sizeof(size), "%u", 1024 + 40 * seconds);
 	trace_write("buffer_size_kb", size);
 	trace_write("options/overwrite", "0");
+}
+
+static void start_trace(pid_t worker)
+{
+	unsigned long timer = address_of("kthread_delayed_work_timer_fn");
+	unsigned long tick = address_of("mp3_tick");
+
 	/* Its argument is a struct pt_regs. */
 	trace_write("kprobe_events",
 		    "p:late/interrupt __sysvec_apic_timer_interrupt ip=+128(%di):x64");
@@ -559,6 +565,7 @@ int main(int argc, char **argv)
 	}
 	if (mount("tracefs", TRACING, "tracefs", 0, NULL) && errno != EBUSY)
 		err(1, "tracefs");
+	allocate_trace();
 	read_functions();
 
 	pids = start_many(thrashing, nr_loads);
