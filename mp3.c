@@ -434,7 +434,13 @@ static u64 mp3_sample_ns;	/* time of the present or last sample */
 static u64 mp3_sample_jiffies;
 static u64 mp3_last_jiffies;	/* of the last sample that U has made */
 static struct mp3_counts mp3_sum;	/* records since the last sample */
-static LIST_HEAD(mp3_processes);	/* those unregistered come first */
+/*
+ * The head of the list of processes, in which those unregistered come first. It is an
+ * entry without a task, so that a walk may prefetch for what follows any entry.
+ */
+static struct mp3_process mp3_processes = {
+	.list = LIST_HEAD_INIT(mp3_processes.list),
+};
 static bool mp3_sample_due;	/* records have been emitted without their sample */
 static bool mp3_ticking;	/* a tick is at work, perhaps in a pause */
 static struct list_head *mp3_cursor;	/* where a pause of a walk ends, or NULL */
@@ -1059,7 +1065,7 @@ static void mp3_unlink(struct mp3_process *process)
 	lockdep_assert_held(&mp3_sampler_lock);
 	if (mp3_cursor == &process->list)
 		mp3_cursor = mp3_walk_last == &process->list ?
-			     &mp3_processes : process->list.next;
+			     &mp3_processes.list : process->list.next;
 	if (mp3_walk_last == &process->list)
 		mp3_walk_last = process->list.prev;
 	list_del(&process->list);
@@ -1101,7 +1107,7 @@ static void mp3_splice_pending(void)
 {
 	lockdep_assert_held(&mp3_sampler_lock);
 	raw_spin_lock(&mp3_registry_lock);
-	list_splice_tail_init(&mp3_pending, &mp3_processes);
+	list_splice_tail_init(&mp3_pending, &mp3_processes.list);
 	raw_spin_unlock(&mp3_registry_lock);
 }
 
@@ -1825,7 +1831,7 @@ static void mp3_emit_unregistered(struct mp3_process *process, u64 time_ns)
 	process->unregistered = 0;
 	raw_spin_unlock(&mp3_registry_lock);
 	mp3_unlink(process);
-	list_add_tail(&process->list, &mp3_processes);
+	list_add_tail(&process->list, &mp3_processes.list);
 }
 
 /*
@@ -2074,23 +2080,25 @@ static __always_inline void
 mp3_walk(bool (*collect)(struct mp3_process *process))
 	__must_hold(&mp3_sampler_lock)
 {
-	struct list_head *at, *next = mp3_processes.next, *last;
+	struct list_head *at, *next = mp3_processes.list.next, *last;
 	unsigned int budget = MP3_BATCH;
 	bool quick;
 
 	lockdep_assert_held(&mp3_sampler_lock);
 	WRITE_ONCE(mp3_kicked, false);
-	mp3_walk_last = mp3_processes.prev;
+	mp3_walk_last = mp3_processes.list.prev;
 	last = mp3_walk_last;
 	/*
 	 * One RCU section for many processes: one for each would be much of the
 	 * cost.
 	 */
 	rcu_read_lock();
-	while (next != &mp3_processes) {
+	while (next != &mp3_processes.list) {
 		do {
 			at = next;
 			next = at->next;
+			mp3_prefetch_task(list_entry(next, struct mp3_process,
+						     list)->task);
 			quick = collect(list_entry(at, struct mp3_process,
 						   list));
 			budget--;
@@ -2268,7 +2276,8 @@ static void mp3_release_exited(struct kthread_work *work)
 	start = ktime_get_ns();
 	mp3_splice_pending();
 	rcu_read_lock();
-	for (at = mp3_processes.prev; at != &mp3_processes && budget; budget--) {
+	for (at = mp3_processes.list.prev;
+	     at != &mp3_processes.list && budget; budget--) {
 		struct mp3_process *process =
 			list_entry(at, struct mp3_process, list);
 
@@ -2358,8 +2367,8 @@ static void mp3_sample_last(void)
 	lockdep_assert_held(&mp3_sampler_lock);
 	mp3_stamp(ktime_get_ns());
 	mp3_sample_due = true;
-	while (!list_empty(&mp3_processes)) {
-		process = list_first_entry(&mp3_processes, struct mp3_process,
+	while (!list_empty(&mp3_processes.list)) {
+		process = list_first_entry(&mp3_processes.list, struct mp3_process,
 					   list);
 		if (!process->unregistered)
 			break;
@@ -2508,7 +2517,7 @@ static int mp3_join(struct mp3_process *process, unsigned int holder,
 			process->reported = mp3_subtract(&base,
 							 &process->reported);
 			mp3_unlink(process);
-			list_add_tail(&process->list, &mp3_processes);
+			list_add_tail(&process->list, &mp3_processes.list);
 		} else {
 			process->reported = base;
 		}
@@ -2688,7 +2697,7 @@ static void mp3_leave(struct mp3_process *process,
 	/* Have the next tick meet it, and mp3_sample_last() before others. */
 	process->switches = 0;
 	mp3_unlink(process);
-	list_add(&process->list, &mp3_processes);
+	list_add(&process->list, &mp3_processes.list);
 	raw_spin_lock(&mp3_registry_lock);
 	if (process->first & mask)
 		flags |= MP3_FIRST;
@@ -3291,7 +3300,7 @@ static void mp3_adopt(const struct mp3_caller *caller, unsigned int holder,
 	 */
 	if (READ_ONCE(mp3_nr_processes))
 		mp3_arm();
-	process = list_first_entry_or_null(&mp3_processes, struct mp3_process,
+	process = list_first_entry_or_null(&mp3_processes.list, struct mp3_process,
 					   list);
 	if (process && process->unregistered &&
 	    !READ_ONCE(mp3_nr_held[MP3_CLASSIC]))

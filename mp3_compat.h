@@ -24,6 +24,7 @@
 #include <linux/mm.h>
 #include <linux/path.h>
 #include <linux/perf_event.h>
+#include <linux/prefetch.h>
 #include <linux/ptrace.h>
 #include <linux/sched/coredump.h>
 #include <linux/sched/mm.h>
@@ -80,6 +81,18 @@ static inline bool mp3_is_on_cpu(const struct task_struct *task)
 	return smp_load_acquire(&task->on_cpu);
 #else
 	return task == current;
+#endif
+}
+
+/*
+ * Prefetch what shows whether @task has run, which need not be a valid pointer: the
+ * number of its switches, its counts of faults next to it, and whether it is on a CPU.
+ */
+static inline void mp3_prefetch_task(const struct task_struct *task)
+{
+	prefetch(&task->nvcsw);
+#ifdef CONFIG_SMP
+	prefetch(&task->on_cpu);
 #endif
 }
 
