@@ -110,7 +110,7 @@ char *fit_path(const char *path, size_t columns)
 
 /**
  * fit_label() - shorten a label to some columns
- * @label:   "NAME", "NAME  PATH", or "NAME  SOURCE:LINE  PATH"
+ * @label:   "PATH", "NAME", "NAME  PATH", or "NAME  SOURCE:LINE  PATH"
  * @columns: how many
  *
  * Shortens the path, then leaves out the line of source code, and then cuts the name.
@@ -120,17 +120,21 @@ char *fit_path(const char *path, size_t columns)
  */
 char *fit_label(const char *label, size_t columns)
 {
-	const char *gap = strstr(label, "  "), *path = gap, *next;
+	const char *gap = strstr(label, "  "), *path, *next;
 	char *name, *file, *text;
 	size_t least;
 
 	if (strlen(label) <= columns)
 		return text_format("%s", label);
+	if (label[0] == '/')
+		return fit_path(label, columns);
 	if (!gap)
-		return label[0] == '/' ? fit_path(label, columns) :
-					 fit_end(label, columns);
-	while ((next = strstr(path + 2, "  ")))
-		path = next;
+		return fit_end(label, columns);
+	/* A path can contain blanks. Nothing before it has a slash after two of them. */
+	path = strstr(gap, "  /");
+	if (!path)
+		for (path = gap; (next = strstr(path + 2, "  "));)
+			path = next;
 	/* What the path takes without directories */
 	next = strrchr(path, '/');
 	least = next ? fit_width(ellipsis()) + strlen(next) : strlen(path + 2);

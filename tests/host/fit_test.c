@@ -6,6 +6,7 @@
 
 #define LIBC	"/usr/lib/x86_64-linux-gnu/libc.so.6"
 #define MALLOC	"malloc  malloc.c:3321  " LIBC
+#define BLANKS	"/home/my  files/a  /b  c.so"
 
 /* Frees @text. Returns whether it is @expected, and takes at most so many columns. */
 static bool is(char *text, size_t columns, const char *expected)
@@ -39,7 +40,8 @@ static bool always_fits(void)
 		"averyveryverylongfunctionname(unsigned long)  /usr/bin/other",
 		"f  averyveryverylongsourcefile.c:12345  /bin/averylongprogram",
 		"others (12)", "a_long_program+0x2030", "+", "a +0x",
-		"a  b  c  d  e  f", "/a/b/c/d/e/f/g/h/i/j/k",
+		"a  b  c  d  e  f", "/a/b/c/d/e/f/g/h/i/j/k", BLANKS,
+		"a_function  " BLANKS, "f  c:1  " BLANKS,
 	};
 	bool good = true;
 	size_t i, columns;
@@ -94,6 +96,12 @@ static void test_unicode(void)
 	   label("a_long_program+0x2030", 16, "a_long_p…+0x2030") &&
 	   label("\\xd0\\xbf\\xd1\\x80 12345", 15, "\\xd0\\xbf… 12345"),
 	   "the offset of an instruction and the id of a process are kept");
+	ok(label(BLANKS, 26, "/home/my  files/…/b  c.so") &&
+	   label("f  " BLANKS, 20, "f  /home/…/b  c.so") &&
+	   label("f  source.c:12  " BLANKS, 32,
+		 "f  source.c:12  /home/…/b  c.so") &&
+	   label("f  source.c:12  " BLANKS, 17, "f  /…/b  c.so"),
+	   "a path with blanks is shortened like any other");
 	ok(fit_rest(80, 47) == 33 && fit_rest(50, 47) == FIT_LEAST &&
 	   fit_rest(20, 47) == FIT_LEAST,
 	   "a label is not shortened to less than 12 columns");
