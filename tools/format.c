@@ -335,22 +335,38 @@ static const char *flags_text(__u32 flags)
 	       texts[flags & (MP3_FIRST | MP3_LAST)];
 }
 
+/* Returns how many columns a name takes once put_text() has escaped it. */
+static size_t escaped_width(const char *name)
+{
+	size_t width = fit_width(name);
+
+	for (; (name = strpbrk(name, " ,")); name++)
+		width += 3;
+
+	return width;
+}
+
 /*
  * Returns the name of a cgroup, to be freed: on a terminal, such that its line, of which
  * it is the last column, does not wrap. Exits if there is no memory.
  */
 static char *cgroup_text(const struct layout *layout, __u64 id)
 {
-	const char *name = cgroup_name(id), *at;
-	size_t used = output_line_size() + 1;
+	const char *name = cgroup_name(id);
+	size_t rest, columns;
+	char *text;
 
 	if (!layout->columns || !format_has_comments(layout))
 		return text_format("%s", name);
-	/* Blanks and commas will be escaped. */
-	for (at = name; (at = strpbrk(at, " ,")); at++)
-		used += 3;
+	rest = fit_rest(layout->columns, output_line_size() + 1);
+	columns = rest;
+	text = fit_path(name, columns);
+	while (escaped_width(text) > rest) {
+		free(text);
+		text = fit_path(name, --columns);
+	}
 
-	return fit_path(name, fit_rest(layout->columns, used));
+	return text;
 }
 
 static void put_field(const struct layout *layout, unsigned int column,
