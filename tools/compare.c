@@ -152,16 +152,18 @@ static void print_value(FILE *file, const struct stats *stats,
 	fprintf(file, " +- %-5s", sigma);
 }
 
-/* Fills @text with the difference in percent of the first side. */
+/* Fills @text with the difference in percent of the first side, in at most 8 columns. */
 static void percent_text(char text[METRIC_TEXT], const struct pair *pair)
 {
-	double from = pair->values[0].mean;
+	double from = pair->values[0].mean, percent;
 
-	if (from > 0)
-		snprintf(text, METRIC_TEXT, "%+.1f%%",
-			 100 * difference(pair) / from);
-	else
+	if (from <= 0) {
 		strcpy(text, difference(pair) > 0 ? "new" : "");
+		return;
+	}
+	percent = 100 * difference(pair) / from;
+	snprintf(text, METRIC_TEXT, percent < 9999.95 ? "%+.1f%%" :
+		 percent < 999999.5 ? "%+.0f%%" : "%+.0e%%", percent);
 }
 
 static void print_pair(const struct compare *compare,
