@@ -141,14 +141,17 @@ static void print_value(FILE *file, const struct stats *stats,
 			enum metric metric, bool repeated)
 {
 	char text[METRIC_TEXT], sigma[METRIC_TEXT] = "0%";
+	double percent;
 
 	metric_text(text, metric, stats->mean, stats->mean);
 	fprintf(file, "%10s", text);
 	if (!repeated)
 		return;
-	if (stats->mean > 0)
-		snprintf(sigma, sizeof(sigma), "%.1f%%",
-			 100 * stats_sigma(stats) / stats->mean);
+	if (stats->mean > 0) {
+		percent = 100 * stats_sigma(stats) / stats->mean;
+		snprintf(sigma, sizeof(sigma), "%.*f%%", percent < 99.95,
+			 percent);
+	}
 	fprintf(file, " +- %-5s", sigma);
 }
 

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Usage: sample_report json|csv [process|name|runs]
+ *        sample_report diff
  *
- * Prints the report of processes with hostile names, as mp3ctl run does. Compile it
- * together with the files in tools, except mp3ctl.c.
+ * Prints the report of processes with hostile names, as mp3ctl run does, or a
+ * comparison, as mp3ctl diff does. Compile it together with the files in tools, except
+ * mp3ctl.c.
  */
 #include <err.h>
 #include <string.h>
 
+#include "../../tools/compare.h"
 #include "../../tools/report.h"
-#include "../../tools/summary.h"
 #include "../../tools/util.h"
 
 #define START_NS (100 * NSEC_PER_SEC)
@@ -62,6 +64,29 @@ static void add_runs(struct summary *summary, const struct report *report)
 	}
 }
 
+/* Compares three runs with themselves, each of them of one process. */
+static void print_diff(const struct report *report)
+{
+	const struct compare compare = { .file = stdout, .nr_rows = 3 };
+	struct side sides[2] = { { .title = "runs" }, { .title = "the same" } };
+	double total[NR_METRICS];
+	struct table table;
+	__u32 run;
+
+	summary_init(&sides[0].names, false);
+	summary_init(&sides[0].functions, false);
+	for (run = 0; run < 3; run++) {
+		table_init(&table);
+		add_process(&table, run);
+		report_total(report, &table, total);
+		summary_add_run(&sides[0].names, &table, total);
+		table_free(&table);
+	}
+	sides[1].names = sides[0].names;
+	sides[1].functions = sides[0].functions;
+	compare_print(&compare, sides);
+}
+
 int main(int argc, char **argv)
 {
 	const char *const command[] = {
@@ -82,7 +107,11 @@ int main(int argc, char **argv)
 	__u32 i;
 
 	if (argc < 2)
-		errx(2, "usage: sample_report json|csv [process|name|runs]");
+		errx(2, "usage: sample_report json|csv [process|name|runs], or diff");
+	if (!strcmp(argv[1], "diff")) {
+		print_diff(&report);
+		return 0;
+	}
 	emit_begin(&emitter, stdout, strcmp(argv[1], "csv") ? EMIT_JSON : EMIT_CSV);
 	emit_command(&emitter, "command", (char **)command);
 	if (!strcmp(what, "runs")) {
