@@ -432,7 +432,7 @@ static void print_paths(const struct where_count *count)
 		    &count->total, path_label);
 	if (count->other_stacks.minor || count->other_stacks.major)
 		print_row(&count->other_stacks, &count->total,
-			  "call paths beyond the first million");
+			  "paths beyond the first million");
 	free(paths);
 	free(rows);
 }

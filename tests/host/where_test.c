@@ -719,6 +719,30 @@ static bool sums_are(const char *text, long long sum)
 	return true;
 }
 
+/* Returns whether labels that are the same in each report are whole in 80 columns. */
+static bool labels_fit(void)
+{
+	size_t size;
+	char *text;
+	bool good;
+
+	report.file = open_memstream(&text, &size);
+	if (!report.file)
+		err(1, "report");
+	columns = 80;
+	counted.other_stacks.minor = 1;
+	counted.by_kernel.minor = 1;
+	print_paths(&counted);
+	print_kinds(&counted);
+	fclose(report.file);
+	good = strstr(text, "  paths beyond the first million\n") &&
+	       strstr(text, "  file mapped from the page cache\n") &&
+	       strstr(text, "  of these: in a system call\n");
+	free(text);
+
+	return good;
+}
+
 static void test_report(void)
 {
 	char *text, *other;
@@ -755,6 +779,7 @@ static void test_report(void)
 	   strstr(text, "one in 16 was located"),
 	   "minor faults are multiplied by n, and said to be estimates");
 	free(text);
+	ok(labels_fit(), "no label that is always the same is cut in 80 columns");
 }
 
 /* Returns the title of a recording that starts at @time, to be freed. */
