@@ -97,15 +97,20 @@ static size_t other_width(const struct report *report,
 
 /*
  * Chooses the columns that a terminal has space for: the least important ones are left
- * out first, and the first one is cut.
+ * out first, and the first one is cut. Groups have no lifetimes: for that of the total
+ * alone, no label is cut.
  */
-static void fit_layout(const struct report *report, struct row_layout *layout)
+static void fit_layout(const struct report *report, struct row_layout *layout,
+		       bool processes)
 {
 	bool *const optional[] = {
 		&layout->lifetime, &layout->rss, &layout->number, &layout->cpu,
 	};
 	size_t columns = fit_columns(report->file), others, i;
 
+	if (!processes &&
+	    (size_t)layout->width + other_width(report, layout) > columns)
+		layout->lifetime = false;
 	for (i = 0; i < ARRAY_SIZE(optional); i++)
 		if (LABEL_WIDTH + other_width(report, layout) > columns)
 			*optional[i] = false;
@@ -217,7 +222,7 @@ static void print_rows(const struct report *report, struct row_layout *layout,
 		.number = true,
 		.cpu = true,
 	};
-	fit_layout(report, layout);
+	fit_layout(report, layout, processes);
 	print_header(report, layout, processes);
 	for (i = 0; i < nr; i++) {
 		lifetime[0] = '\0';
