@@ -2,17 +2,13 @@
 /*
  * Linked with the tools and -Wl,--wrap=open,--wrap=write, this has mp3ctl open a ring
  * in a file, $FAKE_CAPTURE, instead of a capture. Every command that is written to it
- * succeeds, but nothing is registered.
+ * succeeds, but nothing is registered. With --wrap=poll, it counts the calls of poll(2) in
+ * the file.
  */
-#include <fcntl.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
+#include <poll.h>
 #include <sys/syscall.h>
-#include <sys/types.h>
-#include <unistd.h>
 
-#include "../../mp3_uapi.h"
+#include "fake_ring.h"
 
 static int capture = -1;
 
@@ -31,6 +27,19 @@ int __wrap_open(const char *path, int flags, ...)
 			       flags);
 
 	return capture;
+}
+
+int __wrap_poll(struct pollfd *fds, nfds_t nr, int timeout)
+{
+	__u64 polls = 0;
+
+	if (capture >= 0 &&
+	    pread(capture, &polls, sizeof(polls), FAKE_OFF_POLLS) > 0) {
+		polls++;
+		pwrite(capture, &polls, sizeof(polls), FAKE_OFF_POLLS);
+	}
+
+	return (int)syscall(SYS_poll, fds, nr, timeout);
 }
 
 ssize_t __wrap_write(int fd, const void *data, size_t size)

@@ -13,6 +13,12 @@
 #define FAKE_BASE_NS	5000000000ULL
 #define FAKE_JIFFIES	4294892296UL	/* as a kernel begins, at 250 Hz */
 
+/*
+ * Offset in the file of a __u64, after the header: how often mp3ctl with fake_capture.c has
+ * called poll(2)
+ */
+#define FAKE_OFF_POLLS	(MP3_OFF_HEADER + 2048)
+
 /**
  * struct fake_ring - a ring in a file
  * @fd:	    file with the data and, at MP3_OFF_HEADER, the header

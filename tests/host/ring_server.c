@@ -12,6 +12,7 @@
  *	head N, ticks N, processes N
  *			set a field of the header of faults
  *	version N	set the ABI version
+ *	pass		wait until mp3ctl, with fake_capture.c, has read what is published
  *
  * A ring of records also has the parts of a capture that locates, with 64 faults. It
  * ends with its input.
@@ -98,6 +99,29 @@ static void write_fault(__u64 i, __u64 seq)
 	__atomic_store_n(&fault->seq, seq, __ATOMIC_RELEASE);
 }
 
+/* Returns how often mp3ctl has polled: it does so after each pass over the ring. */
+static __u64 load_polls(const struct fake_ring *ring)
+{
+	const char *page = (const char *)ring->header;
+
+	return __atomic_load_n((const __u64 *)(page + FAKE_OFF_POLLS -
+					       MP3_OFF_HEADER),
+			       __ATOMIC_ACQUIRE);
+}
+
+/* Waits for the pass after the present one, which may not read the newest entries. */
+static void wait_pass(const struct fake_ring *ring)
+{
+	__u64 polls = load_polls(ring) + 2;
+	unsigned int tries;
+
+	for (tries = 0; load_polls(ring) < polls; tries++) {
+		if (tries == 60000)
+			errx(1, "mp3ctl does not read the ring");
+		usleep(1000);
+	}
+}
+
 static void execute(struct fake_ring *ring, const char *line)
 {
 	unsigned long long i, value;
@@ -128,6 +152,8 @@ static void execute(struct fake_ring *ring, const char *line)
 		fault_header->processes = (__u32)i;
 	} else if (sscanf(line, "version %llu", &i) == 1) {
 		ring->header->version = (__u32)i;
+	} else if (!strcmp(line, "pass\n")) {
+		wait_pass(ring);
 	} else {
 		errx(2, "unknown line: %s", line);
 	}
