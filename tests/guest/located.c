@@ -11,6 +11,7 @@
  * vm: -m 2048 -s 128 --numa
  */
 #include <linux/fs.h>
+#include <linux/io_uring.h>
 #include <linux/userfaultfd.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -76,6 +77,7 @@ struct expected {
  * @path:     the file that is mapped, "" for anonymous memory
  * @kernel:   the instruction is the system call
  * @fetch:    the instruction is at the address itself
+ * @worker:   a worker of the kernel takes them: there is no instruction
  * @stall:    the shortest stall that is plausible
  * @reason:   why the scene is impossible here, or ""
  * @start:    when it began
@@ -89,7 +91,7 @@ struct scene {
 	unsigned int nr;
 	uint64_t rest;
 	char path[256];
-	bool kernel, fetch;
+	bool kernel, fetch, worker;
 	uint64_t stall;
 	char reason[80];
 	uint64_t start, end;
@@ -724,6 +726,87 @@ static void act_copy_from_user(struct scene *s)
 			errx(1, "write");
 }
 
+/* ---- Workers of io_uring ---- */
+
+/* A ring for one request, whose only entries are these. */
+static struct uring {
+	int fd;
+	unsigned int *tail;
+	const struct io_uring_cqe *result;
+} uring;
+
+/* Create the ring, with an entry to fill. Returns NULL if there is no io_uring. */
+static struct io_uring_sqe *create_uring(void)
+{
+	struct io_uring_params params = { 0 };
+	struct io_uring_sqe *sqe;
+	size_t size;
+	char *rings;
+
+	uring.fd = syscall(SYS_io_uring_setup, 1, &params);
+	if (uring.fd < 0)
+		return NULL;
+	/* Both rings are in one mapping. */
+	size = params.cq_off.cqes +
+	       params.cq_entries * sizeof(struct io_uring_cqe);
+	if (size < params.sq_off.array + params.sq_entries * sizeof(int))
+		size = params.sq_off.array + params.sq_entries * sizeof(int);
+	rings = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, uring.fd,
+		     IORING_OFF_SQ_RING);
+	sqe = mmap(NULL, params.sq_entries * sizeof(*sqe),
+		   PROT_READ | PROT_WRITE, MAP_SHARED, uring.fd,
+		   IORING_OFF_SQES);
+	if (rings == MAP_FAILED || sqe == MAP_FAILED)
+		err(1, "mmap of io_uring");
+	uring.tail = (unsigned int *)(rings + params.sq_off.tail);
+	uring.result = (struct io_uring_cqe *)(rings + params.cq_off.cqes);
+
+	return sqe;
+}
+
+/*
+ * Have a worker read into the memory. It is a thread of the process, but has no
+ * registers of its own: what its stack has in their place is from its creator.
+ *
+ * A kernel thread that borrows the memory of a process, as that of vhost up to 6.3, is
+ * no thread of it. The kernel counts its faults elsewhere, so they are not located.
+ */
+static void prepare_worker(struct scene *s)
+{
+	struct io_uring_sqe *sqe = create_uring();
+	unsigned int i;
+
+	s->fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	set_area(s, map_anonymous(NR), NR * PAGE);
+	for (i = 0; i < NR; i++)
+		expect(s, (uintptr_t)s->area + i * PAGE, i * PAGE,
+		       KERNEL_WRITE);
+	s->worker = true;
+	if (!sqe) {
+		give_up(s, "no io_uring");
+		return;
+	}
+	*sqe = (struct io_uring_sqe){
+		.opcode = IORING_OP_READ,
+		.flags = IOSQE_ASYNC,
+		.fd = s->fd,
+		.addr = (uintptr_t)s->area,
+		.len = s->size,
+	};
+}
+
+static void act_worker(struct scene *s)
+{
+	if (*s->reason)
+		return;
+	/* Pairs with the acquire load in the kernel. */
+	__atomic_store_n(uring.tail, 1, __ATOMIC_RELEASE);
+	if (call_kernel(SYS_io_uring_enter, uring.fd, 1, 1,
+			IORING_ENTER_GETEVENTS, 0, 0) != 1 ||
+	    uring.result->res != (int)s->size)
+		errx(1, "io_uring: %d", uring.result->res);
+}
+
 /* ---- Faults without an event ---- */
 
 static void prepare_rest(struct scene *s)
@@ -843,6 +926,8 @@ static const struct kind kinds[] = {
 	  act_copy_to_user, 0 },
 	{ "copy-from-user", "reads by write(2)", prepare_copy_from_user,
 	  act_copy_from_user, 0 },
+	{ "io-worker", "writes by a worker of io_uring", prepare_worker,
+	  act_worker, 0 },
 	{ "process-vm", "writes by process_vm_writev(2)", prepare_rest,
 	  act_process_vm, 0 },
 	{ "mlock", "pages brought in by mlock(2)", prepare_rest, act_mlock, 0 },
@@ -918,6 +1003,8 @@ static bool instruction_matches(const struct fault_ring *r,
 {
 	uint64_t frame = f->frames[0], end = code_offset(call_kernel_return);
 
+	if (s->worker)
+		return !MP3_FAULT_FRAMES(f->flags);
 	if (MP3_FAULT_FRAMES(f->flags) != 1)
 		return false;
 	if (s->fetch)
@@ -962,7 +1049,7 @@ static void check_scene(const struct kind *kind, const struct fault_ring *r,
 			good = false;
 			continue;
 		}
-		good &= f.tid == (uint32_t)pid;
+		good &= (f.tid == (uint32_t)pid) == !s->worker;
 		if (f.address != reported(want->address) ||
 		    f.offset != reported(want->offset) ||
 		    ((f.flags ^ (want->flags & ~unknown)) & mask) ||
@@ -991,7 +1078,9 @@ static void check_scene(const struct kind *kind, const struct fault_ring *r,
 	}
 	ok(good, "located: %s, each with its address, access and mapping",
 	   kind->what);
-	ok(instruction, "located: %s, each with its instruction", kind->what);
+	ok(instruction, s->worker ?
+	   "located: %s, with neither an instruction nor callers" :
+	   "located: %s, each with its instruction", kind->what);
 	ok(plausible, "located: %s, each with a plausible stall", kind->what);
 }
 
@@ -1044,9 +1133,10 @@ static void test_kind(const struct kind *kind)
 	memset(scene, 0, sizeof(*scene));
 	current_kind = kind;
 	c = capture_open();
-	locate_or_die(c.fd, 1, 0);
-	r = fault_ring_map(c.fd);
 	pid = subject_start(prepare_current, act_current, scene);
+	/* A worker seems to have callers, if its registers are used. */
+	locate_or_die(c.fd, 1, scene->worker ? MP3_FRAMES - 1 : 0);
+	r = fault_ring_map(c.fd);
 	if (*scene->reason) {
 		skip(kind->what, scene->reason);
 	} else {
