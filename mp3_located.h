@@ -283,19 +283,44 @@ static inline bool mp3_is_unchanged_vma(struct mm_struct *mm, u64 address,
 }
 
 /*
+ * mp3_hold_file_mappings() - prevent changes of the mappings of a file, by its @pages
+ *
+ * Other tasks change the start of a file's mapping and its offset one after the
+ * other, with i_mmap_rwsem held for writing. Caller is in an RCU read-side section.
+ * Returns false if they do; else the caller calls mp3_release_file_mappings().
+ *
+ * On PREEMPT_RT, it cannot be released with preemption disabled: there, only return
+ * whether nobody holds it now.
+ */
+static inline bool mp3_hold_file_mappings(struct address_space *pages)
+{
+	if (IS_ENABLED(CONFIG_PREEMPT_RT))
+		return !rwsem_is_locked(&pages->i_mmap_rwsem);
+	return down_read_trylock(&pages->i_mmap_rwsem);
+}
+
+static inline void mp3_release_file_mappings(struct address_space *pages)
+{
+	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
+		up_read(&pages->i_mmap_rwsem);
+}
+
+/*
  * Fill @mapping from the VMA at @address, which other tasks may be changing or
  * freeing. Caller is in an RCU read-side section. Returns false if they do.
  *
  * A VMA that is still in the tree, with the same fields, was valid when they were
  * copied. Its file was open then; so until the end of the RCU section, its memory
  * remains a file, and the memory of its inode an inode. If the VMA is still in the
- * tree after that has been read, it was the right one.
+ * tree, with the same fields, while nothing can change them, it was the right one.
  */
 static noinline bool mp3_peek_vma(struct mm_struct *mm, u64 address,
 				  struct mp3_mapping *mapping)
 {
 	const struct vm_area_struct *vma = mp3_find_vma(mm, address);
+	struct address_space *pages;
 	struct vm_area_struct copy;
+	bool same;
 
 	if (!vma || copy_from_kernel_nofault(&copy, vma, sizeof(copy)) ||
 	    !mp3_is_unchanged_vma(mm, address, vma, &copy))
@@ -304,8 +329,14 @@ static noinline bool mp3_peek_vma(struct mm_struct *mm, u64 address,
 	if (!mapping->file)
 		return true;
 
-	return mp3_identify_file(mapping->file, &mapping->id) &&
+	pages = READ_ONCE(mapping->file->f_mapping);
+	if (!pages || !mp3_hold_file_mappings(pages))
+		return false;
+	same = mp3_identify_file(mapping->file, &mapping->id) &&
 	       mp3_is_unchanged_vma(mm, address, vma, &copy);
+	mp3_release_file_mappings(pages);
+
+	return same;
 }
 
 /**
