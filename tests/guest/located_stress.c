@@ -20,6 +20,9 @@
 #define NR_THREADS	64
 #define KILLS		30
 #define UNLOADS		10
+#define RETURNS		10	/* of CPU 1, when losses are measured */
+#define ONLINE_MS	300	/* from a return until it goes offline again */
+#define LOSS_MS		50	/* until its faults are located again, at most */
 #define ONLINE_PATH	"/sys/devices/system/cpu/cpu1/online"
 
 static struct ring ring;
@@ -301,33 +304,53 @@ static void test_kills(void)
 
 /* ---- CPU hotplug ---- */
 
-static void test_hotplug(int seconds)
+/* Open a capture that locates the faults of the storms, which run already. */
+static struct capture locate_storms(const pid_t *storms, struct fault_ring *r)
 {
-	static const char name[] =
-		"faults are located again after a CPU went offline and came back";
-	pid_t storms[NR_STORMS], group, control;
 	struct capture c = capture_open();
-	time_t end = time(NULL) + seconds;
-	uint64_t counted, located;
-	struct fault_ring r;
 	int i;
 
-	if (access(ONLINE_PATH, W_OK)) {
-		skip(name, "CPU 1 cannot go offline");
-		capture_close(&c);
-		return;
-	}
-	set_interval("10");
-	group = start_storm(storms);
 	locate_or_die(c.fd, 1, 0);
-	r = fault_ring_map(c.fd);
+	*r = fault_ring_map(c.fd);
 	for (i = 0; i < NR_STORMS; i++)
 		capture_command_or_die(&c, 'F', storms[i]);
+	return c;
+}
+
+static void prepare_control(void *arg)
+{
+	(void)arg;
+	pin_to(0);
+}
+
+/* A process on CPU 0, and storms on both, while CPU 1 goes offline and returns. */
+static void test_changes(int seconds)
+{
+	pid_t storms[NR_STORMS], group = start_storm(storms), control;
+	struct capture c, control_capture = capture_open();
+	time_t end = time(NULL) + seconds;
+	uint64_t counted, located, used;
+	struct fault_ring r, control_ring;
+	int i;
+
+	c = locate_storms(storms, &r);
+	locate_or_die(control_capture.fd, 1, 8);
+	control_ring = fault_ring_map(control_capture.fd);
+	control = subject_start(prepare_control, act_control, NULL);
+	used = faults_of(control);
+	capture_command_or_die(&control_capture, 'R', control);
 	for (i = 0; time(NULL) < end; i++) {
 		write_file(ONLINE_PATH, i % 2 ? "1" : "0");
+		subject_continue(control);
 		usleep(rand_r(&seed) % 20000);
 	}
 	write_file(ONLINE_PATH, "1");
+	used = faults_of(control) - used;
+	capture_command_or_die(&control_capture, 'U', control);
+	ok(counts_add_up(&control_capture, &control_ring, 0) &&
+	   control_ring.header->counted == used,
+	   "no fault on a CPU is lost while another goes offline and returns");
+	kill_and_reap(control);
 	end_storm(group);
 	fault_ring_settle(&r);
 	counted = r.header->counted;
@@ -337,8 +360,62 @@ static void test_hotplug(int seconds)
 	/* The storms ran when they were registered: each may have been in a fault. */
 	ok(located && located <= counted + NR_STORMS,
 	   "no fault is located that is not counted while a CPU goes offline and returns");
+	fault_ring_unmap(&control_ring);
+	capture_close(&control_capture);
 	fault_ring_unmap(&r);
 	capture_close(&c);
+}
+
+/*
+ * A CPU that comes online has no events for some milliseconds. Both CPUs are busy, so
+ * that half of the faults are on each of them.
+ */
+static void test_returns(void)
+{
+	pid_t storms[NR_STORMS], group = start_storm(storms);
+	uint64_t counted, located, lost, start, online = 0;
+	struct fault_ring r;
+	struct capture c;
+	int i;
+
+	c = locate_storms(storms, &r);
+	for (i = 0; i < RETURNS; i++) {
+		write_file(ONLINE_PATH, "0");
+		write_file(ONLINE_PATH, "1");
+		start = now_ns();
+		sleep_ms(ONLINE_MS);
+		online += now_ns() - start;
+	}
+	end_storm(group);
+	fault_ring_settle(&r);
+	counted = r.header->counted;
+	located = r.header->located;
+	lost = counted > located ? counted - located : 0;
+	diag("%d returns: %lu of %lu faults lost, %lu ms online", RETURNS,
+	     (unsigned long)lost, (unsigned long)counted,
+	     (unsigned long)(online / 1000000));
+	ok(lost <= counted / 2 * LOSS_MS / ONLINE_MS,
+	   "a CPU that comes online has its faults located %d ms later",
+	   LOSS_MS);
+	fault_ring_unmap(&r);
+	capture_close(&c);
+}
+
+static void test_hotplug(int seconds)
+{
+	static const char name[] =
+		"faults are located again after a CPU went offline and came back";
+	struct fault_ring r;
+	struct capture c;
+	pid_t control;
+
+	if (access(ONLINE_PATH, W_OK)) {
+		skip(name, "CPU 1 cannot go offline");
+		return;
+	}
+	set_interval("10");
+	test_changes(seconds);
+	test_returns();
 
 	/* The work that follows a CPU's return has run by now. */
 	sleep_ms(200);
