@@ -30,7 +30,7 @@
  *
  * Locks, outermost first, and what they protect:
  *
- *	mp3_follow_gates, mp3_turn_gates (one mutex for each hash of a user)
+ *	gate->follow, gate->turn (one struct mp3_gate for each user)
  *		Make the commands of a user that take long wait for each other.
  *	capture->locate_mutex
  *		Serializes L of a capture.
@@ -70,6 +70,9 @@
  *	sig->stats_lock, task->alloc_lock (the kernel's, one per process, task)
  *		taken with or without mp3_sampler_lock, never both at once,
  *		never inside mp3_registry_lock
+ *	mp3_gates_lock (spinlock)
+ *		mp3_gates and @nr_users of each struct mp3_gate. Taken with no
+ *		other lock of this module
  *	locator->files_lock (raw spinlock)
  *		the numbering of a capture's files. Taken by the handlers of
  *		faults, with no other lock of this module
@@ -85,7 +88,8 @@
  * the memory descriptor as of its last collection, does not keep the memory. An open
  * file or a mapping pins the module, and a capture lasts as long as its file; the
  * pages of a ring outlive both. The handlers of faults run in RCU read-side
- * sections: a capture that has located waits for them before it ends.
+ * sections: a capture that has located waits for them before it ends. A gate lasts
+ * as long as the commands that use it.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -4688,34 +4692,90 @@ static int mp3_locate_command(struct mp3_capture *capture, char *args)
 	return mp3_locate(capture, n, callers);
 }
 
-#define MP3_GATE_BITS	8
+/* The gates of the users that have a command which needs one */
+static DEFINE_SPINLOCK(mp3_gates_lock);
+static DEFINE_HASHTABLE(mp3_gates, 8);	/* protected by mp3_gates_lock */
+
+/**
+ * struct mp3_gate - what makes the commands of one user wait for each other
+ * @hash:	links it into mp3_gates
+ * @ns:		the user namespace that counts as the user, or &init_user_ns
+ * @uid:	the user, in which case @ns is &init_user_ns
+ * @nr_users:	the commands that use it (mp3_gates_lock)
+ * @follow:	held by F
+ * @turn:	held by R or U while it waits for its turn
+ */
+struct mp3_gate {
+	struct hlist_node hash;
+	const struct user_namespace *ns;
+	kuid_t uid;
+	unsigned int nr_users;
+	struct mutex follow;
+	struct mutex turn;
+};
 
 /*
- * What makes commands of one user wait for each other, by a hash of the user: F,
- * and those that wait for a turn
+ * Return the gate of the calling user, for mp3_gate_put(), or NULL if there is no
+ * memory. There is one as long as a command of that user needs it. In a user
+ * namespace, a user may have any number of ids: there, the owner of the namespace
+ * counts or, if root has created it, the namespace. The credentials of each caller
+ * pin that, so no other one has the same address before the gate is gone.
  */
-static struct mutex mp3_follow_gates[1 << MP3_GATE_BITS];	/* F */
-static struct mutex mp3_turn_gates[1 << MP3_GATE_BITS];	/* R, U */
-
-/*
- * Return the number of the gates of the caller. In a user namespace, a user may
- * have any number of ids: there, the owner of the namespace counts or, if root has
- * created it, the namespace.
- */
-static unsigned int mp3_gate_of_caller(void)
+static struct mp3_gate *mp3_gate_get(void)
 {
-	struct user_namespace *ns = current_user_ns();
+	struct mp3_gate *new = kmalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);
+	const struct user_namespace *ns = current_user_ns();
 	kuid_t uid = current_uid();
+	struct mp3_gate *gate;
+	unsigned long key;
 
+	if (!new)
+		return NULL;
 	if (ns != &init_user_ns) {
 		while (ns->parent != &init_user_ns)
 			ns = ns->parent;
 		uid = ns->owner;
-		if (uid_eq(uid, GLOBAL_ROOT_UID))
-			return hash_ptr(ns, MP3_GATE_BITS);
+		if (!uid_eq(uid, GLOBAL_ROOT_UID))
+			ns = &init_user_ns;
 	}
+	new->ns = ns;
+	new->uid = uid;
+	new->nr_users = 0;
+	mutex_init(&new->follow);
+	mutex_init(&new->turn);
 
-	return hash_32(from_kuid(&init_user_ns, uid), MP3_GATE_BITS);
+	key = (unsigned long)ns + __kuid_val(uid);
+	spin_lock(&mp3_gates_lock);
+	hash_for_each_possible(mp3_gates, gate, hash, key)
+		if (gate->ns == ns && uid_eq(gate->uid, uid))
+			break;
+	if (!gate) {
+		gate = new;
+		new = NULL;
+		hash_add(mp3_gates, &gate->hash, key);
+	}
+	gate->nr_users++;
+	spin_unlock(&mp3_gates_lock);
+	kfree(new);
+
+	return gate;
+}
+
+/*
+ * Free a gate if no other command uses it. The caller has returned from the release of
+ * the mutex: the next holder cannot free it during that.
+ */
+static void mp3_gate_put(struct mp3_gate *gate)
+{
+	bool last;
+
+	spin_lock(&mp3_gates_lock);
+	last = !--gate->nr_users;
+	if (last)
+		hash_del(&gate->hash);
+	spin_unlock(&mp3_gates_lock);
+	if (last)
+		kfree(gate);
 }
 
 /*
@@ -4727,9 +4787,9 @@ static unsigned int mp3_gate_of_caller(void)
 static int mp3_execute(const struct mp3_caller *caller, unsigned int holder,
 		       char letter, struct task_struct *task)
 {
-	struct mutex *gates = letter == 'F' ? mp3_follow_gates : mp3_turn_gates;
-	struct mutex *gate = &gates[mp3_gate_of_caller()];
 	bool privileged = mp3_is_privileged(caller->file);
+	struct mp3_gate *gate;
+	struct mutex *mutex;
 	int err = -EAGAIN;
 
 	if (letter == 'R')
@@ -4739,8 +4799,14 @@ static int mp3_execute(const struct mp3_caller *caller, unsigned int holder,
 	if (err != -EAGAIN)
 		return err;
 
-	if (mutex_lock_killable(gate))
-		return -EINTR;
+	gate = mp3_gate_get();
+	if (!gate)
+		return -ENOMEM;
+	mutex = letter == 'F' ? &gate->follow : &gate->turn;
+	if (mutex_lock_killable(mutex)) {
+		err = -EINTR;
+		goto put_gate;
+	}
 	if (letter == 'F' && module_is_live(THIS_MODULE))
 		err = mp3_follow(caller, holder, task);
 	while (err == -EAGAIN) {
@@ -4756,7 +4822,9 @@ static int mp3_execute(const struct mp3_caller *caller, unsigned int holder,
 		else
 			err = mp3_unregister(holder, task, true);
 	}
-	mutex_unlock(gate);
+	mutex_unlock(mutex);
+put_gate:
+	mp3_gate_put(gate);
 
 	return err;
 }
@@ -5387,14 +5455,9 @@ static int __init mp3_create_devices(void)
 static int __init mp3_init(void)
 {
 	struct proc_dir_entry *status;
-	unsigned int i;
 	dev_t dev;
 	int err;
 
-	for (i = 0; i < ARRAY_SIZE(mp3_turn_gates); i++) {
-		mutex_init(&mp3_follow_gates[i]);
-		mutex_init(&mp3_turn_gates[i]);
-	}
 	for_each_kernel_tracepoint(mp3_find_tracepoint, NULL);
 	if (!mp3_fork_tracepoint || !mp3_exec_tracepoint)
 		return -ENOENT;

@@ -37,7 +37,7 @@
  *	EPERM	the writer or the opener has no access to the process, or F if
  *		one of them lacks CAP_PERFMON and the parameter user_follow is
  *		not set
- *	ENOMEM	not enough memory
+ *	ENOMEM	not enough memory, also for a command that waits for others
  *	EFAULT	the buffer cannot be read
  *	EIO	the module is being removed
  *

@@ -4,11 +4,11 @@
  * what each write does. Any difference aborts.
  *
  * The first line of an input defines the environment of the write, the rest is its
- * text. In the first line, a letter and, except after the first five, a number set a
+ * text. In the first line, a letter and, except after the first six, a number set a
  * field of struct environment:
  *
  *	a	absent		c	capture		w	waits
- *	n	no_follow	p	privileged
+ *	n	no_follow	p	privileged	o	out_of_memory
  *	f70	fault		k2	killed		m2	removed
  *	x2	changed
  *
@@ -84,8 +84,8 @@ static long long take_number(struct words *words, long long max)
 }
 
 /*
- * Predicts what interrupts R, F or U before it is executed, in line number @line: the
- * removal of the module, a fatal signal, or a lost permission.
+ * Predicts what interrupts R, F or U before it is executed, in line number @line: a
+ * lack of memory, the removal of the module, a fatal signal, or a lost permission.
  */
 static int predict_turns(char letter, int pid, size_t line)
 {
@@ -93,6 +93,8 @@ static int predict_turns(char letter, int pid, size_t line)
 
 	if (letter != 'F' && !turns)
 		return 0;
+	if (environment.out_of_memory)
+		return -ENOMEM;
 	if (environment.waits && environment.killed <= line + 1)
 		return -EINTR;
 	if (environment.removed <= line + 1)
@@ -295,6 +297,9 @@ static void set_environment(const char *line, size_t length)
 			break;
 		case 'w':
 			environment.waits = true;
+			break;
+		case 'o':
+			environment.out_of_memory = true;
 			break;
 		case 'n':
 			environment.no_follow = true;

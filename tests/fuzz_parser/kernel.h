@@ -55,6 +55,7 @@
  * @capture: the text is written to a capture, else to the status file
  * @absent:  the text can only be read with page faults
  * @waits:   another command of the user is being executed
+ * @out_of_memory: there is none for a command that waits for others
  * @no_follow: user_follow is N
  * @privileged: the writer and the opener have CAP_PERFMON
  * @fault:   bytes of the text from this one on cannot be read at all
@@ -67,6 +68,7 @@ struct environment {
 	bool capture;
 	bool absent;
 	bool waits;
+	bool out_of_memory;
 	bool no_follow;
 	bool privileged;
 	size_t fault;
@@ -153,6 +155,7 @@ struct file { int unused; };
 struct signal_struct { int unused; };
 struct mp3_capture { unsigned int holder; };
 struct mutex { bool held; };
+struct mp3_gate { struct mutex follow, turn; };
 
 struct mp3_caller {
 	const struct file *file;
@@ -352,17 +355,27 @@ static inline bool mp3_is_privileged(const struct file *file)
 
 /* ---- Turns ---- */
 
-static struct mutex mp3_follow_gates[3], mp3_turn_gates[3];
+static struct mp3_gate writer_gate;
 
-static inline unsigned int mp3_gate_of_caller(void)
+static inline struct mp3_gate *mp3_gate_get(void)
 {
-	return 1;
+	if (environment.out_of_memory)
+		return NULL;
+	nr_held++;
+
+	return &writer_gate;
+}
+
+static inline void mp3_gate_put(struct mp3_gate *gate)
+{
+	require(gate == &writer_gate && !gate->follow.held && !gate->turn.held);
+	nr_held--;
 }
 
 /* A signal is noticed only if the lock is held by another. */
 static inline int mutex_lock_killable(struct mutex *mutex)
 {
-	require(mutex == &mp3_follow_gates[1] || mutex == &mp3_turn_gates[1]);
+	require(mutex == &writer_gate.follow || mutex == &writer_gate.turn);
 	require(!mutex->held);
 	if (environment.waits && fatal_signal_pending(current))
 		return -EINTR;
@@ -381,7 +394,7 @@ static inline void mutex_unlock(struct mutex *mutex)
 
 static inline long schedule_timeout_killable(long timeout)
 {
-	require(timeout == MP3_TURN && mp3_turn_gates[1].held);
+	require(timeout == MP3_TURN && writer_gate.turn.held);
 	target->permitted = false;
 	target->turns++;
 
@@ -467,7 +480,7 @@ static inline int execute(char letter, unsigned int holder,
 static inline bool takes_turn(const struct task_struct *task, bool in_turn)
 {
 	require(in_turn == (task->turns > 0 || environment.privileged));
-	require(mp3_turn_gates[1].held == (task->turns > 0));
+	require(writer_gate.turn.held == (task->turns > 0));
 	return task->turns < turns_of(task->pid);
 }
 
@@ -485,7 +498,7 @@ static inline int mp3_follow(const struct mp3_caller *caller,
 			     unsigned int holder, struct task_struct *task)
 {
 	require(caller->file == &written_file && caller->signal == &writer_signal);
-	require(task->permitted && mp3_follow_gates[1].held);
+	require(task->permitted && writer_gate.follow.held);
 
 	return execute('F', holder, task);
 }

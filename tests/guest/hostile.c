@@ -22,6 +22,7 @@
 #define NR_AT_ONCE	2100
 #define NR_LOOP		1500	/* so few are not looked for */
 #define NR_BEFORE	300	/* pages */
+#define NR_WAITING	60	/* commands of one user that wait at once */
 #define LOOP_KB		6144	/* of slab memory; their tasks take 12 MiB */
 
 /* ---- Functions with a time limit ---- */
@@ -872,6 +873,127 @@ static void test_waiting_f(void)
 	munmap((void *)ring.samples, ring.data_size);
 }
 
+/* ---- Waiting for a turn ---- */
+
+/**
+ * struct turns - what the attacker's processes count
+ * @ready:  of them
+ * @nr:     commands that had to wait, and are complete
+ */
+struct turns {
+	unsigned int ready;
+	unsigned int nr;
+};
+
+/*
+ * Have two captures hold this process, so that each R or U in the second one has to wait
+ * for its turn. Returns the second, or -1.
+ */
+static int hold_twice(int first, int second)
+{
+	pid_t pid = getpid();
+
+	return first < 0 || second < 0 || command_by_fd(first, 'R', pid) ||
+	       command_by_fd(second, 'R', pid) ? -1 : second;
+}
+
+/* Write commands that have to wait for their turn, in many processes at once. */
+static int wait_for_turns(void *arg)
+{
+	int first = capture_try_open(), second = capture_try_open(), i, fd;
+	struct turns *turns = arg;
+	pid_t pid;
+
+	for (i = 0; i < NR_WAITING; i++) {
+		pid = fork_child();
+		if (pid)
+			continue;
+		fd = hold_twice(first, second);
+		__atomic_fetch_add(&turns->ready, 1, __ATOMIC_RELAXED);
+		while (fd >= 0 && !command_by_fd(fd, 'U', getpid()) &&
+		       !command_by_fd(fd, 'R', getpid()))
+			__atomic_fetch_add(&turns->nr, 2, __ATOMIC_RELAXED);
+		_exit(1);
+	}
+	return sleep_forever(NULL);
+}
+
+/* Returns how many commands of the attacker are executed during one of the caller. */
+static int turns_of_others(void *arg)
+{
+	int fd = hold_twice(capture_try_open(), capture_try_open());
+	const struct turns *turns = arg;
+	unsigned int before = __atomic_load_n(&turns->nr, __ATOMIC_RELAXED);
+
+	if (fd < 0 || command_by_fd(fd, 'U', getpid()))
+		return 127;
+	before = __atomic_load_n(&turns->nr, __ATOMIC_RELAXED) - before;
+	return before < 126 ? before : 126;
+}
+
+static int turns_in_namespace(void *arg)
+{
+	return unshare(CLONE_NEWUSER) ? 127 : turns_of_others(arg);
+}
+
+/* The same as a user, or -1 if that fails. */
+static int turns_as(uid_t uid, int (*function)(void *arg), struct turns *turns)
+{
+	pid_t pid = start_as(uid, function, turns);
+	int status;
+
+	if (!exits(pid, &status) || !WIFEXITED(status) || WEXITSTATUS(status) == 127) {
+		diag("user %u cannot write its commands", uid);
+		dies(pid);
+		return -1;
+	}
+	return WEXITSTATUS(status);
+}
+
+/*
+ * Returns a user whose id has the same hash of 8 bits, by hash_32() of the kernel, as that
+ * of another one.
+ */
+static uid_t with_hash_of(uid_t other)
+{
+	uid_t uid = other + 2;
+
+	while ((uint32_t)(uid * 0x61C88647u) >> 24 !=
+	       (uint32_t)(other * 0x61C88647u) >> 24)
+		uid++;
+	return uid;
+}
+
+/* Commands of one user that wait for their turns are executed one by one. */
+static void test_turns(void)
+{
+	struct turns *turns = shared_memory(sizeof(*turns));
+	pid_t attacker = start_as(ATTACKER, wait_for_turns, turns);
+	unsigned int before, i;
+	int nr;
+
+	for (i = 0; i < 6000 && turns->ready < NR_WAITING; i++)
+		sleep_ms(10);
+	before = turns->nr;
+	for (i = 0; i < 6000 && turns->nr < before + 4; i++)
+		sleep_ms(10);
+	nr = turns_as(STRANGER, turns_of_others, turns);
+	if (!ok(nr >= 0 && nr < NR_WAITING / 4,
+		"a command that waits for its turn does not wait for those of another user"))
+		diag("%d", nr);
+	nr = turns_as(with_hash_of(ATTACKER), turns_of_others, turns);
+	if (!ok(nr >= 0 && nr < NR_WAITING / 4,
+		"a command that waits for its turn does not wait for those of a user whose id has the same hash"))
+		diag("%d", nr);
+	nr = turns_as(ATTACKER, turns_in_namespace, turns);
+	if (!ok(nr > NR_WAITING / 2,
+		"a command that waits for its turn in a user namespace waits for those of the owner"))
+		diag("%d", nr);
+	dies(attacker);
+	kill_user(ATTACKER);
+	kill_user(STRANGER);
+}
+
 int main(void)
 {
 	unsigned int i;
@@ -884,6 +1006,7 @@ int main(void)
 	for (i = 0; i < ARRAY_SIZE(blocked_calls); i++)
 		test_blocked(&blocked_calls[i]);
 	test_waiting_f();
+	test_turns();
 	test_free_at_once();
 	test_samples('R', "R and U in a loop make at most 40 samples per second",
 		     "a process that writes R and U in a loop can be killed");

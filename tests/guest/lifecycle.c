@@ -971,6 +971,15 @@ static int open_all_captures(void)
 	return nr;
 }
 
+/* R and U of a user, each twice: the second U has to wait for its turn. */
+static int do_wait_for_turn(int fd)
+{
+	if (setresuid(1000, 1000, 1000) || command_by_fd(fd, 'R', getpid()) ||
+	    command_by_fd(fd, 'U', getpid()) || command_by_fd(fd, 'R', getpid()))
+		return EPROTO;
+	return -command_by_fd(fd, 'U', getpid());
+}
+
 static void test_no_memory(void)
 {
 	int areas;
@@ -989,6 +998,8 @@ static void test_no_memory(void)
 	      "R without memory is ENOMEM");
 	ok_eq(read_header().processes, 0, "R without memory registers nothing");
 	ok(without_memory(1, do_follow) == ENOMEM &&
+	   without_memory(2, do_follow) == ENOMEM &&
+	   without_memory(3, do_follow) == ENOMEM &&
 	   perform_failing_of(RESERVE, SMALL_KMALLOC, 1, 0, do_follow) == ENOMEM &&
 	   perform_failing_of(RESERVE, SMALL_KMALLOC, 999, 0,
 			      do_follow) == ENOMEM &&
@@ -996,6 +1007,10 @@ static void test_no_memory(void)
 			      do_follow) == ENOMEM,
 	   "F without memory is ENOMEM");
 	ok_eq(read_header().processes, 0, "F without memory registers nothing");
+	ok_eq(without_memory(3, do_wait_for_turn), ENOMEM,
+	      "U that has to wait for its turn, without memory, is ENOMEM");
+	ok_eq(without_memory(0, do_wait_for_turn), 0,
+	      "U that has to wait for its turn, with memory, succeeds");
 	ok_eq(without_memory(1, do_open), ENOMEM,
 	      "open without memory is ENOMEM");
 	ok(without_memory(1, do_open_capture) == ENOMEM &&
