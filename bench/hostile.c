@@ -22,22 +22,9 @@ static const char *const operations[NR_OPERATIONS] = {
 	[OP_R] = "R", [OP_U] = "U", [OP_F] = "F", [OP_READ] = "read", [OP_L] = "L",
 };
 
-/* Return the median of a victim's operation, or -1 if none was completed. */
-static double median_ms(enum operation operation)
-{
-	unsigned int nr = shared->nr[operation];
-
-	if (!nr)
-		return -1;
-	sort(shared->ms[operation], nr);
-	return quantile(shared->ms[operation], nr, 0.5);
-}
-
-/* Print a result. Returns the largest of the medians, without that of L. */
-static double print_result(const struct attack *attack, bool control,
+static void print_result(const struct attack *attack, bool control,
 			   const struct result *result)
 {
-	double largest = 0;
 	unsigned int i;
 
 	printf("%s %s %llu %llu %.0f", attack->name,
@@ -45,16 +32,12 @@ static double print_result(const struct attack *attack, bool control,
 	       (unsigned long long)result->deadlines,
 	       (unsigned long long)result->missed, result->gap_ms);
 	for (i = 0; i < NR_OPERATIONS; i++) {
-		double median = median_ms(i);
-
-		if (median < 0) {
+		if (result->median_ms[i] < 0) {
 			printf(" %s:-", operations[i]);
 			continue;
 		}
-		printf(" %s:%.1f/%.1f", operations[i], median,
+		printf(" %s:%.1f/%.1f", operations[i], result->median_ms[i],
 		       result->longest_ms[i]);
-		if (median > largest && i != OP_L)
-			largest = median;
 	}
 	printf(" %ld %ld", result->slab_kib, result->dead);
 	if (result->per_s < 0)
@@ -70,8 +53,6 @@ static double print_result(const struct attack *attack, bool control,
 		       (unsigned long long)result->forks,
 		       (unsigned long long)result->lost);
 	fflush(stdout);
-
-	return largest;
 }
 
 /* ---- Targets ---- */
@@ -87,18 +68,6 @@ static void judge(const struct attack *attack, const char *what, double limit,
 			   control <= limit ? "missed" : "missed-by-both");
 }
 
-/* Return the longest time of all operations of victims but L. */
-static double longest_ms(const struct result *result)
-{
-	double longest = 0;
-	unsigned int i;
-
-	for (i = 0; i < OP_L; i++)
-		if (result->longest_ms[i] > longest)
-			longest = result->longest_ms[i];
-	return longest;
-}
-
 static void judge_all(const struct attack *attack, const struct result *result,
 		      const struct result *control)
 {
@@ -106,8 +75,10 @@ static void judge_all(const struct attack *attack, const struct result *result,
 		judge(attack, "missed", 0, result->missed, control->missed);
 		judge(attack, "gap", (attack->interval_ms ?: 50) + 50,
 		      result->gap_ms, control->gap_ms);
-		judge(attack, "longest", 100, longest_ms(result),
-		      longest_ms(control));
+		judge(attack, "median", 20, largest_ms(result->median_ms),
+		      largest_ms(control->median_ms));
+		judge(attack, "longest", 100, largest_ms(result->longest_ms),
+		      largest_ms(control->longest_ms));
 	}
 	judge(attack, "slab", attack->forks ? 65536 : 8192, result->slab_kib,
 	      control->slab_kib);
@@ -119,14 +90,11 @@ static void judge_all(const struct attack *attack, const struct result *result,
 static void run(const struct attack *attack, unsigned int ms)
 {
 	struct result result, control;
-	double median, control_median;
 
 	result = attack_run(attack, false, ms);
-	median = print_result(attack, false, &result);
+	print_result(attack, false, &result);
 	control = attack_run(attack, true, ms);
-	control_median = print_result(attack, true, &control);
-	if (!attack->alone)
-		judge(attack, "median", 20, median, control_median);
+	print_result(attack, true, &control);
 	judge_all(attack, &result, &control);
 }
 

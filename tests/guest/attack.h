@@ -567,7 +567,8 @@ static pid_t start_victims(unsigned int nr)
  * @slab_kib:   growth of slab memory
  * @dead:       exited processes that were held
  * @per_s:      entries per second in a ring that is not the attacker's, or -1
- * @longest_ms: of each operation of a victim; -1: none was completed
+ * @median_ms:  of each operation of a victim; -1: none was completed
+ * @longest_ms: the same
  * @forks:      children of the victim that forks
  * @ended:      of these, those with a last record
  * @lost:       records that were overwritten before they were counted
@@ -577,6 +578,7 @@ struct result {
 	double gap_ms;
 	long slab_kib, dead;
 	double per_s;
+	double median_ms[NR_OPERATIONS];
 	double longest_ms[NR_OPERATIONS];
 	uint64_t forks, ended, lost;
 };
@@ -703,6 +705,13 @@ static uint64_t measure(struct result *result, const struct capture *target,
 	return record;
 }
 
+static int compare_ms(const void *a, const void *b)
+{
+	const double *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
 /*
  * Measure an attack or its control, from when all processes are ready on. The last
  * records of the victims are counted after their end.
@@ -748,12 +757,24 @@ static inline struct result attack_run(const struct attack *attack, bool control
 	/* The parent of the children has their name. */
 	result.ended -= nr_victims && result.ended;
 	for (i = 0; i < NR_OPERATIONS; i++) {
-		result.longest_ms[i] = -1;
-		for (nr = 0; nr < shared->nr[i]; nr++)
-			if (shared->ms[i][nr] > result.longest_ms[i])
-				result.longest_ms[i] = shared->ms[i][nr];
+		nr = shared->nr[i];
+		qsort(shared->ms[i], nr, sizeof(double), compare_ms);
+		result.median_ms[i] = nr ? shared->ms[i][nr / 2] : -1;
+		result.longest_ms[i] = nr ? shared->ms[i][nr - 1] : -1;
 	}
 	return result;
+}
+
+/* Return the longest of the times of all operations but L, which waits for its turn. */
+static inline double largest_ms(const double ms[NR_OPERATIONS])
+{
+	double largest = 0;
+	unsigned int i;
+
+	for (i = 0; i < OP_L; i++)
+		if (ms[i] > largest)
+			largest = ms[i];
+	return largest;
 }
 
 /* Return the attack with this name, or NULL. */
