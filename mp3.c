@@ -275,7 +275,7 @@ MODULE_PARM_DESC(ring_gid, "group of /dev/mp3 and /dev/mp3_procs (default 0)");
  * MP3_TURN old.
  */
 #define MP3_TURN		(HZ / 20 ?: 1)	/* in jiffies */
-#define MP3_MAX_EXITED		4096	/* processes held, about */
+#define MP3_MAX_EXITED		1024	/* processes held, about */
 #define MP3_MAX_RETIRED		8192	/* entries that wait for RCU, about */
 #define MP3_BATCH		256	/* processes handled without a pause */
 #define MP3_RESCHED_BATCH	16	/* quick ones without need_resched(); divides it */

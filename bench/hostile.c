@@ -82,7 +82,7 @@ static void judge_all(const struct attack *attack, const struct result *result,
 	}
 	judge(attack, "slab", attack->forks ? 65536 : 8192, result->slab_kib,
 	      control->slab_kib);
-	judge(attack, "dead", 4096, result->dead, control->dead);
+	judge(attack, "dead", 1024 + 512, result->dead, control->dead);
 	if (result->per_s >= 0)
 		judge(attack, "entries", 41, result->per_s, control->per_s);
 }

@@ -16,14 +16,15 @@
 
 #define LOOP_MS		2000
 #define PER_S		40	/* entries that a user can cause per second */
-#define MAX_HELD	4096	/* exited processes that are held */
+#define MAX_HELD	1024	/* exited processes that are held */
+#define MAX_HELD_KB	65536	/* and their memory */
 #define NR_FORKS	6000
-#define NR_LOOKED_FOR	2048	/* so many are looked for every 50 ms */
-#define NR_AT_ONCE	2100
-#define NR_LOOP		1500	/* so few are not looked for */
+#define NR_LOOKED_FOR	512	/* so many are looked for every 50 ms */
+#define NR_AT_ONCE	560
+#define NR_LOOP		480	/* so few are not looked for */
 #define NR_BEFORE	300	/* pages */
 #define NR_WAITING	60	/* commands of one user that wait at once */
-#define LOOP_KB		6144	/* of slab memory; their tasks take 12 MiB */
+#define LOOP_KB		2048	/* of slab memory; their tasks take 4 MiB */
 
 /* ---- Functions with a time limit ---- */
 
@@ -281,6 +282,11 @@ static __attribute__((noinline)) bool vfork_once(void)
 	return waitpid(pid, NULL, 0) == pid;
 }
 
+static long free_kb(void)
+{
+	return number_in("/proc/meminfo", "MemFree:");
+}
+
 static int fork_storm(void *pipe)
 {
 	char byte;
@@ -325,6 +331,7 @@ static void test_storm(bool in_capture, const char *held, const char *last)
 	int fd = in_capture ? ring.fd : status_open(O_WRONLY), pipes[2], status;
 	unsigned int max = 0, i, running = 2;
 	uint64_t head = capture_head(&ring), set_ns;
+	long free = free_kb(), kb = 0;
 
 	if (pipe(pipes))
 		err(1, "pipe");
@@ -345,6 +352,8 @@ static void test_storm(bool in_capture, const char *held, const char *last)
 		command_by_fd(fd, 'R', other);
 		if (capture_processes(&ring) > max)
 			max = capture_processes(&ring);
+		if (free - free_kb() > kb)
+			kb = free - free_kb();
 		command_by_fd(fd, 'U', other);
 		sleep_ms(5);
 		for (i = 0; i < 2; i++)
@@ -357,8 +366,8 @@ static void test_storm(bool in_capture, const char *held, const char *last)
 			}
 	}
 	/* The two, the other one, and a few between death and the next look. */
-	if (!ok(max <= MAX_HELD + 64, "%s", held))
-		diag("%u were held", max);
+	if (!ok(max <= MAX_HELD + 64 && kb <= MAX_HELD_KB, "%s", held))
+		diag("%u were held, in %ld kB", max, kb);
 	set_interval("20");
 	if (!in_capture) {
 		wait_idle(&samples);
@@ -432,7 +441,7 @@ static void test_loop(void)
 	struct capture ring = classic_open();
 	uint64_t head = capture_head(&ring);
 	static const char name[] =
-		"1,500 exited children of a loop hold less than 6 MiB until the next tick";
+		"480 exited children of a loop hold less than 2 MiB until the next tick";
 	struct ring samples = ring_open();
 	int fd = status_open(O_WRONLY), pipes[2], others[2];
 	pid_t forker, other;
@@ -556,7 +565,7 @@ static void test_exit_at_once(void)
 	if (nr > 1)
 		diag("in no attempt did all processes exit between two looks");
 	ok(most < NR_LOOKED_FOR,
-	   "of 2,100 processes that exit at once, fewer than 2,048 are held before the next tick");
+	   "of 560 processes that exit at once, fewer than 512 are held before the next tick");
 
 	for (; entry < capture_head(&ring); entry++)
 		faults += capture_at(&ring, entry).min_flt *
@@ -572,6 +581,53 @@ static void test_exit_at_once(void)
 	munmap((void *)samples.header, PAGE);
 	munmap((void *)samples.samples, samples.data_size);
 	capture_close(&ring);
+}
+
+/*
+ * Let processes have a record, and exit between two ticks. Each has memory of its own and
+ * a session, so that they hold more than others.
+ */
+static void test_memory(void)
+{
+	static const char name[] =
+		"1,024 exited processes that have had a record hold at most 64 MiB";
+	struct ring samples = ring_open();
+	int fd = status_open(O_WRONLY);
+	pid_t pids[NR_LOOP];
+	unsigned int i, nr;
+	long kb;
+
+	for (i = 0; i < NR_LOOP; i++)
+		pids[i] = start_as(ATTACKER, sleep_forever, NULL);
+	set_interval("20");
+	command_many(fd, 'R', pids, NR_LOOP);
+	/* Several ticks. */
+	sleep_ms(500);
+	for (i = 0; i < NR_LOOP; i++) {
+		/* Without a tick, on a slow machine as well. */
+		if (i % 64 == 0)
+			set_interval("10000");
+		kill_and_reap(pids[i]);
+	}
+	set_interval("10000");
+	/* Until what they do not hold is free. */
+	sleep_ms(1000);
+	nr = samples.header->processes;
+	kb = free_kb();
+	set_interval("20");
+	wait_idle(&samples);
+	sleep_ms(1000);
+	kb = free_kb() - kb;
+	if (!access(KMEMLEAK_PATH, F_OK))
+		skip(name, "KASAN");
+	else if (!ok(nr > NR_LOOP / 2 && kb * MAX_HELD <= MAX_HELD_KB * (long)nr,
+		     "%s", name))
+		diag("%u hold %ld kB", nr, kb);
+	set_interval("50");
+	close(fd);
+	close(samples.fd);
+	munmap((void *)samples.header, PAGE);
+	munmap((void *)samples.samples, samples.data_size);
 }
 
 /* ---- Memory that the kernel waits for ---- */
@@ -1021,12 +1077,13 @@ int main(void)
 		     "a process that L in a loop locates makes at most 40 records per second in another capture");
 	write_file(USER_FAULTS_PATH, "0");
 	test_storm(false,
-		   "the classic registry holds at most 4,096 of 6,000 children that exit between two ticks",
+		   "the classic registry holds at most 1,024 of 6,000 children that exit between two ticks, in 64 MiB",
 		   "each of 6,000 children that exit between two ticks has a last record");
 	test_storm(true,
-		   "a capture holds at most 4,096 of 6,000 children that exit between two ticks",
+		   "a capture holds at most 1,024 of 6,000 children that exit between two ticks, in 64 MiB",
 		   NULL);
 	test_loop();
+	test_memory();
 	test_exit_at_once();
 
 	return done();
