@@ -438,6 +438,7 @@ static u64 mp3_sample_ns;	/* time of the present or last sample */
 static u64 mp3_sample_jiffies;
 static u64 mp3_last_jiffies;	/* of the last sample that U has made */
 static struct mp3_counts mp3_sum;	/* records since the last sample */
+
 /*
  * The head of the list of processes, in which those unregistered come first. It is an
  * entry without a task, so that a walk may prefetch for what follows any entry.
@@ -445,6 +446,7 @@ static struct mp3_counts mp3_sum;	/* records since the last sample */
 static struct mp3_process mp3_processes = {
 	.list = LIST_HEAD_INIT(mp3_processes.list),
 };
+
 static bool mp3_sample_due;	/* records have been emitted without their sample */
 static bool mp3_ticking;	/* a tick is at work, perhaps in a pause */
 static struct list_head *mp3_cursor;	/* where a pause of a walk ends, or NULL */
@@ -4710,8 +4712,8 @@ struct mp3_gate {
 	const struct user_namespace *ns;
 	kuid_t uid;
 	unsigned int nr_users;
-	struct mutex follow;
-	struct mutex turn;
+	struct mutex follow;	/* F */
+	struct mutex turn;	/* R, U */
 };
 
 /*
@@ -4789,7 +4791,7 @@ static int mp3_execute(const struct mp3_caller *caller, unsigned int holder,
 {
 	bool privileged = mp3_is_privileged(caller->file);
 	struct mp3_gate *gate;
-	struct mutex *mutex;
+	struct mutex *mutex;	/* of @gate */
 	int err = -EAGAIN;
 
 	if (letter == 'R')

@@ -23,7 +23,7 @@ static const char *const operations[NR_OPERATIONS] = {
 };
 
 static void print_result(const struct attack *attack, bool control,
-			   const struct result *result)
+			 const struct result *result)
 {
 	unsigned int i;
 

@@ -1039,11 +1039,11 @@ static void test_turns(void)
 		diag("%d", nr);
 	nr = turns_as(with_hash_of(ATTACKER), turns_of_others, turns);
 	if (!ok(nr >= 0 && nr < NR_WAITING / 4,
-		"a command that waits for its turn does not wait for those of a user whose id has the same hash"))
+		"a command that waits does not wait for a user whose id has the same hash"))
 		diag("%d", nr);
 	nr = turns_as(ATTACKER, turns_in_namespace, turns);
 	if (!ok(nr > NR_WAITING / 2,
-		"a command that waits for its turn in a user namespace waits for those of the owner"))
+		"a command that waits for its turn in a user namespace waits for the owner's"))
 		diag("%d", nr);
 	dies(attacker);
 	kill_user(ATTACKER);

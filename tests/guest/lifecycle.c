@@ -978,11 +978,11 @@ static int open_all_captures(void)
 static int do_wait_for_turn(int fd)
 {
 	if (setresuid(1000, 1000, 1000) || command_by_fd(fd, 'R', getpid()))
-		return EPROTO;
-	/* The first U has not to wait for what was done before. */
+		return -1;
+	/* The first U need not wait for what was done before. */
 	sleep_ms(100);
 	if (command_by_fd(fd, 'U', getpid()) || command_by_fd(fd, 'R', getpid()))
-		return EPROTO;
+		return -1;
 	return -command_by_fd(fd, 'U', getpid());
 }
 

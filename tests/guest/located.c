@@ -1541,7 +1541,7 @@ static bool contended_matches(const struct fault_ring *r, const struct scene *s,
 	if (!good) {
 		diag_fault("got", f);
 		diag("want: address %#lx offset %#lx flags %#x",
-		     (unsigned long)s->area + at, (unsigned long)offset, flags);
+		     (unsigned long)(s->area + at), (unsigned long)offset, flags);
 	}
 	return good;
 }
