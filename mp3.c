@@ -59,7 +59,7 @@
  *		inside the kernel's lock for the parameters of this module.
  *	mp3_registry_lock (raw spinlock)
  *		mp3_table, mp3_pending, mp3_unauthorized, mp3_reserve,
- *		mp3_nr_reserve, mp3_nr_added, mp3_nr_processes,
+ *		mp3_nr_reserve, mp3_nr_added, mp3_nr_base, mp3_nr_processes,
  *		mp3_nr_followed, mp3_nr_held, mp3_closing, mp3_dropped,
  *		mp3_locating, the reset of mp3_adopting_id; of each struct
  *		mp3_process: @hash, @holders, @first, @followers, @secure,
@@ -481,6 +481,7 @@ static LIST_HEAD(mp3_unauthorized);	/* in mp3_table; oldest first */
 static LIST_HEAD(mp3_reserve);	/* preallocated entries for the fork probe */
 static unsigned int mp3_nr_reserve;
 static u64 mp3_nr_added;	/* entries ever added to mp3_table */
+static unsigned int mp3_nr_base;	/* see mp3_hash_add() */
 static unsigned int mp3_nr_processes;	/* in mp3_table, with a holder */
 static unsigned int mp3_nr_followed;	/* in mp3_table, with a follower */
 static unsigned int mp3_nr_held[MP3_NR_HOLDERS];
@@ -1080,7 +1081,9 @@ static void mp3_unlink(struct mp3_process *process)
 /*
  * Add a process to mp3_table, where forks find it from now on, and to
  * mp3_pending. Caller holds mp3_registry_lock, and has set the fields. Returns
- * true if so many have been added since it last did that mp3_kick() is due.
+ * true if there are so many more than when it last did, or than at any time since,
+ * that mp3_kick() is due. Those that are registered and unregistered in turns do not
+ * count.
  */
 static bool mp3_hash_add(struct mp3_process *process)
 {
@@ -1089,7 +1092,14 @@ static bool mp3_hash_add(struct mp3_process *process)
 	/* Publish the fields. Pairs with rcu_dereference in mp3_find(). */
 	hash_add_rcu(mp3_table, &process->hash, (unsigned long)process->signal);
 
-	return ++mp3_nr_added % (MP3_MAX_EXITED / 2) == 0;
+	mp3_nr_added++;
+	if (mp3_nr_processes < mp3_nr_base)
+		mp3_nr_base = mp3_nr_processes;
+	if (mp3_nr_processes - mp3_nr_base < MP3_MAX_EXITED / 2)
+		return false;
+	mp3_nr_base = mp3_nr_processes;
+
+	return true;
 }
 
 /*
@@ -2079,11 +2089,11 @@ static struct list_head *mp3_pause(struct list_head *next)
 
 /*
  * Have @collect collect each process that is in mp3_processes now; it returns true
- * if that was quick. Only the tick does so. Caller holds mp3_sampler_lock, which is
- * released in between.
+ * if that was quick. @prefetch: it looks whether their tasks have run. Only the tick
+ * does so. Caller holds mp3_sampler_lock, which is released in between.
  */
 static __always_inline void
-mp3_walk(bool (*collect)(struct mp3_process *process))
+mp3_walk(bool (*collect)(struct mp3_process *process), bool prefetch)
 	__must_hold(&mp3_sampler_lock)
 {
 	struct list_head *at, *next = mp3_processes.list.next, *last;
@@ -2103,8 +2113,10 @@ mp3_walk(bool (*collect)(struct mp3_process *process))
 		do {
 			at = next;
 			next = at->next;
-			mp3_prefetch_task(list_entry(next, struct mp3_process,
-						     list)->task);
+			if (prefetch)
+				mp3_prefetch_task(list_entry(next,
+							     struct mp3_process,
+							     list)->task);
 			quick = collect(list_entry(at, struct mp3_process,
 						   list));
 			budget--;
@@ -2217,7 +2229,7 @@ static void mp3_collect_exited(void)
 
 	lockdep_assert_held(&mp3_sampler_lock);
 	mp3_splice_pending();
-	mp3_walk(mp3_collect_if_exited);
+	mp3_walk(mp3_collect_if_exited, false);
 	mp3_cost_ns += ktime_get_ns() - start;
 	mp3_update_headers();
 	mp3_publish_all_processes();
@@ -2344,7 +2356,7 @@ static void mp3_sample_all(u64 now_ns)
 	if (READ_ONCE(mp3_nr_held[MP3_CLASSIC]))
 		mp3_sample_due = true;
 	mp3_ticking = true;
-	mp3_walk(mp3_collect);
+	mp3_walk(mp3_collect, true);
 	mp3_ticking = false;
 	/* The processes just removed may have forked before. */
 	if (!list_empty(&mp3_pending))
@@ -4721,7 +4733,7 @@ struct mp3_gate {
  * memory. There is one as long as a command of that user needs it. In a user
  * namespace, a user may have any number of ids: there, the owner of the namespace
  * counts or, if root has created it, the namespace. The credentials of each caller
- * pin that, so no other one has the same address before the gate is gone.
+ * pin the namespace, so no other one can have its address while the gate exists.
  */
 static struct mp3_gate *mp3_gate_get(void)
 {
@@ -4764,8 +4776,8 @@ static struct mp3_gate *mp3_gate_get(void)
 }
 
 /*
- * Free a gate if no other command uses it. The caller has returned from the release of
- * the mutex: the next holder cannot free it during that.
+ * Free a gate if no other command uses it. A caller counts until mutex_unlock() has
+ * returned, so the next holder cannot free the mutex under it.
  */
 static void mp3_gate_put(struct mp3_gate *gate)
 {
@@ -4776,8 +4788,11 @@ static void mp3_gate_put(struct mp3_gate *gate)
 	if (last)
 		hash_del(&gate->hash);
 	spin_unlock(&mp3_gates_lock);
-	if (last)
-		kfree(gate);
+	if (!last)
+		return;
+	mutex_destroy(&gate->follow);
+	mutex_destroy(&gate->turn);
+	kfree(gate);
 }
 
 /*

@@ -311,8 +311,10 @@ static inline void mp3_release_file_mappings(struct address_space *pages)
  *
  * A VMA that is still in the tree, with the same fields, was valid when they were
  * copied. Its file was open then; so until the end of the RCU section, its memory
- * remains a file, and the memory of its inode an inode. If the VMA is still in the
- * tree, with the same fields, while nothing can change them, it was the right one.
+ * remains a file, and the memory of its inode, and of the inode whose pages it has,
+ * an inode: the kernel's file systems free these after an RCU grace period. If the
+ * VMA is still in the tree, with the same fields, while nothing can change them, it
+ * was the right one.
  */
 static noinline bool mp3_peek_vma(struct mm_struct *mm, u64 address,
 				  struct mp3_mapping *mapping)
