@@ -973,26 +973,23 @@ static int open_all_captures(void)
 
 /*
  * R and U of a user, each twice: the second U has to wait for its turn, unless the
- * machine is so slow that its turn has come. The third allocation is that of this U.
+ * machine is so slow that its turn has come.
  */
 static int do_wait_for_turn(int fd)
 {
-	if (setresuid(1000, 1000, 1000) || command_by_fd(fd, 'R', getpid()))
-		return -1;
-	/* The first U need not wait for what was done before. */
-	sleep_ms(100);
-	if (command_by_fd(fd, 'U', getpid()) || command_by_fd(fd, 'R', getpid()))
+	if (setresuid(1000, 1000, 1000) || command_by_fd(fd, 'R', getpid()) ||
+	    command_by_fd(fd, 'U', getpid()) || command_by_fd(fd, 'R', getpid()))
 		return -1;
 	return -command_by_fd(fd, 'U', getpid());
 }
 
-/* Returns whether U that has to wait fails without memory, in one of some tries. */
+/* Returns whether U that has to wait fails if one of some allocations does. */
 static bool turn_needs_memory(void)
 {
-	int tries;
+	int i;
 
-	for (tries = 0; tries < 20; tries++)
-		if (without_memory(3, do_wait_for_turn) == ENOMEM)
+	for (i = 0; i < 40; i++)
+		if (without_memory(1 + i % 8, do_wait_for_turn) == ENOMEM)
 			return true;
 	return false;
 }
