@@ -25,7 +25,7 @@ do for [file = 1:2] {
 			textcolor rgb INK
 		# One key is enough. Here it covers no curve.
 		if (file == 2 && panel == 3) {
-			set key top right samplen 2 textcolor rgb INK
+			set key left center Left reverse samplen 2 textcolor rgb INK
 		} else {
 			unset key
 		}
