@@ -57,7 +57,6 @@ static int sleep_forever(void *unused)
 
 static void run_nursery(void)
 {
-	struct rlimit processes = { RLIM_INFINITY, RLIM_INFINITY };
 	char *stacks = mmap(NULL, (size_t)MAX_PROCESSES * STACK_SIZE,
 			    PROT_READ | PROT_WRITE,
 			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -66,8 +65,6 @@ static void run_nursery(void)
 		err(1, "mmap");
 	/* Bind the function now: lazy binding needs more than STACK_SIZE. */
 	syscall(SYS_getpid);
-	if (setrlimit(RLIMIT_NPROC, &processes))
-		err(1, "setrlimit");
 	if (setresgid(USER_ID, USER_ID, USER_ID) ||
 	    setresuid(USER_ID, USER_ID, USER_ID) ||
 	    prctl(PR_SET_DUMPABLE, 1))
@@ -435,7 +432,9 @@ static void measure(const char *what)
 
 int main(int argc, char **argv)
 {
-	struct rlimit files = { 200000, 200000 };
+	const struct rlimit files = { 200000, 200000 };
+	/* Also for the tools of the user whose processes these are */
+	const struct rlimit processes = { RLIM_INFINITY, RLIM_INFINITY };
 	unsigned int nr;
 	int i;
 
@@ -445,7 +444,7 @@ int main(int argc, char **argv)
 	nr = parse_number(argv[2]);
 	if (nr > MAX_PROCESSES)
 		errx(2, "at most %d processes", MAX_PROCESSES);
-	if (setrlimit(RLIMIT_NOFILE, &files))
+	if (setrlimit(RLIMIT_NOFILE, &files) || setrlimit(RLIMIT_NPROC, &processes))
 		err(1, "setrlimit");
 	write_file("/proc/sys/kernel/threads-max", "400000");
 	write_file("/proc/sys/kernel/pid_max", "4194304");
