@@ -2089,8 +2089,9 @@ static struct list_head *mp3_pause(struct list_head *next)
 
 /*
  * Have @collect collect each process that is in mp3_processes now; it returns true
- * if that was quick. @prefetch: it looks whether their tasks have run. Only the tick
- * does so. Caller holds mp3_sampler_lock, which is released in between.
+ * if that was quick. @prefetch: @collect calls mp3_has_run(), so prefetch what that
+ * reads. Only the tick walks. Caller holds mp3_sampler_lock, which is released in
+ * between.
  */
 static __always_inline void
 mp3_walk(bool (*collect)(struct mp3_process *process), bool prefetch)

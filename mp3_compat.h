@@ -85,8 +85,8 @@ static inline bool mp3_is_on_cpu(const struct task_struct *task)
 }
 
 /*
- * Prefetch what shows whether @task has run, which need not be a valid pointer: the
- * number of its switches, its counts of faults next to it, and whether it is on a CPU.
+ * Prefetch what shows whether @task has run: the number of its switches, with its counts
+ * of faults next to it, and whether it is on a CPU. @task need not be a valid pointer.
  */
 static inline void mp3_prefetch_task(const struct task_struct *task)
 {

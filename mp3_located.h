@@ -289,8 +289,8 @@ static inline bool mp3_is_unchanged_vma(struct mm_struct *mm, u64 address,
  * other, with i_mmap_rwsem held for writing. Caller is in an RCU read-side section.
  * Returns false if they do; else the caller calls mp3_release_file_mappings().
  *
- * On PREEMPT_RT, it cannot be released with preemption disabled: there, only return
- * whether nobody holds it now.
+ * On PREEMPT_RT, the lock cannot be released with preemption disabled: there, only
+ * return whether nobody holds it now.
  */
 static inline bool mp3_hold_file_mappings(struct address_space *pages)
 {
