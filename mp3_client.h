@@ -216,9 +216,9 @@ static inline int mp3_list(pid_t **pids, size_t *nr)
  * mp3_registered() - check whether a process is registered
  * @pid: its process id, in the caller's pid namespace
  *
- * Any process may call this.
+ * As mp3_list(), it finds only processes that the caller may profile.
  *
- * Return: 1 if it is registered, 0 if it is not, or a negative errno.
+ * Return: 1 if it is registered, 0 if it is not found, or a negative errno.
  */
 static inline int mp3_registered(pid_t pid)
 {
