@@ -228,7 +228,7 @@ static void validate_options(struct options *options)
 		errx(2, "'%s' is a recording: omit -a, -f, -i and -p",
 		     export->path);
 	if (is_prometheus && export->path && export->faults)
-		errx(2, "'%s' is a recording, whose faults were located or not: omit --faults",
+		errx(2, "'%s' is a recording, and its located faults are included: omit --faults",
 		     export->path);
 	if (export->path)
 		return;

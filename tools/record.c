@@ -20,7 +20,7 @@ static const char help[] =
 	"      --no-follow     do not record descendants\n"
 	"  -o, --output FILE   the recording (default " DEFAULT_RECORDING ")\n"
 	"  -p, --pid PID       process to record, or any thread of it; repeatable\n"
-	"      --stacks        locate faults with the callers that caused them\n"
+	"      --stacks        locate faults, each with its callers\n"
 	"  -h, --help          show this help\n"
 	"  -V, --version       show the version\n";
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What mp3ctl where knows of a capture or a recording, apart from its faults: what
+ * What mp3ctl where reads of a capture or a recording, apart from its faults: what
  * was recorded, files, processes and symbols.
  */
 #ifndef MP3_TOOLS_WHERE_DATA_H
