@@ -33,19 +33,30 @@ BEGIN {
 	character["\\x00"] = ""
 }
 
-# Returns the sampling interval in milliseconds: the lower quartile of the gaps
-# between ticks, since longer gaps may be idle.
-function usual_interval(    i, delta, count, seen, longest)
+# Returns how many gaps between ticks have at most so many milliseconds.
+function short_gaps(most,    i, nr)
 {
-	for (i = 2; i <= ticks; i++) {
-		delta = time[i] - time[i - 1]
-		count[delta]++
-		longest = delta > longest ? delta : longest
+	for (i = 2; i <= ticks; i++)
+		nr += time[i] > time[i - 1] && time[i] - time[i - 1] <= most
+	return nr
+}
+
+# Returns the sampling interval in milliseconds: the lower quartile of the gaps
+# between ticks, since longer gaps may be idle. Bisects: a gap can have days.
+function usual_interval(    i, low, high, middle)
+{
+	for (i = 2; i <= ticks; i++)
+		if (time[i] - time[i - 1] > high)
+			high = time[i] - time[i - 1]
+	if (!high || short_gaps(high) < (ticks - 1) / 4)
+		return 50
+	low = 1
+	while (low < high) {
+		middle = int((low + high) / 2)
+		if (short_gaps(middle) >= (ticks - 1) / 4)
+			high = middle
+		else
+			low = middle + 1
 	}
-	for (delta = 1; delta <= longest; delta++) {
-		seen += count[delta]
-		if (seen >= (ticks - 1) / 4)
-			return delta
-	}
-	return 50
+	return low
 }

@@ -135,10 +135,12 @@ function resampled(parts,    i, j, k, begin, stop, width, overlap)
 # gap shorter, so the two cancel out.
 function usual_interval(    delta, count, sum)
 {
-	for (delta = int(usual / 2) + 1; delta < 1.5 * usual; delta++) {
-		count += seen[delta]
-		sum += delta * seen[delta]
-	}
+	# Not of each number of ticks: a gap can have days.
+	for (delta in seen)
+		if (delta + 0 > int(usual / 2) && delta + 0 < 1.5 * usual) {
+			count += seen[delta]
+			sum += delta * seen[delta]
+		}
 	return sum / count
 }
 
