@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "name.h"
+#include "util.h"
 
 #define DELETED " (deleted)"
 
@@ -39,6 +40,7 @@ struct function {
  * @module:    the module; NULL if the file cannot be read
  * @elf:       its contents
  * @bias:      added to addresses in @elf
+ * @refused:   its debug information is in a file that must not be opened
  * @functions: its function symbols by address; NULL until they are needed
  * @nr_functions: how many
  */
@@ -48,6 +50,7 @@ struct module {
 	Dwfl_Module *module;
 	Elf *elf;
 	GElf_Addr bias;
+	bool refused;
 	struct function *functions;
 	size_t nr_functions;
 };
@@ -119,14 +122,82 @@ static int open_profiled(const struct mp3_file *file)
 	return -1;
 }
 
+/* Returns whether a file is missing, or can be opened without an effect. */
+static bool is_harmless(const char *folder, const char *below, const char *name)
+{
+	char *path = text_format("%s%s%s", folder, below, name);
+	struct stat info;
+	bool harmless = stat(path, &info) || S_ISREG(info.st_mode);
+
+	free(path);
+	return harmless;
+}
+
+/*
+ * Returns whether elfutils can open all files that it may try for the debug information
+ * of a program. @link is the name that the program contains, or NULL.
+ */
+static bool are_harmless(const char *program, const char *link)
+{
+	static const char *const folders[] = { "", ".debug/", ".dwz/" };
+	const char *slash = strrchr(program, '/');
+	const char *base = slash ? slash + 1 : program;
+	char *folder = text_format("%.*s", (int)(base - program), program);
+	char *invented = text_format("%s.debug", base);
+	const char *names[] = { link ? link : invented, base };
+	bool harmless = !link || link[0] != '/' || is_harmless("", "", link);
+	size_t i, j;
+
+	/* The alternate file of dwz is also tried without its folder. */
+	if (link)
+		names[1] = strrchr(link, '/') ? strrchr(link, '/') + 1 : link;
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		for (j = 0; j < ARRAY_SIZE(folders); j++)
+			harmless = harmless &&
+				   is_harmless(folder, folders[j], names[i]);
+	free(folder);
+	free(invented);
+
+	return harmless;
+}
+
+/*
+ * Finds debug information for elfutils. Any user can own the program, and what it names
+ * can be a FIFO or a device: see open_profiled(). If there is one, only debug information
+ * of the same build id is found, in a folder for that.
+ */
+static int find_debuginfo(Dwfl_Module *dwfl_module, void **data, const char *name,
+			  Dwarf_Addr base, const char *program, const char *link,
+			  GElf_Word crc, char **found)
+{
+	struct module *module = *data;
+	char *text;
+	int fd;
+
+	if (program && are_harmless(program, link))
+		return dwfl_standard_find_debuginfo(dwfl_module, data, name, base,
+						    program, link, crc, found);
+	fd = dwfl_build_id_find_debuginfo(dwfl_module, data, name, base, program,
+					  link, crc, found);
+	if (fd < 0 && !module->refused) {
+		text = text_escape(program ? program : name, "");
+		warnx("%s: its debug information is not in a regular file", text);
+		free(text);
+		module->refused = true;
+	}
+
+	return fd;
+}
+
 static void open_module(struct module *module, const struct mp3_file *file)
 {
 	static const Dwfl_Callbacks callbacks = {
 		.find_elf = dwfl_build_id_find_elf,
-		.find_debuginfo = dwfl_standard_find_debuginfo,
+		.find_debuginfo = find_debuginfo,
 		.section_address = dwfl_offline_section_address,
 	};
 	int fd = open_profiled(file);
+	void **data;
 
 	module->opened = true;
 	if (fd < 0)
@@ -140,10 +211,13 @@ static void open_module(struct module *module, const struct mp3_file *file)
 	module->module = dwfl_report_offline(module->dwfl, file->path,
 					     file->path, fd);
 	dwfl_report_end(module->dwfl, NULL, NULL);
-	if (!module->module)
+	if (!module->module) {
 		close(fd);
-	else
-		module->elf = dwfl_module_getelf(module->module, &module->bias);
+		return;
+	}
+	dwfl_module_info(module->module, &data, NULL, NULL, NULL, NULL, NULL, NULL);
+	*data = module;
+	module->elf = dwfl_module_getelf(module->module, &module->bias);
 }
 
 /* Converts an offset in the file to an address. Returns false if it has none. */
@@ -348,7 +422,7 @@ void symbols_find(const struct mp3_file *file, __u64 offset,
 {
 	struct module *module = &modules[file->number - 1];
 	const char *name, *source;
-	GElf_Addr address;
+	GElf_Addr address, bias;
 	GElf_Off start;
 	Dwfl_Line *line;
 	GElf_Sym sym;
@@ -364,7 +438,10 @@ void symbols_find(const struct mp3_file *file, __u64 offset,
 				    NULL, NULL, NULL);
 	symbol->function = name ? display_name(name) :
 				  invent_name(module, file, offset, address);
-	line = dwfl_module_getsrc(module->module, address);
+	/* Opens what the debug information names, too: see find_debuginfo(). */
+	dwfl_module_getdwarf(module->module, &bias);
+	line = module->refused ? NULL :
+				 dwfl_module_getsrc(module->module, address);
 	source = line ? dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL) :
 			NULL;
 	if (!source || number <= 0)
