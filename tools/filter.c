@@ -140,6 +140,20 @@ static unsigned int compare_texts(const char *pattern, const char *text)
 	return fnmatch(pattern, text, 0) ? LESS : EQUAL;
 }
 
+/* A path of a cgroup, as it is or as it is printed */
+static unsigned int compare_cgroup(const char *pattern, __u64 id)
+{
+	const char *name = cgroup_name(id);
+	char *original = text_original(name);
+	unsigned int result = compare_texts(pattern, original);
+
+	if (result != EQUAL)
+		result = compare_texts(pattern, name);
+	free(original);
+
+	return result;
+}
+
 static unsigned int compare_numbers(__u64 one, __u64 other)
 {
 	return one < other ? LESS : one > other ? GREATER : EQUAL;
@@ -174,7 +188,7 @@ static unsigned int compare_process(const struct filter *filter,
 		return user_is(process->uid, filter->text) ? EQUAL : LESS;
 	if (filter->key == KEY_UID)
 		return compare_numbers(process->uid, filter->number);
-	return compare_texts(filter->text, cgroup_name(process->cgroup_id));
+	return compare_cgroup(filter->text, process->cgroup_id);
 }
 
 /**

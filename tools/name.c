@@ -96,6 +96,16 @@ void text_unescape(char *text)
 	*end = '\0';
 }
 
+/* Returns a text as it was before text_escape(), to be freed. Exits without memory. */
+char *text_original(const char *escaped)
+{
+	char *text = text_format("%s", escaped);
+
+	text_unescape(text);
+
+	return text;
+}
+
 /*
  * Returns the bytes of the printable character that @text starts with, or 0 if it
  * starts with a control character or with what is not UTF-8.

@@ -20,6 +20,7 @@ void name_escape(char text[NAME_SIZE], const char comm[COMM_SIZE]);
 void name_escape_word(char text[NAME_SIZE], const char comm[COMM_SIZE]);
 char *text_escape(const char *name, const char *special);
 void text_unescape(char *text);
+char *text_original(const char *escaped);
 char *text_label(const char *name);
 
 /* Bytes of the longest number, its NUL included. */

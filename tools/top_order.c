@@ -67,20 +67,36 @@ static bool matches_name(const char *pattern, const char *name)
 	return strstr(name, pattern);
 }
 
-/* Returns whether a cgroup is the given one, or below it. */
+/* Returns whether a path is the given one, or below it. */
+static bool is_below(const char *path, const char *name)
+{
+	size_t length = strlen(path);
+
+	while (length && path[length - 1] == '/')
+		length--;
+
+	return name[0] == '/' && !strncmp(name, path, length) &&
+	       (!length || name[length] == '/' || !name[length]);
+}
+
+/*
+ * Returns whether a cgroup is the given one, or below it: its path, as it is or as it is
+ * printed, or its number.
+ */
 static bool matches_cgroup(const char *cgroup, __u64 id)
 {
-	size_t length = strlen(cgroup);
 	const char *name;
+	char *original;
+	bool matches;
 
 	if (cgroup[0] != '/')
 		return strtoull(cgroup, NULL, 10) == id;
 	name = cgroup_name(id);
-	while (length && cgroup[length - 1] == '/')
-		length--;
+	original = text_original(name);
+	matches = is_below(cgroup, original) || is_below(cgroup, name);
+	free(original);
 
-	return name[0] == '/' && !strncmp(name, cgroup, length) &&
-	       (!length || name[length] == '/' || !name[length]);
+	return matches;
 }
 
 /* Returns whether the filter accepts a process. */

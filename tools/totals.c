@@ -103,10 +103,7 @@ static struct total *find_cgroup(struct totals *totals, __u64 id)
 	known->row = &totals->cgroups.rows[0];
 	if (!id || cgroup_name(id)[0] != '/')
 		return known->row;
-	name = strdup(cgroup_name(id));
-	if (!name)
-		err(1, "name of a cgroup");
-	text_unescape(name);
+	name = text_original(cgroup_name(id));
 	label = text_label(name);
 	free(name);
 	known->row = find_row(&totals->cgroups, label);

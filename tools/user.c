@@ -69,16 +69,23 @@ static bool is_id(const char *text)
 	return text[0] && !text[strspn(text, "0123456789")];
 }
 
-/* Returns whether a text is the id of a user, or the name. */
+/* Returns whether a text is the id of a user, or the name, as it is or as it is printed. */
 bool user_is(__u32 uid, const char *text)
 {
 	const char *name;
+	char *original;
+	bool is;
 
 	if (is_id(text))
 		return strtoull(text, NULL, 10) == uid;
 	name = user_name(uid);
+	if (!name)
+		return false;
+	original = text_original(name);
+	is = !strcmp(original, text) || !strcmp(name, text);
+	free(original);
 
-	return name && !strcmp(name, text);
+	return is;
 }
 
 /* Returns whether a text is an id, or the name of a user of this machine. */

@@ -390,8 +390,11 @@ static void test_filters(void)
 	top.filter = (struct top_filter){ .user = "0" };
 	ok(lists(&top, " 10 50"), "--user of top selects by user id");
 	user_recorded(33, "www-data");
+	user_recorded(1000, "EXAMPLE\\\\ada");
 	top.filter = (struct top_filter){ .user = "www-data" };
 	ok(lists(&top, " 33"), "--user of top selects by name");
+	top.filter = (struct top_filter){ .user = "EXAMPLE\\ada" };
+	ok(lists(&top, " 21 22 44"), "--user of top selects a name with a backslash");
 	top.filter = (struct top_filter){ .cgroup = "133" };
 	ok(lists(&top, " 33"), "--cgroup of top selects by number");
 	top.filter = (struct top_filter){ .cgroup = "1100", .name = "r-b" };
@@ -412,6 +415,11 @@ static void test_cgroup_paths(void)
 	ok(!matches_cgroup("/web", 8) && !matches_cgroup("/web/api/x", 7) &&
 	   !matches_cgroup("/web", 1) && !matches_cgroup("/", 9),
 	   "--cgroup of top does not select other paths");
+	cgroup_recorded(2, "/a.slice/serial\\\\x2dgetty\\xc3\\xa9");
+	ok(matches_cgroup("/a.slice/serial\\x2dgetty\xc3\xa9", 2) &&
+	   matches_cgroup("/a.slice/serial\\\\x2dgetty\\xc3\\xa9", 2) &&
+	   !matches_cgroup("/a.slice/serial-getty\xc3\xa9", 2),
+	   "--cgroup of top selects a path with a backslash, also as it is printed");
 	nr_cgroups = 0;
 }
 

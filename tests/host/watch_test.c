@@ -1083,6 +1083,13 @@ static void test_recordings(void)
 		   "# 5 records read, 5 lost, hz 100\n"),
 	   "mp3ctl watch prints the names of users and cgroups that a recording contains");
 	close(fd);
+
+	fd = make_recording(path, 12, "cgroup\t1\t/a\\\\x2db\n", "");
+	ok(replays(path, "--by cgroup -i 60 --filter cgroup=/a\\\\x2d?",
+		   "9.750000 2 11111 0 0 8192 /a\\\\x2db\n"
+		   "# 5 records read, 5 lost, hz 100\n"),
+	   "mp3ctl watch --filter selects cgroups by their paths, not as they are printed");
+	close(fd);
 }
 
 /* A thread other than the first of its process. */
