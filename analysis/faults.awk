@@ -7,7 +7,7 @@
 #
 # Seconds are since the first fault, address and offset are decimal, major is 0 or
 # 1, stall_ns is -1 if it is unknown, faults is the number of faults that the line
-# stands for. Lines are in the order of the input.
+# stands for. Names are printable ASCII. Lines are in the order of the input.
 #
 # Variable: cut is 1 if the last line lacks its newline. Prints one line to stderr
 # and exits with status 1 if the input is broken.
@@ -20,6 +20,14 @@ BEGIN {
 	OFS = "\t"
 }
 
+# Returns a text for a terminal, in one column of a table. mp3ctl prints no other bytes,
+# but the file need not be its own.
+function printable(text)
+{
+	gsub(/[^ -~]/, "?", text)
+	return text
+}
+
 function fail(message)
 {
 	print message > "/dev/stderr"
@@ -27,7 +35,7 @@ function fail(message)
 	exit 1
 }
 
-function fail_line(message) { fail("line " NR ": " message) }
+function fail_line(message) { fail("line " NR ": " printable(message)) }
 
 # Splits a line of csv into field[]. Returns the number of fields, or 0 if the line
 # is malformed.
@@ -97,8 +105,8 @@ NR == 1 {
 	seconds = time > first ? (time - first) / 1e9 : 0
 	# It precedes a name that a spreadsheet would execute.
 	sub(/^'/, "", field[4])
-	gsub(/[\t\n]/, " ", field[4])
-	gsub(/[\t\n]/, " ", field[6])
+	field[4] = printable(field[4])
+	field[6] = printable(field[6])
 	if (field[9] !~ /^[01]$/)
 		fail_line("major: '" field[9] "' is not 0 or 1")
 	printf "%.6f\t%d\t%s\t%.0f\t%s\t%.0f\t%d\t%.0f\t%d\n", seconds, number(2),
