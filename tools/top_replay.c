@@ -50,7 +50,7 @@ struct played_fault {
  * @nr_faults:	 how many
  * @max_faults:	 how many @faults has memory for
  * @totals:	 the newest
- * @tick_ns:	 its sampling interval
+ * @tick_ns:	 its sampling interval; not 0: a rate is over at least this time
  * @start_ns:	 its start; 0 if it is unknown
  * @end_ns:	 its end
  * @interval_ns: length of a step
@@ -95,7 +95,7 @@ static void add_info(void *data, const char *key, const char *value)
 	else if (!strcmp(key, "start_ns"))
 		replay->start_ns = strtoull(value, NULL, 10);
 	else if (!strcmp(key, "interval_ns"))
-		replay->tick_ns = strtoull(value, NULL, 10);
+		replay->tick_ns = strtoull(value, NULL, 10) ?: replay->tick_ns;
 }
 
 /* Makes room for one more element. Exits if there is no memory. */

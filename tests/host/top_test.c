@@ -835,6 +835,27 @@ static void test_replay(void)
 	   "top shows a fault of a recording in the interval that counts it");
 }
 
+/* A recording that is broken: its interval is 0, and time goes back. */
+static void test_replay_zero(void)
+{
+	static const char info[] = "interval_ns=0\nn=0\n";
+	struct recording recording;
+	int fd = memfd_create("recording", 0);
+
+	snprintf(recording_path, sizeof(recording_path), "/proc/self/fd/%d", fd);
+	if (!recording_create(&recording, recording_path))
+		exit(1);
+	put(&recording, MP3_RECORDING_INFO, info, strlen(info));
+	put_record(&recording, 0, 7, 0, 0, 0);
+	put_record(&recording, 0.5, 7, 0, 10, 1);
+	put_record(&recording, 0, 7, 0, 10, 1);
+	put_record(&recording, 2, 7, 0, 10, 1);
+	ok(!play_recording("-n 1 --columns minor,history") &&
+	   strstr(run.out, "\n     400.0  ") && !strstr(run.out, "nan"),
+	   "top shows finite rates, whatever a recording contains");
+	close(fd);
+}
+
 static void test_replay_errors(void)
 {
 	char expected[256];
@@ -1007,6 +1028,7 @@ int main(void)
 	test_widths();
 	test_columns();
 	test_replay();
+	test_replay_zero();
 	test_replay_errors();
 	test_seek();
 	test_hostile_recording();
