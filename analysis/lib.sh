@@ -38,7 +38,8 @@ show_wait() {
 			printf '\r%.*s' $((columns - 1)) "$name_of_self: at work for $SECONDS s" >&2
 			sleep 1
 		done
-	) &
+		# Its last sleep must not keep a pipe open in place of the script.
+	) >/dev/null &
 	wait_columns=$columns
 	wait_pid=$!
 }
