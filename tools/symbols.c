@@ -127,7 +127,8 @@ static bool is_harmless(const char *folder, const char *below, const char *name)
 {
 	char *path = text_format("%s%s%s", folder, below, name);
 	struct stat info;
-	bool harmless = stat(path, &info) || S_ISREG(info.st_mode);
+	bool harmless = stat(path, &info) || S_ISREG(info.st_mode) ||
+			S_ISDIR(info.st_mode);
 
 	free(path);
 	return harmless;
@@ -144,13 +145,14 @@ static bool are_harmless(const char *program, const char *link)
 	const char *base = slash ? slash + 1 : program;
 	char *folder = text_format("%.*s", (int)(base - program), program);
 	char *invented = text_format("%s.debug", base);
-	const char *names[] = { link ? link : invented, base };
 	bool harmless = !link || link[0] != '/' || is_harmless("", "", link);
+	const char *names[2];
 	size_t i, j;
 
-	/* The alternate file of dwz is also tried without its folder. */
-	if (link)
-		names[1] = strrchr(link, '/') ? strrchr(link, '/') + 1 : link;
+	/* The name of dwz's alternate file is also tried without its folder. */
+	slash = link ? strrchr(link, '/') : NULL;
+	names[0] = link ? link : invented;
+	names[1] = slash ? slash + 1 : link ? link : base;
 	for (i = 0; i < ARRAY_SIZE(names); i++)
 		for (j = 0; j < ARRAY_SIZE(folders); j++)
 			harmless = harmless &&
