@@ -540,9 +540,10 @@ static bool collect_finish(struct session *session)
 
 	collect(session);
 	clear_line();
+	/* First: to find functions can take minutes, and may never end. */
+	record_totals();
 	if (live.options.output && live.options.every)
 		record_symbols(session);
-	record_totals();
 	if (report)
 		where_report(report, &live.count, &live.data);
 	if (report && !in_initial_pid_namespace())
