@@ -2307,7 +2307,7 @@ static void mp3_release_exited(struct kthread_work *work)
 	}
 	rcu_read_unlock();
 	mp3_cost_ns += ktime_get_ns() - start;
-	/* The last one may have been denied: no tick follows. */
+	/* The last one may have been denied, and the next tick be far away. */
 	if (!READ_ONCE(mp3_nr_processes)) {
 		mp3_publish_all_processes();
 		mp3_wake_all();
@@ -2426,7 +2426,10 @@ static void mp3_handle_deadline(u64 now)
 	mp3_update_costs();
 }
 
-/* Work function: sample on the grid; rearm while a process is registered. */
+/*
+ * Work function: sample on the grid; rearm while a process is registered. When a
+ * command removes the last one, one more run follows.
+ */
 static void mp3_tick(struct kthread_work *work)
 {
 	u64 now;
@@ -2444,8 +2447,14 @@ static void mp3_tick(struct kthread_work *work)
 		else if (mp3_may_many_have_exited(now))
 			mp3_collect_exited();
 	}
+	/*
+	 * Commands and closed captures publish only their own holder. The last
+	 * process may have been denied to another one.
+	 */
 	if (READ_ONCE(mp3_nr_processes))
 		mp3_arm();
+	else
+		mp3_publish_all_processes();
 	spin_unlock(&mp3_sampler_lock);
 }
 
