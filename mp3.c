@@ -2341,37 +2341,6 @@ static void mp3_emit_sample(u64 since_ns)
 }
 
 /*
- * Emit the records and the sample of everything since the last ones, up to now,
- * @now_ns. Without a process in the classic registry, there is no sample. Caller
- * holds mp3_sampler_lock, which is released in between.
- */
-static void mp3_sample_all(u64 now_ns)
-	__must_hold(&mp3_sampler_lock)
-{
-	u64 since_ns = mp3_sample_ns;
-
-	lockdep_assert_held(&mp3_sampler_lock);
-	mp3_stamp(now_ns);
-	if (!list_empty(&mp3_pending))
-		mp3_splice_pending();
-	if (READ_ONCE(mp3_nr_held[MP3_CLASSIC]))
-		mp3_sample_due = true;
-	mp3_ticking = true;
-	mp3_walk(mp3_collect, true);
-	mp3_ticking = false;
-	/* The processes just removed may have forked before. */
-	if (!list_empty(&mp3_pending))
-		mp3_splice_pending();
-	mp3_ticks++;
-	mp3_update_headers();
-	/* Not if U of the last process has made it in a pause. */
-	if (mp3_sample_due)
-		mp3_emit_sample(since_ns);
-	mp3_publish_all_processes();
-	mp3_wake_all();
-}
-
-/*
  * Emit the last records and the last sample of the classic registry: U has
  * unregistered the last process. Caller holds mp3_sampler_lock, which is released
  * in between.
@@ -2406,6 +2375,57 @@ static void mp3_sample_last(void)
 	mp3_update_headers();
 	mp3_emit_sample(since_ns);
 	mp3_last_jiffies = get_jiffies_64();
+}
+
+/*
+ * The same if the classic registry is empty and has such records left: they wait for
+ * a tick, and none may follow. Caller holds mp3_sampler_lock, which is released in
+ * between.
+ */
+static void mp3_sample_leftover(void)
+	__must_hold(&mp3_sampler_lock)
+{
+	struct mp3_process *process =
+		list_first_entry_or_null(&mp3_processes.list, struct mp3_process,
+					 list);
+
+	lockdep_assert_held(&mp3_sampler_lock);
+	if (process && process->unregistered &&
+	    !READ_ONCE(mp3_nr_held[MP3_CLASSIC]))
+		mp3_sample_last();
+}
+
+/*
+ * Emit the records and the sample of everything since the last ones, up to now,
+ * @now_ns. Without a process in the classic registry, there is no sample. Caller
+ * holds mp3_sampler_lock, which is released in between.
+ */
+static void mp3_sample_all(u64 now_ns)
+	__must_hold(&mp3_sampler_lock)
+{
+	u64 since_ns = mp3_sample_ns;
+
+	lockdep_assert_held(&mp3_sampler_lock);
+	mp3_stamp(now_ns);
+	if (!list_empty(&mp3_pending))
+		mp3_splice_pending();
+	if (READ_ONCE(mp3_nr_held[MP3_CLASSIC]))
+		mp3_sample_due = true;
+	mp3_ticking = true;
+	mp3_walk(mp3_collect, true);
+	mp3_ticking = false;
+	/* The processes just removed may have forked before. */
+	if (!list_empty(&mp3_pending))
+		mp3_splice_pending();
+	mp3_ticks++;
+	mp3_update_headers();
+	/* Not if U of the last process has made it in a pause. */
+	if (mp3_sample_due)
+		mp3_emit_sample(since_ns);
+	/* U in a pause precedes the walk, which may have found the others exited. */
+	mp3_sample_leftover();
+	mp3_publish_all_processes();
+	mp3_wake_all();
 }
 
 /*
@@ -3291,7 +3311,6 @@ static void mp3_adopt(const struct mp3_caller *caller, unsigned int holder,
 		      u64 follow_id)
 {
 	bool drop_on_enomem = false;
-	struct mp3_process *process;
 	int err;
 
 	lockdep_assert_held(&mp3_follow_mutex);
@@ -3328,11 +3347,7 @@ static void mp3_adopt(const struct mp3_caller *caller, unsigned int holder,
 	 */
 	if (READ_ONCE(mp3_nr_processes))
 		mp3_arm();
-	process = list_first_entry_or_null(&mp3_processes.list, struct mp3_process,
-					   list);
-	if (process && process->unregistered &&
-	    !READ_ONCE(mp3_nr_held[MP3_CLASSIC]))
-		mp3_sample_last();
+	mp3_sample_leftover();
 	mp3_publish_processes(holder);
 	mp3_wake_all();
 	spin_unlock(&mp3_sampler_lock);
