@@ -4255,8 +4255,9 @@ static void mp3_stop_events(void)
 	mp3_detach_exception_probes();
 	for_each_possible_cpu(cpu)
 		mp3_release_events(cpu);
-	/* A handler may run on after the release of its event: waits for RCU. */
 	tracepoint_synchronize_unregister();
+	/* The same for handlers: since 7.0, the line above need not wait for RCU. */
+	synchronize_rcu();
 	vfree(mp3_starts);
 	mp3_starts = NULL;
 }
