@@ -18,7 +18,7 @@ ROWS = "< awk '$2 == \"%s\" && NF > 10 && $1 != \"vfork-storm\" && $1 != \"wipe-
 	} \
 	print $1, $5, longest }' hostile-time.data"
 
-set yrange [13.6:-0.6]
+set yrange [14.6:-0.6]
 set ytics nomirror
 set grid xtics ytics linetype 1 linecolor rgb GRID
 set xlabel 'ms' textcolor rgb INK
