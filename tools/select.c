@@ -149,7 +149,7 @@ bool selection_start(struct selection *selection, struct source *source,
 	}
 
 	if (!proc_is_own())
-		errx(1, "without -p, this requires a /proc of this pid namespace (see unshare --mount-proc)");
+		errx(1, "/proc is of another pid namespace (see unshare --mount-proc); use -p");
 	/* Even if /proc hides it, this shows whether -a is permitted. */
 	if (options->all)
 		found = follow_if_allowed(selection, 1);

@@ -223,7 +223,7 @@ int main(void)
 	ok_eq(faults_of_worker(pid, worker, thread) - faults, NR,
 	      "the worker takes a fault for each page");
 	ok_eq(faults_of(pid) - before, thread ? NR : 0,
-	      "the kernel counts them for whom the worker belongs to");
+	      "the kernel counts them for the process if the worker is its thread");
 	ok_eq(c.header->counted, thread ? NR : 0,
 	      "mp3 counts the faults of a worker that is a thread, and no others");
 	ok(counts_add_up(&c, &r, 0), "each fault that is counted is located");
