@@ -91,7 +91,7 @@ static void set_up_ring(unsigned int queue, unsigned int filled)
 	control(VHOST_SET_VRING_CALL, &call);
 }
 
-/* Prepare to send packets, whose pages nobody has accessed. */
+/* Prepare to send packets, in pages that were never accessed. */
 static void prepare(void *arg)
 {
 	struct {
