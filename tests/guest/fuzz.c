@@ -741,7 +741,7 @@ static struct memory settled_memory(struct memory before)
 	for (i = 0; i < 60; i++) {
 		sleep_ms(1000);
 		now.slab_kb = slab_kb();
-		now.free_kb = number_in("/proc/meminfo", "MemFree:");
+		now.free_kb = free_kib();
 		now.areas = count_areas();
 		/* What was freed in the last seconds needs time, too. */
 		if (i >= 2 && is_back(now, before))

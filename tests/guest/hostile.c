@@ -282,11 +282,6 @@ static __attribute__((noinline)) bool vfork_once(void)
 	return waitpid(pid, NULL, 0) == pid;
 }
 
-static long free_kb(void)
-{
-	return number_in("/proc/meminfo", "MemFree:");
-}
-
 static int fork_storm(void *pipe)
 {
 	char byte;
@@ -331,7 +326,7 @@ static void test_storm(bool in_capture, const char *held, const char *last)
 	int fd = in_capture ? ring.fd : status_open(O_WRONLY), pipes[2], status;
 	unsigned int max = 0, i, running = 2;
 	uint64_t head = capture_head(&ring), set_ns;
-	long free = free_kb(), kb = 0;
+	long free = free_kib(), kb = 0;
 
 	if (pipe(pipes))
 		err(1, "pipe");
@@ -352,8 +347,8 @@ static void test_storm(bool in_capture, const char *held, const char *last)
 		command_by_fd(fd, 'R', other);
 		if (capture_processes(&ring) > max)
 			max = capture_processes(&ring);
-		if (free - free_kb() > kb)
-			kb = free - free_kb();
+		if (free - free_kib() > kb)
+			kb = free - free_kib();
 		command_by_fd(fd, 'U', other);
 		sleep_ms(5);
 		for (i = 0; i < 2; i++)
@@ -615,11 +610,11 @@ static void test_memory(void)
 	/* Until what they do not hold is free. */
 	sleep_ms(1000);
 	nr = samples.header->processes;
-	kb = free_kb();
+	kb = free_kib();
 	set_interval("20");
 	wait_idle(&samples);
 	sleep_ms(1000);
-	kb = free_kb() - kb;
+	kb = free_kib() - kb;
 	if (!access(KMEMLEAK_PATH, F_OK))
 		skip(name, "KASAN");
 	else if (!ok(nr > NR_LOOP / 2 && kb * MAX_HELD <= MAX_HELD_KB * (long)nr,

@@ -33,6 +33,26 @@ static inline long number_in(const char *path, const char *key)
 	return number;
 }
 
+/*
+ * Returns how much memory is free in KiB, with the pages that each CPU keeps for its
+ * next allocations: these can be tens of MiB, which MemFree does not include.
+ */
+static inline long free_kib(void)
+{
+	FILE *zones = fopen("/proc/zoneinfo", "re");
+	long kib = number_in("/proc/meminfo", "MemFree:"), pages;
+	char line[256];
+
+	if (!zones)
+		err(1, "/proc/zoneinfo");
+	while (fgets(line, sizeof(line), zones))
+		if (sscanf(line, " count: %ld", &pages) == 1)
+			kib += pages * (PAGE / 1024);
+	fclose(zones);
+
+	return kib;
+}
+
 /* Returns the size of the kernel's slab memory in KiB. */
 static inline long slab_kib(void)
 {
