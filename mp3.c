@@ -278,6 +278,7 @@ MODULE_PARM_DESC(ring_gid, "group of /dev/mp3 and /dev/mp3_procs (default 0)");
 #define MP3_MAX_EXITED		1024	/* processes held, about */
 #define MP3_MAX_RETIRED		8192	/* entries that wait for RCU, about */
 #define MP3_BATCH		256	/* processes handled without a pause */
+#define MP3_MANY_THREADS	256	/* a process with more is large */
 #define MP3_RESCHED_BATCH	16	/* quick ones without need_resched(); divides it */
 #define MP3_RECENT		64	/* processes looked at when half are new */
 
@@ -4822,6 +4823,28 @@ static void mp3_gate_put(struct mp3_gate *gate)
 }
 
 /*
+ * Return whether R and U of the process of @task hold mp3_sampler_lock for long,
+ * since they read the counts of all its threads.
+ */
+static bool mp3_is_large(const struct task_struct *task)
+{
+	return READ_ONCE(task->signal->nr_threads) > MP3_MANY_THREADS;
+}
+
+/*
+ * Execute R or U for the process of @task. Unless it is the caller's @turn, it may
+ * be too early. Returns 0, -EAGAIN if it is, or an errno.
+ */
+static int mp3_execute_now(const struct mp3_caller *caller, unsigned int holder,
+			   char letter, struct task_struct *task, bool turn)
+{
+	if (letter == 'R')
+		return mp3_register(caller, holder, task, turn);
+
+	return mp3_unregister(holder, task, turn);
+}
+
+/*
  * Execute a command, which is R, F or U, for the process of @task. Those that
  * take long, or make records outside the grid, are executed one at a time for
  * each user, so that they delay only their own. A caller with CAP_PERFMON need not
@@ -4831,14 +4854,13 @@ static int mp3_execute(const struct mp3_caller *caller, unsigned int holder,
 		       char letter, struct task_struct *task)
 {
 	bool privileged = mp3_is_privileged(caller->file);
+	bool tried = letter != 'F' && (privileged || !mp3_is_large(task));
 	struct mp3_gate *gate;
 	struct mutex *mutex;	/* of @gate */
 	int err = -EAGAIN;
 
-	if (letter == 'R')
-		err = mp3_register(caller, holder, task, privileged);
-	else if (letter == 'U')
-		err = mp3_unregister(holder, task, privileged);
+	if (tried)
+		err = mp3_execute_now(caller, holder, letter, task, privileged);
 	if (err != -EAGAIN)
 		return err;
 
@@ -4853,17 +4875,17 @@ static int mp3_execute(const struct mp3_caller *caller, unsigned int holder,
 	if (letter == 'F' && module_is_live(THIS_MODULE))
 		err = mp3_follow(caller, holder, task);
 	while (err == -EAGAIN) {
-		if (module_is_live(THIS_MODULE))
+		if (tried && module_is_live(THIS_MODULE))
 			schedule_timeout_killable(MP3_TURN);
 		if (!module_is_live(THIS_MODULE))
 			err = -EIO;
 		else if (fatal_signal_pending(current))
 			err = -EINTR;
-		else if (letter == 'R')
-			err = mp3_may_profile(caller, task) ?:
-			      mp3_register(caller, holder, task, true);
 		else
-			err = mp3_unregister(holder, task, true);
+			err = mp3_may_profile(caller, task) ?:
+			      mp3_execute_now(caller, holder, letter, task,
+					      tried);
+		tried = true;
 	}
 	mutex_unlock(mutex);
 put_gate:
@@ -4966,7 +4988,8 @@ static ssize_t mp3_write_commands(struct file *file,
 
 		/*
 		 * A page can hold hundreds of F, each of which scans all
-		 * processes: let the writer be killed in between.
+		 * processes: let the writer be killed in between, and others
+		 * have the CPU.
 		 */
 		err = -EINTR;
 		if (fatal_signal_pending(current))
@@ -4975,6 +4998,7 @@ static ssize_t mp3_write_commands(struct file *file,
 		err = -EIO;
 		if (!module_is_live(THIS_MODULE))
 			break;
+		cond_resched();
 		err = mp3_copy_line(line, buffer + done, size);
 		if (err)
 			break;

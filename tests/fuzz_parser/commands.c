@@ -90,8 +90,9 @@ static long long take_number(struct words *words, long long max)
 static int predict_turns(char letter, int pid, size_t line)
 {
 	bool turns = letter != 'F' && turns_of(pid);
+	bool large = letter != 'F' && PID_LARGE(pid) && !environment.privileged;
 
-	if (letter != 'F' && !turns)
+	if (letter != 'F' && !turns && !large)
 		return 0;
 	if (environment.out_of_memory)
 		return -ENOMEM;
@@ -99,10 +100,10 @@ static int predict_turns(char letter, int pid, size_t line)
 		return -EINTR;
 	if (environment.removed <= line + 1)
 		return -EIO;
-	if (turns && environment.killed <= line + 1)
+	if (letter != 'F' && environment.killed <= line + 1)
 		return -EINTR;
 
-	return letter == 'R' && PID_LEAVES(pid) ? -EPERM : 0;
+	return turns && PID_LEAVES(pid) ? -EPERM : 0;
 }
 
 /* Predicts R, F or U, with the process id in @words. */

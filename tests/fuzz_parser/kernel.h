@@ -104,13 +104,15 @@ struct outcome {
 };
 
 /*
- * The last three digits of an id define the process. The last one: it does not exist,
+ * The last four digits of an id define the process. The last one: it does not exist,
  * it is a kernel thread, or see permission() and execution(). The one before: see
- * turns_of(). The third last: it becomes another user's during a turn.
+ * turns_of(). The third last: it becomes another user's during a turn. The fourth last:
+ * it has many threads.
  */
 #define PID_NONE(pid)	((pid) % 10 == 0)
 #define PID_KTHREAD(pid) ((pid) % 10 == 1)
 #define PID_LEAVES(pid)	((pid) / 100 % 10 == 9)
+#define PID_LARGE(pid)	((pid) / 1000 % 10 == 9)
 
 /* Returns how many turns R and U of a process take. */
 static inline int turns_of(int pid)
@@ -347,6 +349,11 @@ static inline bool fatal_signal_pending(const struct task_struct *task)
 	return nr_read >= environment.killed;
 }
 
+static inline void cond_resched(void)
+{
+	require(!nr_held && !pinned && !faults_disabled);
+}
+
 static inline bool mp3_is_privileged(const struct file *file)
 {
 	require(file == &written_file);
@@ -354,6 +361,11 @@ static inline bool mp3_is_privileged(const struct file *file)
 }
 
 /* ---- Turns ---- */
+
+static inline bool mp3_is_large(const struct task_struct *task)
+{
+	return PID_LARGE(task->pid);
+}
 
 static struct mp3_gate writer_gate;
 
@@ -480,7 +492,10 @@ static inline int execute(char letter, unsigned int holder,
 static inline bool takes_turn(const struct task_struct *task, bool in_turn)
 {
 	require(in_turn == (task->turns > 0 || environment.privileged));
-	require(writer_gate.turn.held == (task->turns > 0));
+	require(writer_gate.turn.held ==
+		(task->turns > 0 ||
+		 (PID_LARGE(task->pid) && !environment.privileged)));
+	require(task->permitted);
 	return task->turns < turns_of(task->pid);
 }
 
@@ -489,7 +504,6 @@ static inline int mp3_register(const struct mp3_caller *caller,
 			       bool in_turn)
 {
 	require(caller->file == &written_file && caller->signal == &writer_signal);
-	require(task->permitted);
 
 	return takes_turn(task, in_turn) ? -EAGAIN : execute('R', holder, task);
 }
