@@ -46,9 +46,10 @@
  *		mp3_interval_ms, mp3_interval_ns, mp3_deadline, mp3_ticks,
  *		mp3_missed, mp3_cost_ns, mp3_sample_ns, mp3_sample_jiffies,
  *		mp3_last_jiffies, mp3_sum, mp3_processes, mp3_sample_due,
- *		mp3_ticking, mp3_cursor, mp3_walk_last, mp3_last_follow_id,
- *		mp3_captures, mp3_unprivileged, mp3_locating, mp3_nr_locating,
- *		mp3_holder_rings, mp3_fault_rings, mp3_exec_probe_attached; of
+ *		mp3_ticking, mp3_cursor, mp3_walk_last, mp3_threads_read,
+ *		mp3_last_follow_id, mp3_captures, mp3_unprivileged,
+ *		mp3_locating, mp3_nr_locating, mp3_holder_rings,
+ *		mp3_fault_rings, mp3_exec_probe_attached; of
  *		each struct mp3_process: @task, @uid, @mm, @switches, @start_ns,
  *		@ended, @seq, @reported, @captured, @remains, @signal,
  *		@collected, and @list in mp3_processes; of each struct mp3_ring:
@@ -277,7 +278,7 @@ MODULE_PARM_DESC(ring_gid, "group of /dev/mp3 and /dev/mp3_procs (default 0)");
 #define MP3_TURN		(HZ / 20 ?: 1)	/* in jiffies */
 #define MP3_MAX_EXITED		1024	/* processes held, about */
 #define MP3_MAX_RETIRED		8192	/* entries that wait for RCU, about */
-#define MP3_BATCH		256	/* processes handled without a pause */
+#define MP3_BATCH		256	/* processes or threads handled without a pause */
 #define MP3_MANY_THREADS	256	/* a process with more is large */
 #define MP3_RESCHED_BATCH	16	/* quick ones without need_resched(); divides it */
 #define MP3_RECENT		64	/* processes looked at when half are new */
@@ -452,6 +453,7 @@ static bool mp3_sample_due;	/* records have been emitted without their sample */
 static bool mp3_ticking;	/* a tick is at work, perhaps in a pause */
 static struct list_head *mp3_cursor;	/* where a pause of a walk ends, or NULL */
 static struct list_head *mp3_walk_last;	/* where the walk ends, or NULL */
+static unsigned int mp3_threads_read;	/* since its last pause */
 static u64 mp3_last_follow_id;
 static u64 mp3_captures;	/* the holders that are captures */
 static u64 mp3_unprivileged;	/* those of them that lack CAP_PERFMON; the
@@ -1952,6 +1954,7 @@ static bool mp3_read_threads(struct mp3_process *process,
 	bool exited = mp3_read_totals(process, counts);
 
 	lockdep_assert_held(&mp3_sampler_lock);
+	mp3_threads_read += READ_ONCE(process->signal->nr_threads);
 	process->switches = 0;
 	if (!thread_group_leader(process->task))
 		mp3_pin_leader(process);
@@ -2104,6 +2107,7 @@ mp3_walk(bool (*collect)(struct mp3_process *process), bool prefetch)
 
 	lockdep_assert_held(&mp3_sampler_lock);
 	WRITE_ONCE(mp3_kicked, false);
+	mp3_threads_read = 0;
 	mp3_walk_last = mp3_processes.list.prev;
 	last = mp3_walk_last;
 	/*
@@ -2125,11 +2129,12 @@ mp3_walk(bool (*collect)(struct mp3_process *process), bool prefetch)
 		} while (at != last && quick && budget % MP3_RESCHED_BATCH);
 		if (at == last)
 			break;
-		if (budget && !need_resched())
+		if (budget && mp3_threads_read < MP3_BATCH && !need_resched())
 			continue;
 		next = mp3_pause(next);
 		last = mp3_walk_last;
 		budget = MP3_BATCH;
+		mp3_threads_read = 0;
 	}
 	rcu_read_unlock();
 	mp3_walk_last = NULL;
