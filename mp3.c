@@ -46,7 +46,7 @@
  *		mp3_interval_ms, mp3_interval_ns, mp3_deadline, mp3_ticks,
  *		mp3_missed, mp3_cost_ns, mp3_sample_ns, mp3_sample_jiffies,
  *		mp3_last_jiffies, mp3_sum, mp3_processes, mp3_sample_due,
- *		mp3_ticking, mp3_cursor, mp3_walk_last, mp3_threads_read,
+ *		mp3_ticking, mp3_cursor, mp3_walk_last, mp3_handled,
  *		mp3_last_follow_id, mp3_captures, mp3_unprivileged,
  *		mp3_locating, mp3_nr_locating, mp3_holder_rings,
  *		mp3_fault_rings, mp3_exec_probe_attached; of
@@ -280,7 +280,7 @@ MODULE_PARM_DESC(ring_gid, "group of /dev/mp3 and /dev/mp3_procs (default 0)");
 #define MP3_MAX_RETIRED		8192	/* entries that wait for RCU, about */
 #define MP3_BATCH		256	/* processes or threads handled without a pause */
 #define MP3_MANY_THREADS	256	/* a process with more is large */
-#define MP3_RESCHED_BATCH	16	/* quick ones without need_resched(); divides it */
+#define MP3_RESCHED_BATCH	16	/* quick ones without need_resched() */
 #define MP3_RECENT		64	/* processes looked at when half are new */
 
 /**
@@ -453,7 +453,7 @@ static bool mp3_sample_due;	/* records have been emitted without their sample */
 static bool mp3_ticking;	/* a tick is at work, perhaps in a pause */
 static struct list_head *mp3_cursor;	/* where a pause of a walk ends, or NULL */
 static struct list_head *mp3_walk_last;	/* where the walk ends, or NULL */
-static unsigned int mp3_threads_read;	/* since its last pause */
+static unsigned int mp3_handled;	/* processes and threads since its last pause */
 static u64 mp3_last_follow_id;
 static u64 mp3_captures;	/* the holders that are captures */
 static u64 mp3_unprivileged;	/* those of them that lack CAP_PERFMON; the
@@ -1500,17 +1500,17 @@ static __always_inline u64 mp3_read_switches(const struct task_struct *task)
 }
 
 /*
- * Return false if the pinned task of a process has not run since the totals of the
- * process were last collected: the counters of a task change only while it runs.
+ * Return false if @task, the pinned one of a process, has not run since the totals of
+ * the process were last collected: the counters of a task change only while it runs.
  * Otherwise, @switches is what @process->switches is to be once they have been read:
  * 0 if the task may be on a CPU, else the number of its switches. Loads after the call
  * then see what it did before the last of these. If it has run again since, the number
  * is too low, and the next call returns true. Caller holds mp3_sampler_lock.
  */
 static __always_inline bool mp3_has_run(const struct mp3_process *process,
+					const struct task_struct *task,
 					u64 *switches)
 {
-	const struct task_struct *task = process->task;
 	u64 before = mp3_read_switches(task);
 
 	lockdep_assert_held(&mp3_sampler_lock);
@@ -1604,17 +1604,17 @@ static u64 mp3_rss_of_threads(struct task_struct *task)
 
 /*
  * Fill a record with the counts @delta, and with what its process has now; only
- * its time and flags are left to the caller. @mm is its pinned memory descriptor,
- * the present one. @exited: the process has released it. Caller is in an RCU
- * read-side section.
+ * its time and flags are left to the caller. @task is its pinned task, and @mm its
+ * pinned memory descriptor, the present one. @exited: the process has released it.
+ * Caller is in an RCU read-side section.
  */
 static __always_inline void mp3_fill_record(struct mp3_record *record,
 					    struct mp3_process *process,
+					    struct task_struct *task,
 					    struct mm_struct *mm,
 					    const struct mp3_counts *delta,
 					    bool exited)
 {
-	struct task_struct *task = process->task;
 	u64 rss_bytes;
 
 	lockdep_assert_held(&mp3_sampler_lock);
@@ -1762,7 +1762,8 @@ static noinline u64 mp3_emit_to(struct mp3_process *process,
 
 	record.time_ns = time_ns;
 	record.flags = 0;
-	mp3_fill_record(&record, process, process->mm, &delta, exited);
+	mp3_fill_record(&record, process, process->task, process->mm, &delta,
+			exited);
 	mp3_pad_name(record.comm);
 	if (unlikely(first)) {
 		identity = record;
@@ -1800,10 +1801,11 @@ static noinline u64 mp3_emit_to(struct mp3_process *process,
 /*
  * Emit a record of what is in @counts and not reported yet of a process that
  * only the classic registry holds, if any count changed, or if it has @exited;
- * @mm as for mp3_fill_record(). Not its first one. Caller holds mp3_sampler_lock
- * and is in an RCU read-side section.
+ * @task and @mm as for mp3_fill_record(). Not its first one. Caller holds
+ * mp3_sampler_lock and is in an RCU read-side section.
  */
 static __always_inline void mp3_emit_record(struct mp3_process *process,
+					    struct task_struct *task,
 					    struct mm_struct *mm,
 					    const struct mp3_counts *counts,
 					    bool exited)
@@ -1820,7 +1822,7 @@ static __always_inline void mp3_emit_record(struct mp3_process *process,
 	mp3_add_to_sum(&delta);
 	record = mp3_ring_begin(mp3_record_ring, sizeof(*record) / 8, 1);
 	record->flags = exited ? MP3_LAST : 0;
-	mp3_fill_record(record, process, mm, &delta, exited);
+	mp3_fill_record(record, process, task, mm, &delta, exited);
 	mp3_ring_publish(mp3_record_ring, record, mp3_sample_ns);
 }
 
@@ -1838,8 +1840,8 @@ static void mp3_emit_unregistered(struct mp3_process *process, u64 time_ns)
 	if (!thread_group_leader(process->task))
 		mp3_pin_leader(process);
 	mp3_update_mm(process);
-	mp3_fill_record(&record, process, process->mm, &process->reported,
-			false);
+	mp3_fill_record(&record, process, process->task, process->mm,
+			&process->reported, false);
 	identity = record;
 	mp3_fill_identity(&identity, process);
 	rcu_read_unlock();
@@ -1946,15 +1948,16 @@ static void mp3_emit_remains(struct mp3_process *process, u64 holders,
 /*
  * Read the totals of a process, whose pinned task is its leader afterwards, and
  * pin its memory descriptor. Returns true if it has exited: @counts are final.
+ * Inline: a call would be a sixth of the cost of a process with eight threads.
  * Caller holds mp3_sampler_lock and is in an RCU read-side section.
  */
-static bool mp3_read_threads(struct mp3_process *process,
-			     struct mp3_counts *counts)
+static __always_inline bool mp3_read_threads(struct mp3_process *process,
+					     struct mp3_counts *counts)
 {
 	bool exited = mp3_read_totals(process, counts);
 
 	lockdep_assert_held(&mp3_sampler_lock);
-	mp3_threads_read += READ_ONCE(process->signal->nr_threads);
+	mp3_handled += READ_ONCE(process->signal->nr_threads);
 	process->switches = 0;
 	if (!thread_group_leader(process->task))
 		mp3_pin_leader(process);
@@ -1988,18 +1991,18 @@ static noinline void mp3_update_ended(struct mp3_process *process,
 }
 
 /*
- * Do what mp3_read_totals() does, from half as many cache lines, for a process that
- * has a single thread and still has @mm, its pinned memory descriptor, so that it had
- * not exited; mp3_has_run() has returned @switches. Otherwise, or if a writer of
- * stats_lock is at work, returns false: use mp3_read_threads(). Caller holds
- * mp3_sampler_lock and is in an RCU read-side section.
+ * Do what mp3_read_totals() does, from half as many cache lines, for a process whose
+ * single thread is its pinned @task and that still has @mm, its pinned memory
+ * descriptor, so that it had not exited; mp3_has_run() has returned @switches.
+ * Otherwise, or if a writer of stats_lock is at work, returns false: use
+ * mp3_read_threads(). Caller holds mp3_sampler_lock and is in an RCU read-side section.
  */
 static __always_inline bool mp3_read_thread(struct mp3_process *process,
+					    const struct task_struct *task,
 					    const struct mm_struct *mm,
 					    u64 switches,
 					    struct mp3_counts *counts)
 {
-	const struct task_struct *task = process->task;
 	struct signal_struct *signal = process->signal;
 	unsigned int seq;
 
@@ -2056,7 +2059,8 @@ static noinline void mp3_collect_shared(struct mp3_process *process,
 		/* Its pinned task may be another one now. */
 		switches = 0;
 	}
-	if (!mp3_read_thread(process, process->mm, switches, &counts))
+	if (!mp3_read_thread(process, process->task, process->mm, switches,
+			     &counts))
 		exited = mp3_read_threads(process, &counts);
 	/* Pairs with the release store in mp3_hold(). */
 	holders = smp_load_acquire(&process->holders);
@@ -2102,12 +2106,12 @@ mp3_walk(bool (*collect)(struct mp3_process *process), bool prefetch)
 	__must_hold(&mp3_sampler_lock)
 {
 	struct list_head *at, *next = mp3_processes.list.next, *last;
-	unsigned int budget = MP3_BATCH;
+	unsigned int left;
 	bool quick;
 
 	lockdep_assert_held(&mp3_sampler_lock);
 	WRITE_ONCE(mp3_kicked, false);
-	mp3_threads_read = 0;
+	mp3_handled = 0;
 	mp3_walk_last = mp3_processes.list.prev;
 	last = mp3_walk_last;
 	/*
@@ -2116,6 +2120,7 @@ mp3_walk(bool (*collect)(struct mp3_process *process), bool prefetch)
 	 */
 	rcu_read_lock();
 	while (next != &mp3_processes.list) {
+		left = MP3_RESCHED_BATCH;
 		do {
 			at = next;
 			next = at->next;
@@ -2125,16 +2130,15 @@ mp3_walk(bool (*collect)(struct mp3_process *process), bool prefetch)
 							     list)->task);
 			quick = collect(list_entry(at, struct mp3_process,
 						   list));
-			budget--;
-		} while (at != last && quick && budget % MP3_RESCHED_BATCH);
+		} while (quick && --left && at != last);
 		if (at == last)
 			break;
-		if (budget && mp3_threads_read < MP3_BATCH && !need_resched())
+		mp3_handled += MP3_RESCHED_BATCH - left + !quick;
+		if (mp3_handled < MP3_BATCH && !need_resched())
 			continue;
 		next = mp3_pause(next);
 		last = mp3_walk_last;
-		budget = MP3_BATCH;
-		mp3_threads_read = 0;
+		mp3_handled = 0;
 	}
 	rcu_read_unlock();
 	mp3_walk_last = NULL;
@@ -2151,7 +2155,7 @@ static noinline void mp3_collect_threads(struct mp3_process *process)
 	bool exited = mp3_read_threads(process, &counts);
 
 	lockdep_assert_held(&mp3_sampler_lock);
-	mp3_emit_record(process, process->mm, &counts, exited);
+	mp3_emit_record(process, process->task, process->mm, &counts, exited);
 	if (exited)
 		mp3_unhold(process, MP3_CLASSIC_MASK);
 }
@@ -2164,6 +2168,7 @@ static noinline void mp3_collect_threads(struct mp3_process *process)
 static __always_inline bool mp3_collect(struct mp3_process *process)
 {
 	struct mp3_counts counts __uninitialized;
+	struct task_struct *task;
 	struct mm_struct *mm;
 	u64 switches;
 
@@ -2173,15 +2178,16 @@ static __always_inline bool mp3_collect(struct mp3_process *process)
 		mp3_collect_shared(process, 0, mp3_sample_ns);
 		return false;
 	}
-	if (!mp3_has_run(process, &switches))
+	task = process->task;
+	if (!mp3_has_run(process, task, &switches))
 		return true;
 	if (READ_ONCE(process->holders) != MP3_CLASSIC_MASK) {
 		mp3_collect_shared(process, switches, mp3_sample_ns);
 		return false;
 	}
 	mm = process->mm;
-	if (likely(mp3_read_thread(process, mm, switches, &counts))) {
-		mp3_emit_record(process, mm, &counts, false);
+	if (likely(mp3_read_thread(process, task, mm, switches, &counts))) {
+		mp3_emit_record(process, task, mm, &counts, false);
 		return true;
 	}
 	mp3_collect_threads(process);
