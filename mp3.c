@@ -2208,6 +2208,8 @@ static __always_inline bool mp3_collect_if_exited(struct mp3_process *process)
 	if (process->signal) {
 		if (atomic_read(&process->signal->live))
 			return true;
+		/* Those that are about to exit are read at each walk. */
+		mp3_handled += READ_ONCE(process->signal->nr_threads);
 		if (!mp3_read_counts(process->task, &counts))
 			return false;
 	}
