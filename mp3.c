@@ -4757,7 +4757,7 @@ static DEFINE_HASHTABLE(mp3_gates, 8);	/* protected by mp3_gates_lock */
  * @uid:	the user, in which case @ns is &init_user_ns
  * @nr_users:	the commands that use it (mp3_gates_lock)
  * @follow:	held by F
- * @turn:	held by R or U while it waits for its turn
+ * @turn:	held by R or U while it waits for its turn, or reads many threads
  */
 struct mp3_gate {
 	struct hlist_node hash;

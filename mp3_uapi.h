@@ -43,7 +43,8 @@
  *
  * Without CAP_PERFMON, R and U take up to 50 ms if the same was done less than
  * 50 ms ago, and it would make another sample between two ticks, or another
- * record for the captures of others.
+ * record for the captures of others. Those of one user that take so long, or that
+ * are for a process of more than 256 threads, are executed one after the other.
  *
  * A read returns the pids of the registered processes that the reader may
  * profile by the rule above, one per line, as the reader's pid namespace
