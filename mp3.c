@@ -757,7 +757,7 @@ static __always_inline void mp3_ring_append(struct mp3_ring *ring,
  * passed to mp3_fault_publish() with @seq, which is set here. The caller sets all
  * fields but the slot's @seq and the frames that are not valid: those keep what an
  * earlier fault has left. Any number of tasks may do so at the same time, with
- * preemption disabled.
+ * at least preemption disabled.
  *
  * Returns NULL, and counts the fault as dropped, if the slot is busy: the writer of
  * an earlier entry has not finished while the others have filled the whole ring.
@@ -3691,7 +3691,8 @@ struct mp3_location {
  * @no_room:   whether a file had no number because the table is full
  * @locations: the mappings
  *
- * Only handlers of faults use it, with preemption disabled, and those do not nest.
+ * Only handlers of faults use it, with at least preemption disabled, and those do not
+ * nest.
  */
 struct mp3_known {
 	struct mp3_mm_state state;
@@ -3948,7 +3949,7 @@ mp3_frame_in(const struct mp3_location *location, u64 address)
 
 /*
  * Fill in the mapping of @fault, and replace the @nr addresses in its frames.
- * Caller is in an RCU read-side section, with preemption disabled.
+ * Caller is in an RCU read-side section, with at least preemption disabled.
  */
 static void mp3_fill_location(struct mp3_locator *locator,
 			      struct mp3_fault *fault, unsigned int nr)
@@ -3992,7 +3993,7 @@ static void mp3_fill_location(struct mp3_locator *locator,
 
 /*
  * Record a fault of the calling task. @regs are its user-mode registers, or NULL.
- * Caller is in an RCU read-side section, with preemption disabled.
+ * Caller is in an RCU read-side section, with at least preemption disabled.
  */
 static __always_inline void
 mp3_record_fault(struct mp3_locator *locator, u64 time_ns, u64 stall_ns,
@@ -4035,7 +4036,7 @@ static noinline void mp3_deny_faults(struct mp3_process *process,
 /*
  * The calling task, of @process, has taken a fault at @address: record it for
  * each capture out of @holders that locates it. Caller is in an RCU read-side
- * section, with preemption disabled.
+ * section, with at least preemption disabled.
  */
 static noinline void mp3_locate_fault(struct mp3_process *process,
 				      u64 holders, struct pt_regs *regs,
@@ -4102,7 +4103,8 @@ static __always_inline struct mp3_process *mp3_find_located(u64 *holders)
 /*
  * Handle a fault of the calling task that the kernel has just counted. Caller is in
  * an RCU read-side section: perf calls the handlers of its software events in one,
- * that of do_perf_sw_event().
+ * that of do_perf_sw_event(). There, preemption is disabled and, since 7.0 and stable
+ * updates such as 6.1.167 and 6.12.77, so are interrupts.
  */
 static __always_inline void mp3_on_fault(struct perf_sample_data *data,
 					 struct pt_regs *regs, u32 flags)
@@ -4132,7 +4134,7 @@ static void mp3_on_major_fault(struct perf_event *event,
 
 /*
  * Handle a fault that the calling task begins. Caller is in an RCU read-side
- * section, with preemption disabled.
+ * section, with at least preemption disabled.
  */
 static __always_inline void mp3_on_start(u64 address, u32 flags)
 {

@@ -4,7 +4,8 @@
  * it is in, and the code that caused it. Kernel side only.
  *
  * The functions run where the kernel counts a fault: in the task that has taken
- * it, with preemption disabled. They take no sleeping lock and allocate nothing.
+ * it, with at least preemption disabled. They take no sleeping lock and allocate
+ * nothing.
  */
 #ifndef MP3_LOCATED_H
 #define MP3_LOCATED_H
