@@ -417,9 +417,12 @@ bool symbols_supported(void)
  * @symbol: filled; with zeros if nothing is known
  *
  * If the file was deleted or replaced since it was profiled, prints a line the
- * first time. Exits if there is no memory.
+ * first time. Exits if there is no memory. A hostile file can have this function take
+ * any time and memory, or crash: see lookup_symbol().
+ *
+ * Return: false if nothing can be found in the file.
  */
-void symbols_find(const struct mp3_file *file, __u64 offset,
+bool symbols_find(const struct mp3_file *file, __u64 offset,
 		  struct symbol *symbol)
 {
 	struct module *module = &modules[file->number - 1];
@@ -433,8 +436,10 @@ void symbols_find(const struct mp3_file *file, __u64 offset,
 	*symbol = (struct symbol){};
 	if (!module->opened)
 		open_module(module, file);
-	if (!module->module || !find_address(module, offset, &address))
-		return;
+	if (!module->module)
+		return false;
+	if (!find_address(module, offset, &address))
+		return true;
 
 	name = dwfl_module_addrinfo(module->module, address, &start, &sym,
 				    NULL, NULL, NULL);
@@ -447,11 +452,13 @@ void symbols_find(const struct mp3_file *file, __u64 offset,
 	source = line ? dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL) :
 			NULL;
 	if (!source || number <= 0)
-		return;
+		return true;
 	symbol->source = strdup(source);
 	if (!symbol->source)
 		err(1, "symbols");
 	symbol->line = (unsigned int)number;
+
+	return true;
 }
 
 #else
@@ -461,12 +468,14 @@ bool symbols_supported(void)
 	return false;
 }
 
-void symbols_find(const struct mp3_file *file, __u64 offset,
+bool symbols_find(const struct mp3_file *file, __u64 offset,
 		  struct symbol *symbol)
 {
 	(void)file;
 	(void)offset;
 	*symbol = (struct symbol){};
+
+	return false;
 }
 
 #endif /* MP3_HAVE_LIBDW */

@@ -3,7 +3,7 @@
  * Functions and source lines of code addresses, found with elfutils: in the file
  * itself or in its debug information, which can be in a file of its own, named by
  * a debug link or a build id, or cached by debuginfod. Without elfutils, nothing is
- * found.
+ * found. Programs of any user are looked up in a child process: see lookup.h.
  */
 #ifndef MP3_TOOLS_SYMBOLS_H
 #define MP3_TOOLS_SYMBOLS_H
@@ -28,7 +28,7 @@ struct symbol {
 };
 
 bool symbols_supported(void);
-void symbols_find(const struct mp3_file *file, __u64 offset,
+bool symbols_find(const struct mp3_file *file, __u64 offset,
 		  struct symbol *symbol);
 
 #endif /* MP3_TOOLS_SYMBOLS_H */

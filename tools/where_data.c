@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "symbols.h"
+#include "lookup.h"
 #include "where_data.h"
 
 /* The last second of the year 9999: a later time is none that was recorded. */
@@ -311,7 +311,7 @@ struct stored_symbol frame_symbol(struct where_data *data, __u64 frame,
 	stored = set_get(&data->symbols, key, &added);
 	if (!added || !file || !data->local)
 		return *stored;
-	symbols_find(file, key[1], &symbol);
+	lookup_symbol(file, key[1], &symbol);
 	if (symbol.function)
 		stored->function = text_escape(symbol.function, ";");
 	if (symbol.source)

@@ -132,8 +132,8 @@ bool symbols_supported(void)
 }
 
 /* The names in a file are as untrusted as the recording. */
-void symbols_find(const struct mp3_file *file, __u64 offset,
-		  struct symbol *symbol)
+void lookup_symbol(const struct mp3_file *file, __u64 offset,
+		   struct symbol *symbol)
 {
 	(void)file;
 	*symbol = (struct symbol){};

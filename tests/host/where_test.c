@@ -5,6 +5,7 @@
  */
 #include "../../tools/fit.c"
 #include "../../tools/latency.c"
+#include "../../tools/lookup.c"
 #include "../../tools/name.c"
 #include "../../tools/recording.c"
 #include "../../tools/set.c"
