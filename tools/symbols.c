@@ -94,22 +94,31 @@ static const char *why_lost(const struct mp3_file *file)
 static int open_profiled(const struct mp3_file *file)
 {
 	const char *why = why_lost(file);
+	char link[32];
 	struct stat info;
 	char *name;
-	int fd = -1;
+	int path = -1, fd = -1;
 
 	/* A recording can name anything. To open a FIFO can block, and to open a
-	 * device can change its state.
+	 * device can change its state: open only what has been checked.
 	 */
-	if (!why && !stat(file->path, &info) && !S_ISREG(info.st_mode))
-		why = "it is not a regular file";
 	if (!why) {
-		fd = open(file->path, O_RDONLY | O_CLOEXEC);
+		path = open(file->path, O_PATH | O_CLOEXEC);
+		if (path < 0 || fstat(path, &info))
+			why = strerror(errno);
+		else if (!S_ISREG(info.st_mode))
+			why = "it is not a regular file";
+	}
+	if (!why) {
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", path);
+		fd = open(link, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 		if (fd < 0)
 			why = strerror(errno);
 		else if (!is_same(fd, file))
 			why = "it has been replaced";
 	}
+	if (path >= 0)
+		close(path);
 	if (!why)
 		return fd;
 
