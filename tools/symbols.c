@@ -9,9 +9,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gelf.h>
+#include <linux/fs.h>
 #include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -58,15 +60,20 @@ struct module {
 static struct module modules[MP3_FILES];
 
 /*
- * Returns whether an open file is the one that was profiled. These file systems
- * report other devices to stat(2) than to the kernel.
+ * Returns whether an open file is the one that was profiled, if its contents have not
+ * been overwritten. These file systems report other devices to stat(2) than to the
+ * kernel, and some do not report generations.
  */
 static bool is_same(int fd, const struct mp3_file *file)
 {
+	__u32 generation[2];	/* only the first word is filled */
 	struct statfs fs;
 	struct stat info;
 
 	if (fstat(fd, &info) || info.st_ino != file->inode)
+		return false;
+	if (!ioctl(fd, FS_IOC_GETVERSION, generation) &&
+	    generation[0] != (__u32)file->generation)
 		return false;
 	return info.st_dev == file->device ||
 	       (!fstatfs(fd, &fs) && (fs.f_type == BTRFS_SUPER_MAGIC ||

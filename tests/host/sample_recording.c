@@ -9,6 +9,9 @@
  * mp3ctl record writes them, of processes in a cgroup. Compile it together with
  * tools/recording.c.
  */
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,10 +29,15 @@ static void record_code(struct recording *recording, const char *path,
 		.stall_ns = 1000,
 		.flags = SAMPLE_USER | 1u << 28,
 	};
+	int fd = open(path, O_RDONLY | O_NONBLOCK);
+	__u32 generation[2];
 	struct stat info;
 
-	if (stat(path, &info))
+	if (fd < 0 || fstat(fd, &info))
 		err(1, "%s", path);
+	if (!ioctl(fd, FS_IOC_GETVERSION, generation))
+		file.generation = generation[0];
+	close(fd);
 	file.device = info.st_dev;
 	file.inode = info.st_ino;
 	strncpy(file.path, path, sizeof(file.path) - 1);
