@@ -118,11 +118,30 @@ static bool write_line(struct monitor *monitor, const char *line, size_t size)
 
 /* ---- The ring ---- */
 
+/*
+ * Opens a file that must not be written, if it is a recording: nothing is consumed from
+ * it. Returns @error if it is a ring, or another error if it is neither.
+ */
+static int open_read_only(struct monitor *monitor, int error)
+{
+	struct mp3_reader *reader = &monitor->reader;
+	int read_error = mp3_reader_open(reader, monitor->device, false);
+
+	/* The contents of a recording are in memory. */
+	if (read_error || reader->fd < 0)
+		return read_error;
+	mp3_reader_close(reader);
+
+	return error;
+}
+
 static void open_ring(struct monitor *monitor)
 {
 	struct mp3_reader *reader = &monitor->reader;
 	int error = mp3_reader_open(reader, monitor->device, !monitor->keep);
 
+	if (error == -EACCES || error == -EROFS)
+		error = open_read_only(monitor, error);
 	if (error && reader->version && reader->version != MP3_ABI_VERSION)
 		errx(1, "%s: has ABI version %u, this program reads version %u",
 		     monitor->device, reader->version, MP3_ABI_VERSION);

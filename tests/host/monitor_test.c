@@ -134,6 +134,17 @@ static void test_errors(void)
 	   "monitor refuses two devices with status 2");
 	ok(!monitor(&ring, "x") && run.status == 2 && run.errors[0],
 	   "monitor refuses an argument with status 2");
+
+	/* A process with CAP_DAC_OVERRIDE can write any file. */
+	if (fchmod(ring.fd, 0444) || (!geteuid() && seteuid(65534)))
+		err(1, "the ring without permission to write it");
+	ok(!monitor(&ring, "") && run.status == 1 &&
+	   strstr(run.errors, "Permission denied"),
+	   "monitor refuses to print a ring that it cannot consume");
+	ok(monitor(&ring, "--keep") && strstr(run.out, "# 0 samples"),
+	   "monitor --keep prints a ring that it cannot consume");
+	if (!getuid() && seteuid(0))
+		err(1, "seteuid");
 	fake_close(&ring);
 }
 
