@@ -219,13 +219,14 @@ static unsigned int parse_faults(const char *text)
 static const char *parse_cgroup(const char *text)
 {
 	static const char mount[] = "/sys/fs/cgroup";
+	size_t size = strlen(mount);
 
 	if (text[0] != '/')
 		parse_number("--cgroup", text, 0, ~0ULL);
-	if (!strncmp(text, mount, strlen(mount)))
-		text += strlen(mount);
+	if (strncmp(text, mount, size) || (text[size] && text[size] != '/'))
+		return text;
 
-	return text[0] ? text : "/";
+	return text[size] ? text + size : "/";
 }
 
 static void parse_option(struct top_options *options, int option)

@@ -415,6 +415,13 @@ static void test_cgroup_paths(void)
 	ok(!matches_cgroup("/web", 8) && !matches_cgroup("/web/api/x", 7) &&
 	   !matches_cgroup("/web", 1) && !matches_cgroup("/", 9),
 	   "--cgroup of top does not select other paths");
+	ok(!strcmp(parse_cgroup("/sys/fs/cgroup/web"), "/web") &&
+	   !strcmp(parse_cgroup("/sys/fs/cgroup/"), "/") &&
+	   !strcmp(parse_cgroup("/sys/fs/cgroup"), "/") &&
+	   !strcmp(parse_cgroup("/web"), "/web"),
+	   "--cgroup of top takes the directory of a cgroup");
+	ok(!strcmp(parse_cgroup("/sys/fs/cgroups/web"), "/sys/fs/cgroups/web"),
+	   "--cgroup of top takes no other directory for that of a cgroup");
 	cgroup_recorded(2, "/a.slice/serial\\\\x2dgetty\\xc3\\xa9");
 	ok(matches_cgroup("/a.slice/serial\\x2dgetty\xc3\xa9", 2) &&
 	   matches_cgroup("/a.slice/serial\\\\x2dgetty\\xc3\\xa9", 2) &&
