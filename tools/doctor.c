@@ -129,6 +129,26 @@ bool doctor_has(const struct doctor *doctor, const char *path)
 	return has;
 }
 
+/*
+ * Returns whether this process is in another namespace of a kind than the machine's
+ * first process, whose namespace has the number @initial.
+ */
+bool doctor_has_namespace(const struct doctor *doctor, const char *kind,
+			  unsigned int initial)
+{
+	char *path = text_format("%s/proc/self/ns/%s", doctor->root, kind);
+	char *want = text_format("%s:[%u]", kind, initial), target[64];
+	ssize_t length = readlink(path, target, sizeof(target) - 1);
+	bool other;
+
+	target[length > 0 ? length : 0] = '\0';
+	other = length > 0 && strcmp(target, want);
+	free(path);
+	free(want);
+
+	return other;
+}
+
 /* Returns whether a program is in PATH. */
 bool doctor_has_program(const struct doctor *doctor, const char *name)
 {
@@ -180,11 +200,39 @@ static void check_features(const struct doctor *doctor)
 
 /* ---- The command ---- */
 
+/* Returns whether a cgroup of this process is that of a container of Kubernetes. */
+static bool is_in_pod(const struct doctor *doctor)
+{
+	static const char *const parts[] = {
+		"/kubepods", "/cri-containerd-", "/crio-",
+	};
+	char *name = doctor_path(doctor, "/proc/self/cgroup"), *line = NULL;
+	FILE *file = fopen(name, "re");
+	bool found = false;
+	size_t size = 0, i;
+
+	while (file && getline(&line, &size, file) > 0)
+		for (i = 0; i < ARRAY_SIZE(parts); i++)
+			found = found || strstr(line, parts[i]);
+	if (file)
+		fclose(file);
+	free(line);
+	free(name);
+
+	return found;
+}
+
+/*
+ * Not every container has one of the files: those of containerd and CRI-O have a cgroup
+ * namespace or, with cgroups v1, show their cgroup.
+ */
 static bool is_container(const struct doctor *doctor)
 {
 	return doctor_has(doctor, "/run/systemd/container") ||
 	       doctor_has(doctor, "/run/.containerenv") ||
-	       doctor_has(doctor, "/.dockerenv");
+	       doctor_has(doctor, "/.dockerenv") ||
+	       doctor_has_namespace(doctor, "cgroup", 0xeffffffb) ||
+	       is_in_pod(doctor);
 }
 
 static void parse_options(struct doctor *doctor, int argc, char **argv)

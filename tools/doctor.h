@@ -42,6 +42,8 @@ const char *doctor_sudo(void);
 char *doctor_path(const struct doctor *doctor, const char *path);
 char *doctor_read(const struct doctor *doctor, const char *path);
 bool doctor_has(const struct doctor *doctor, const char *path);
+bool doctor_has_namespace(const struct doctor *doctor, const char *kind,
+			  unsigned int initial);
 bool doctor_has_program(const struct doctor *doctor, const char *name);
 
 enum doctor_package { PACKAGE_HEADERS, PACKAGE_COMPILER, PACKAGE_GNUPLOT };

@@ -10,7 +10,6 @@
 #include "util.h"
 
 #define MODULE "/sys/module/mp3/"
-#define INITIAL_PID_NAMESPACE "pid:[4026531836]"
 
 static const struct doctor *examined;
 
@@ -378,12 +377,7 @@ static void check_classic(const struct doctor *doctor)
 /* Reports another pid namespace, as that of most containers. */
 static void check_namespace(const struct doctor *doctor)
 {
-	char *path = doctor_path(doctor, "/proc/self/ns/pid"), target[64];
-	ssize_t length = readlink(path, target, sizeof(target) - 1);
-
-	free(path);
-	target[length > 0 ? length : 0] = '\0';
-	if (length > 0 && strcmp(target, INITIAL_PID_NAMESPACE))
+	if (doctor_has_namespace(doctor, "pid", 0xeffffffc))
 		doctor_note("process ids", NULL,
 			    "reports contain those of the initial pid namespace");
 }
