@@ -68,7 +68,7 @@ void exporter_start(struct exporter *exporter,
 	exporter->live.source.identity = true;
 	if (in_initial_pid_namespace()) {
 		exporter->live.selection.data = &exporter->totals;
-		exporter->live.selection.knows = is_followed;
+		exporter->live.selection.is_followed = is_followed;
 	}
 	exporter->totals.patience_ns += 2 * reader->header->interval_ns;
 	if (options->every)

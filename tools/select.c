@@ -104,8 +104,8 @@ static bool follow_all(const struct selection *selection)
 			continue;
 		pid = (pid_t)strtol(entry->d_name, NULL, 10);
 		if (pid == getpid() ||
-		    (selection->knows &&
-		     selection->knows(selection->data, pid)))
+		    (selection->is_followed &&
+		     selection->is_followed(selection->data, pid)))
 			continue;
 		if (follow_if_allowed(selection, pid))
 			found = true;

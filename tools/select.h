@@ -14,16 +14,16 @@
  * @capture: the capture
  * @scan_ns: when to look for new processes, CLOCK_MONOTONIC of the initial time
  *	     namespace; MP3_NEVER: do not
- * @knows:   returns whether a process is known to be followed, which a command would
- *	     find out at the expense of a system call; or NULL
+ * @is_followed: returns whether a process is known to be followed, which saves the
+ *	     system call of a command; or NULL
  * @found:   called with each process that a scan finds to be followed; or NULL
- * @data:    passed to @knows and @found
+ * @data:    passed to @is_followed and @found
  */
 struct selection {
 	const struct ring_options *options;
 	const struct mp3_reader *capture;
 	__u64 scan_ns;
-	bool (*knows)(const void *data, pid_t pid);
+	bool (*is_followed)(const void *data, pid_t pid);
 	void (*found)(void *data, pid_t pid);
 	void *data;
 };
