@@ -307,14 +307,16 @@ __extension__ struct mp3_record {
  * @counted:	  faults in the records of the capture while it located faults
  * @located:	  of these, faults that were given a slot in its ring of faults
  *
- * In the header of a ring of faults, @head to @dropped have a different meaning
- * in part:
+ * In the header of a ring of faults, @head to @dropped and @processes have a
+ * different meaning in part:
  *
  * - @head: faults that were given a slot, @located
  * - @missed: faults that were left out because n is not 1
  * - @cost_ns: 0
  * - @dropped: faults that were not written because the slot was busy, and faults
  *   that lack a file because the table of files was full
+ * - @processes: at 0, @head is final only if all processes have exited: a thread that
+ *   handles a fault while its process is unregistered can be given a slot later
  *
  * At n = 1, @counted - @located is the number of faults without an event: those
  * that the kernel takes itself, without an access of the program, for mlock(2),
