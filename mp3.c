@@ -453,7 +453,7 @@ static bool mp3_sample_due;	/* records have been emitted without their sample */
 static bool mp3_ticking;	/* a tick is at work, perhaps in a pause */
 static struct list_head *mp3_cursor;	/* where a pause of a walk ends, or NULL */
 static struct list_head *mp3_walk_last;	/* where the walk ends, or NULL */
-static unsigned int mp3_handled;	/* processes and threads since its last pause */
+static unsigned int mp3_handled;	/* processes and threads since the last pause */
 static u64 mp3_last_follow_id;
 static u64 mp3_captures;	/* the holders that are captures */
 static u64 mp3_unprivileged;	/* those of them that lack CAP_PERFMON; the
@@ -2111,7 +2111,6 @@ mp3_walk(bool (*collect)(struct mp3_process *process), bool prefetch)
 
 	lockdep_assert_held(&mp3_sampler_lock);
 	WRITE_ONCE(mp3_kicked, false);
-	mp3_handled = 0;
 	mp3_walk_last = mp3_processes.list.prev;
 	last = mp3_walk_last;
 	/*
