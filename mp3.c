@@ -74,7 +74,7 @@
  *	mp3_gates_lock (spinlock)
  *		mp3_gates and @nr_users of each struct mp3_gate. Taken with no
  *		other lock of this module
- *	locator->files_lock (raw spinlock)
+ *	locator->files_lock (spinlock; raw with PREEMPT_RT)
  *		the numbering of a capture's files. Taken by the handlers of
  *		faults, with no other lock of this module
  *	ring->wait.lock
@@ -3729,7 +3729,7 @@ struct mp3_locator {
 	bool active;
 	u64 toggled;
 	struct mp3_known __percpu *known;
-	raw_spinlock_t files_lock;
+	mp3_ref_lock_t files_lock;
 	u32 nr_files;
 	u32 nr_resolved;
 	struct mp3_file *files;
@@ -3834,7 +3834,7 @@ static noinline u32 mp3_add_file(struct mp3_locator *locator,
 	if (READ_ONCE(locator->nr_files) == MP3_FILES)
 		return MP3_UNKNOWN_FILE;
 
-	raw_spin_lock(&locator->files_lock);
+	mp3_ref_lock(&locator->files_lock);
 	/* Another task may have added it. */
 	key = mp3_find_key(locator, mapping);
 	number = key->number;
@@ -3849,7 +3849,7 @@ static noinline u32 mp3_add_file(struct mp3_locator *locator,
 		/* Pairs with the acquire load in mp3_resolve_files(). */
 		smp_store_release(&locator->nr_files, number);
 	}
-	raw_spin_unlock(&locator->files_lock);
+	mp3_ref_unlock(&locator->files_lock);
 	if (added)
 		queue_work(system_highpri_wq, &locator->files_work);
 
@@ -4487,7 +4487,7 @@ static struct mp3_locator *mp3_locator_alloc(struct mp3_capture *capture)
 	if (!locator)
 		return NULL;
 	locator->capture = capture;
-	raw_spin_lock_init(&locator->files_lock);
+	mp3_ref_lock_init(&locator->files_lock);
 	INIT_WORK(&locator->files_work, mp3_resolve_files);
 	ring = &locator->faults.ring;
 	ring->entry_size = sizeof(struct mp3_fault);

@@ -295,6 +295,10 @@ static inline struct file *mp3_get_file_rcu(struct file *file)
  * writing, for example, so that nothing could execute it. But with PREEMPT_RT,
  * taking the path can sleep.
  *
+ * mp3_ref_lock_t is the type of a lock that mp3_ref_file() may be called with, without
+ * sleeping: elsewhere, it can take the spinlock of the dentry, and lockdep reports that
+ * within a raw one.
+ *
  * mp3_ref_file() - set @ref to @file, which the caller keeps open during the call.
  * Does not sleep
  *
@@ -309,6 +313,11 @@ static inline struct file *mp3_get_file_rcu(struct file *file)
 #endif
 
 #ifdef CONFIG_PREEMPT_RT
+#define mp3_ref_lock_t		raw_spinlock_t
+#define mp3_ref_lock_init	raw_spin_lock_init
+#define mp3_ref_lock		raw_spin_lock
+#define mp3_ref_unlock		raw_spin_unlock
+
 struct mp3_file_ref {
 	struct file *file;
 };
@@ -328,6 +337,11 @@ static inline void mp3_put_file(struct mp3_file_ref *ref)
 	fput(ref->file);
 }
 #else
+#define mp3_ref_lock_t		spinlock_t
+#define mp3_ref_lock_init	spin_lock_init
+#define mp3_ref_lock		spin_lock
+#define mp3_ref_unlock		spin_unlock
+
 struct mp3_file_ref {
 	struct path path;
 };
