@@ -971,7 +971,10 @@ static int wait_for_turns(void *arg)
 	return sleep_forever(NULL);
 }
 
-/* Returns how many commands of the attacker are executed during one of the caller. */
+/*
+ * Returns how many commands of the attacker are executed during two of the caller. One
+ * alone may arrive when the gate is just free, and overtake those that wait.
+ */
 static int turns_of_others(void *arg)
 {
 	int fd = hold_twice(capture_try_open(), capture_try_open());
@@ -979,6 +982,10 @@ static int turns_of_others(void *arg)
 	unsigned int before = __atomic_load_n(&turns->nr, __ATOMIC_RELAXED);
 
 	if (fd < 0 || command_by_fd(fd, 'U', getpid()))
+		return 127;
+	/* Until one of those that wait has the gate again. */
+	sleep_ms(20);
+	if (command_by_fd(fd, 'R', getpid()))
 		return 127;
 	before = __atomic_load_n(&turns->nr, __ATOMIC_RELAXED) - before;
 	return before < 126 ? before : 126;
@@ -989,10 +996,7 @@ static void *wait_thread(void *unused)
 	return sleep_forever(unused) ? unused : NULL;
 }
 
-/*
- * The same for R and U of a process of many threads in the classic registry. One of
- * them alone may arrive when the gate is just free, and overtake those that wait.
- */
+/* The same for R and U of a process of many threads in the classic registry. */
 static int turns_with_threads(void *arg)
 {
 	const struct turns *turns = arg;
@@ -1008,7 +1012,6 @@ static int turns_with_threads(void *arg)
 	before = __atomic_load_n(&turns->nr, __ATOMIC_RELAXED);
 	if (command('R', getpid()))
 		return 127;
-	/* Until one of those that wait has the gate again. */
 	sleep_ms(20);
 	if (command('U', getpid()))
 		return 127;
