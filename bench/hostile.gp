@@ -33,7 +33,7 @@ plot sprintf(ROWS, 'attack') using 2:0:ytic(1) with points pointtype 7 pointsize
 	sprintf(ROWS, 'control') using 2:0 with points pointtype 6 pointsize 1.6 \
 		linewidth 2 linecolor rgb COLOR[2] title 'control'
 
-set xrange [0:500]
+set xrange [0:200]
 set title 'longest command of another user' textcolor rgb INK
 plot sprintf(ROWS, 'attack') using 3:0:ytic(1) with points pointtype 7 pointsize 1.3 \
 		linecolor rgb COLOR[1] title 'attack', \
