@@ -2207,7 +2207,7 @@ static __always_inline bool mp3_collect_if_exited(struct mp3_process *process)
 	if (process->signal) {
 		if (atomic_read(&process->signal->live))
 			return true;
-		/* Those that are about to exit are read at each walk. */
+		/* Its threads are read at each walk until all have exited. */
 		mp3_handled += READ_ONCE(process->signal->nr_threads);
 		if (!mp3_read_counts(process->task, &counts))
 			return false;
