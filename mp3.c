@@ -2132,6 +2132,7 @@ mp3_walk(bool (*collect)(struct mp3_process *process), bool prefetch)
 		} while (quick && --left && at != last);
 		if (at == last)
 			break;
+		/* One that was not quick has not been counted down. */
 		mp3_handled += MP3_RESCHED_BATCH - left + !quick;
 		if (mp3_handled < MP3_BATCH && !need_resched())
 			continue;
