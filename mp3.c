@@ -3798,12 +3798,14 @@ static void mp3_resolve_files(struct work_struct *work)
 }
 
 /*
- * Return the key of a file, or the unused one where it belongs. There is always
- * one: the table has twice as many keys as files. Inline, because each located
- * fault passes through here.
+ * Return the key of a file, or the unused one where it belongs, and set @number to
+ * the number of the file, or to 0. There is always one: the table has twice as many
+ * keys as files. Without @files_lock, another file may get an unused key at any
+ * time. Inline, because each located fault passes through here.
  */
 static __always_inline struct mp3_file_key *
-mp3_find_key(struct mp3_locator *locator, const struct mp3_mapping *mapping)
+mp3_find_key(struct mp3_locator *locator, const struct mp3_mapping *mapping,
+	     u32 *number)
 {
 	/* By the address: a file system may choose its inode numbers. */
 	u32 i = hash_ptr(mapping->id.inode, MP3_FILE_BITS);
@@ -3811,8 +3813,8 @@ mp3_find_key(struct mp3_locator *locator, const struct mp3_mapping *mapping)
 
 	for (;;) {
 		/* Pairs with the release store in mp3_add_file(). */
-		if (!smp_load_acquire(&key->number) ||
-		    mp3_is_same_file(&key->id, &mapping->id))
+		*number = smp_load_acquire(&key->number);
+		if (!*number || mp3_is_same_file(&key->id, &mapping->id))
 			return key;
 		if (++key == locator->keys + ARRAY_SIZE(locator->keys))
 			key = locator->keys;
@@ -3837,8 +3839,7 @@ static noinline u32 mp3_add_file(struct mp3_locator *locator,
 
 	mp3_ref_lock(&locator->files_lock);
 	/* Another task may have added it. */
-	key = mp3_find_key(locator, mapping);
-	number = key->number;
+	key = mp3_find_key(locator, mapping, &number);
 	if (!number && locator->nr_files < MP3_FILES)
 		added = mp3_get_file(&locator->refs[locator->nr_files],
 				     mapping, hold);
@@ -3866,7 +3867,7 @@ static u32 mp3_number_file(struct mp3_locator *locator,
 
 	if (!mapping->file)
 		return MP3_NO_FILE;
-	number = mp3_find_key(locator, mapping)->number;
+	mp3_find_key(locator, mapping, &number);
 
 	return number ?: mp3_add_file(locator, mapping, hold);
 }
