@@ -462,9 +462,7 @@ static u64 mp3_unprivileged;	/* those of them that lack CAP_PERFMON; the
 static u64 mp3_locating;	/* those of them that locate the faults of new
 				 * processes (written under both locks)
 				 */
-static unsigned int mp3_nr_locating;	/* captures that locate; the work uses
-					 * READ_ONCE()
-					 */
+static unsigned int mp3_nr_locating;	/* captures that locate */
 
 /*
  * The follow_id for which mp3_adopt() is scanning the processes, else 0, and
@@ -3658,6 +3656,7 @@ static void mp3_find_tracepoint(struct tracepoint *tracepoint, void *data)
  * possible in a callback for a CPU that comes online.
  */
 #define MP3_NR_EVENTS		(MP3_HAS_EXCEPTIONS ? 2 : 3)
+#define MP3_NO_EVENTS		1	/* instead of an errno */
 #define MP3_FILE_BITS		11	/* log2 of the keys: twice MP3_FILES */
 static_assert(MP3_FILES * 2 == 1 << MP3_FILE_BITS);
 
@@ -3753,8 +3752,11 @@ static bool mp3_exception_probes_attached;
 static struct cpumask mp3_stale_cpus;
 /* Faults that have begun; allocated while events exist */
 static struct mp3_start *mp3_starts;
-/* Result of the last run of the work item */
-static int mp3_events_err;
+/*
+ * 0 while the events exist, an errno if they could not be created, or
+ * MP3_NO_EVENTS. Set to the last under mp3_sampler_lock, if no capture locates
+ */
+static int mp3_events_err = MP3_NO_EVENTS;
 
 static enum cpuhp_state mp3_cpuhp_state;
 
@@ -4307,34 +4309,47 @@ static int mp3_start_events(void)
 /* Work function: bring the events into line with mp3_nr_locating. */
 static void mp3_update_events(struct work_struct *work)
 {
-	int err = 0;
+	bool needed;
+	int err;
 
-	if (READ_ONCE(mp3_nr_locating))
-		err = mp3_start_events();
-	else if (mp3_starts)
-		mp3_stop_events();
+	spin_lock(&mp3_sampler_lock);
+	needed = mp3_nr_locating;
+	/* L finds this, or is counted. */
+	if (!needed)
+		WRITE_ONCE(mp3_events_err, MP3_NO_EVENTS);
+	spin_unlock(&mp3_sampler_lock);
+
+	if (!needed) {
+		if (mp3_starts)
+			mp3_stop_events();
+		return;
+	}
+	err = mp3_start_events();
 	WRITE_ONCE(mp3_events_err, err);
 	/* Of a CPU that came online, say, there may be events later. */
 	if (err)
-		mod_delayed_work(system_wq, &mp3_events_work, HZ);
+		schedule_delayed_work(&mp3_events_work, HZ);
 }
 
 /* Callback for a CPU that comes online */
 static int mp3_cpu_online(unsigned int cpu)
 {
 	cpumask_set_cpu(cpu, &mp3_stale_cpus);
-	mod_delayed_work(system_wq, &mp3_events_work, 0);
+	schedule_delayed_work(&mp3_events_work, 0);
 
 	return 0;
 }
 
-/* Add @change to the number of captures that locate. */
+/*
+ * Add @change to the number of captures that locate. A work item that is pending
+ * already stays as it is: a start flushes it, and so need not wait for its timer.
+ */
 static void mp3_count_locating(int change)
 {
 	spin_lock(&mp3_sampler_lock);
-	WRITE_ONCE(mp3_nr_locating, mp3_nr_locating + change);
+	mp3_nr_locating += change;
 	/* Delay, as in mp3_unhold(). */
-	mod_delayed_work(system_wq, &mp3_events_work, mp3_nr_locating ? 0 : HZ);
+	schedule_delayed_work(&mp3_events_work, mp3_nr_locating ? 0 : HZ);
 	spin_unlock(&mp3_sampler_lock);
 }
 
@@ -4423,8 +4438,11 @@ static int mp3_start_locating(struct mp3_locator *locator)
 
 	lockdep_assert_held(&locator->capture->locate_mutex);
 	mp3_count_locating(1);
-	flush_delayed_work(&mp3_events_work);
-	err = READ_ONCE(mp3_events_err);
+	/* While another task is queueing the work, a flush does not wait for it. */
+	do {
+		flush_delayed_work(&mp3_events_work);
+		err = READ_ONCE(mp3_events_err);
+	} while (err == MP3_NO_EVENTS);
 	if (err) {
 		/* The work runs again, and releases what it has created. */
 		mp3_count_locating(-1);
