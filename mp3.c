@@ -4024,8 +4024,8 @@ mp3_record_fault(struct mp3_locator *locator, u64 time_ns, u64 stall_ns,
 
 /*
  * Note that a capture was denied a fault of a process, so that no later one is
- * recorded, even if the capture would be allowed to have it. The next record is
- * denied, too, and the process is unregistered.
+ * recorded, even if the capture would be allowed to have it. Unless its opener has
+ * CAP_SYS_PTRACE, the next record is denied, too, and the process is unregistered.
  */
 static noinline void mp3_deny_faults(struct mp3_process *process,
 				     const struct mp3_capture *capture)

@@ -132,7 +132,8 @@
  * user_faults is not set, with ENOMEM, and with EOPNOTSUPP if the kernel lacks
  * the events. In a capture whose opener lacks CAP_PERFMON, the rule above is
  * applied again at each fault; here CAP_SYS_PTRACE does not help. If it fails, no
- * later fault of the process is recorded, and its next record is denied.
+ * later fault of the process is recorded, and its next record is denied, unless the
+ * opener has CAP_SYS_PTRACE: then the faults are counted, but not located.
  *
  * poll(2) reports a device readable if an entry was published since the last
  * poll of the same open file that reported it, or since its open. epoll_ctl(2)
