@@ -4555,8 +4555,7 @@ static int mp3_locate(struct mp3_capture *capture, unsigned int n,
 	int err = 0;
 
 	if (n && !READ_ONCE(mp3_user_faults) &&
-	    !(mp3_capable(NULL, &init_user_ns, CAP_PERFMON) &&
-	      mp3_capable(capture->file, &init_user_ns, CAP_PERFMON)))
+	    !mp3_is_privileged(capture->file))
 		return -EPERM;
 
 	if (mutex_lock_killable(&capture->locate_mutex))
