@@ -3277,9 +3277,6 @@ static void mp3_authorize_one(const struct mp3_caller *caller,
 		return;
 	raw_spin_lock(&mp3_registry_lock);
 	list_del_init(&process->unauthorized);
-	/* L may have passed it by. */
-	WRITE_ONCE(process->located, process->located |
-		   (process->holders & mp3_locating));
 	raw_spin_unlock(&mp3_registry_lock);
 }
 
