@@ -45,6 +45,7 @@ static const struct {
  * @child:  its first child
  * @next:   its next sibling
  * @nr:     number of children
+ * @index:  of its children, for tsearch(3)
  */
 struct node {
 	char *name;
@@ -54,6 +55,7 @@ struct node {
 	struct node *child;
 	struct node *next;
 	size_t nr;
+	void *index;
 };
 
 /**
@@ -89,12 +91,19 @@ struct flame *flame_new(void)
 	return flame;
 }
 
+/* Frees nothing: an index refers to nodes that are freed with their list. */
+static void keep_node(void *node)
+{
+	(void)node;
+}
+
 static void free_nodes(struct node *node)
 {
 	while (node) {
 		struct node *next = node->next;
 
 		free_nodes(node->child);
+		tdestroy(node->index, keep_node);
 		free(node->name);
 		free(node);
 		node = next;
@@ -104,31 +113,37 @@ static void free_nodes(struct node *node)
 void flame_free(struct flame *flame)
 {
 	free_nodes(flame->root.child);
+	tdestroy(flame->root.index, keep_node);
 	free(flame->root.name);
 	free(flame);
 }
 
-/* Finds a child, or adds it. The child found last comes first. */
+/* By name and kind */
+static int compare_nodes(const void *a, const void *b)
+{
+	const struct node *x = a, *y = b;
+	int order = strcmp(x->name, y->name);
+
+	return order ? order : (int)x->kind - (int)y->kind;
+}
+
+/* Finds a child, or adds it. */
 static struct node *get_child(struct node *parent, const char *name,
 			      enum fault_kind kind)
 {
-	struct node **link = &parent->child, *node;
+	const struct node key = { .name = (char *)name, .kind = kind };
+	struct node **found = tfind(&key, &parent->index, compare_nodes), *node;
 
-	while (*link && ((*link)->kind != kind || strcmp((*link)->name, name)))
-		link = &(*link)->next;
-	node = *link;
-	if (node) {
-		*link = node->next;
-	} else {
-		node = allocate(1, sizeof(*node));
-		node->kind = kind;
-		node->name = strdup(name);
-		if (!node->name)
-			err(1, "flame graph");
-		parent->nr++;
-	}
+	if (found)
+		return *found;
+	node = allocate(1, sizeof(*node));
+	node->kind = kind;
+	node->name = strdup(name);
+	if (!node->name || !tsearch(node, &parent->index, compare_nodes))
+		err(1, "flame graph");
 	node->next = parent->child;
 	parent->child = node;
+	parent->nr++;
 
 	return node;
 }
@@ -178,13 +193,11 @@ static int compare(const void *a, const void *b, void *by)
 	const struct node *y = *(const struct node *const *)b;
 	__u64 x_value = value(&x->count, *(enum flame_by *)by);
 	__u64 y_value = value(&y->count, *(enum flame_by *)by);
-	int order;
 
 	if (x_value != y_value)
 		return x_value < y_value ? 1 : -1;
-	order = strcmp(x->name, y->name);
 
-	return order ? order : (int)x->kind - (int)y->kind;
+	return compare_nodes(x, y);
 }
 
 static void sort_children(struct node *parent, enum flame_by by)

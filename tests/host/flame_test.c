@@ -294,6 +294,23 @@ static void test_large(void)
 	flame_free(flame);
 }
 
+/* Instructions of code without names are as many siblings. */
+static void test_siblings(void)
+{
+	struct flame *flame = flame_new();
+	clock_t start = clock();
+	char stack[64];
+	int i;
+
+	for (i = 0; i < 50000; i++) {
+		snprintf(stack, sizeof(stack), "a|%#x|[anon]", i);
+		add(flame, KIND_FIRST_TOUCH, 1, 0, 0, stack);
+	}
+	ok(clock() - start < 10 * CLOCKS_PER_SEC,
+	   "the time for a stack does not grow with the number of its siblings");
+	flame_free(flame);
+}
+
 int main(void)
 {
 	test_collapsed();
@@ -301,6 +318,7 @@ int main(void)
 	test_names();
 	test_empty();
 	test_large();
+	test_siblings();
 
 	return done();
 }
