@@ -11,6 +11,7 @@
  * @order:   its place among all processes, sorted by their start
  * @parent:  its parent, or NULL if that is not in the table
  * @depth:   generations below a root
+ * @chosen:  it is to be shown
  * @subtree: what it and its descendants have done
  * @child:   its first child to show, or NULL
  * @sibling: the next child of its parent to show, or NULL
@@ -20,6 +21,7 @@ struct node {
 	size_t order;
 	struct node *parent;
 	unsigned int depth;
+	bool chosen;
 	struct process subtree;
 	struct node *child;
 	struct node *sibling;
@@ -150,10 +152,16 @@ size_t tree_rows(struct row *rows, struct table *table, size_t nr_rows)
 	qsort(pointers, nr, sizeof(*pointers), compare_subtrees);
 	if (nr_rows > nr)
 		nr_rows = nr;
+	for (i = 0; i < nr_rows; i++)
+		pointers[i]->chosen = true;
 	for (i = nr_rows; i--;) {
-		struct node **first = pointers[i]->parent ?
-				      &pointers[i]->parent->child : &roots;
+		struct node **first = &roots;
 
+		/* It is not if a sum has overflowed, in a broken recording. */
+		if (pointers[i]->parent && !pointers[i]->parent->chosen)
+			pointers[i]->parent = NULL;
+		if (pointers[i]->parent)
+			first = &pointers[i]->parent->child;
 		pointers[i]->sibling = *first;
 		*first = pointers[i];
 	}
