@@ -80,7 +80,6 @@ bool export_prometheus_read(const struct export *export)
 {
 	static const struct recording_visitor names = {
 		.name = names_add,
-		.again = true,
 	};
 	static const struct recording_visitor visitor = {
 		.info = note_info,
@@ -88,6 +87,7 @@ bool export_prometheus_read(const struct export *export)
 		.fault = add_fault,
 		.totals = note_totals,
 		.progress = progress,
+		.again = true,
 	};
 	bool good;
 

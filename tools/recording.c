@@ -145,7 +145,7 @@ bool recording_close(struct recording *recording)
  * struct reading - a recording that is being read
  * @path:    its name
  * @file:    the file
- * @size:    its size when it was opened
+ * @size:    how much of it is read
  * @visitor: called with what it contains
  * @data:    passed to @visitor
  */
@@ -444,7 +444,8 @@ static bool check_header(struct reading *reading)
  * @visitor: called with what the recording contains, in its order
  * @data:    passed to @visitor
  *
- * An incomplete last chunk is ignored after a line on standard error.
+ * An incomplete last chunk is ignored after a line on standard error. Chunks that a
+ * recorder appends while the recording is read, once or again, are ignored.
  *
  * Return: true, or false after one line on standard error; some of the recording
  * may have been visited.
@@ -452,6 +453,7 @@ static bool check_header(struct reading *reading)
 bool recording_read(const char *path, const struct recording_visitor *visitor,
 		    void *data)
 {
+	static __u64 size;	/* of the recording that was read last */
 	struct reading reading = {
 		.path = path,
 		.visitor = visitor,
@@ -470,7 +472,9 @@ bool recording_read(const char *path, const struct recording_visitor *visitor,
 		fclose(reading.file);
 		return false;
 	}
-	reading.size = (__u64)info.st_size;
+	if (!visitor->again || size > (__u64)info.st_size)
+		size = (__u64)info.st_size;
+	reading.size = size;
 	good = check_header(&reading) && read_chunks(&reading);
 	fclose(reading.file);
 

@@ -59,7 +59,8 @@ struct recording_symbol {
  * @symbol: with a symbol
  * @name:   with the name of a cgroup or a user, and its id: see struct mp3_record
  * @progress: with @path, and the part of the file that was read, 0 to 1
- * @again:  the recording has been read before: do not report a missing end again
+ * @again:  the recording was the last one that was read: read as much of it as then,
+ *	    and do not report a missing end again
  *
  * Any can be NULL. What the pointers refer to is valid during the call.
  */

@@ -88,6 +88,9 @@ struct track *trace_find_track(const struct mp3_record *record)
 {
 	size_t index = data_process(&trace.data, record->pid, ~0ULL);
 
+	/* A recording that has been replaced since can have other processes. */
+	trace_add_tracks();
+
 	trace.nr_records++;
 	while (trace.tracks[index].first > trace.nr_records &&
 	       trace.data.processes[index].older)
