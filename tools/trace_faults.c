@@ -62,7 +62,7 @@ void trace_put_fault(void *data, const struct mp3_fault *fault)
 		trace_put_string("s", "t");
 	trace_put_string("cat", major ? "major" : "minor");
 	trace_put_string("name", kind_word(fault_kind(fault)));
-	printf(",\"args\":{\"address\":\"%#llx\"",
+	printf(",\"args\":{\"address\":\"0x%llx\"",
 	       (unsigned long long)fault->address);
 	trace_put_string("mapping", mapping_text(fault_mapping(fault)));
 	printf(",\"offset\":%llu", (unsigned long long)fault->offset);

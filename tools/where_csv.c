@@ -101,7 +101,7 @@ static void print_fault(void *data, const struct mp3_fault *fault)
 
 	(void)data;
 	name_escape(name, recorded.processes[process].comm);
-	snprintf(address, sizeof(address), "%#llx",
+	snprintf(address, sizeof(address), "0x%llx",
 		 (unsigned long long)fault->address);
 	put_number("time_ns", fault->time_ns);
 	put_number("pid", fault->pid);
