@@ -5,13 +5,14 @@
 
 #include "set.h"
 
-static __u64 hash(const struct set *set, const void *key)
+/* Returns a number that differs for almost all keys. */
+__u64 set_hash(const void *key, size_t size)
 {
 	const unsigned char *bytes = key;
 	__u64 hash = 0xcbf29ce484222325;
 	size_t i;
 
-	for (i = 0; i < set->key_size; i++)
+	for (i = 0; i < size; i++)
 		hash = (hash ^ bytes[i]) * 0x100000001b3;
 
 	/* The slot is chosen by the low bits. */
@@ -21,7 +22,7 @@ static __u64 hash(const struct set *set, const void *key)
 /* Returns the slot of @key, or the one that it would be put in. */
 static __u32 *find_slot(const struct set *set, const void *key)
 {
-	size_t i = hash(set, key) & (set->nr_slots - 1);
+	size_t i = set_hash(key, set->key_size) & (set->nr_slots - 1);
 
 	while (set->slots[i] &&
 	       memcmp(set_item(set, set->slots[i] - 1), key, set->key_size))

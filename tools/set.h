@@ -33,6 +33,7 @@ struct set {
 	size_t nr_slots;
 };
 
+__u64 set_hash(const void *key, size_t size);
 void *set_find(const struct set *set, const void *key);
 void *set_get(struct set *set, const void *key, bool *added);
 void set_free(struct set *set);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "name.h"
 #include "rows.h"
 #include "summary.h"
 #include "util.h"
@@ -16,7 +17,7 @@ void summary_init(struct summary *summary, bool located)
 		.located = located,
 		.rows = {
 			.item_size = sizeof(struct summary_row),
-			.key_size = LABEL_SIZE,
+			.key_size = sizeof(__u64),
 		},
 	};
 }
@@ -24,11 +25,15 @@ void summary_init(struct summary *summary, bool located)
 /* Returns the row of a label. Exits if there is no memory. */
 static struct summary_row *get_row(struct summary *summary, const char *label)
 {
-	char key[LABEL_SIZE] = "";
+	__u64 hash = set_hash(label, strlen(label));
+	struct summary_row *row;
+	bool added;
 
-	strncpy(key, label, sizeof(key) - 1);
+	row = set_get(&summary->rows, &hash, &added);
+	if (added)
+		row->label = text_format("%s", label);
 
-	return set_get(&summary->rows, key, NULL);
+	return row;
 }
 
 /* Adds to the values of a row in the only run. Exits if there is no memory. */

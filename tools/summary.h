@@ -12,16 +12,15 @@
 #include "set.h"
 #include "stats.h"
 
-/* Longest label of a row, with its NUL; longer ones are cut off. */
-#define LABEL_SIZE 256
-
 /**
  * struct summary_row - what the processes of one name cost, or one function
- * @label:  the name, printable; zeros follow it
+ * @hash:   of @label: rows are found by it
+ * @label:  the name, printable
  * @values: of the runs
  */
 struct summary_row {
-	char label[LABEL_SIZE];
+	__u64 hash;
+	char *label;
 	struct stats values[NR_METRICS];
 };
 
