@@ -11,6 +11,7 @@
 #include "../mp3_uapi.h"
 #include "export.h"
 #include "mp3ctl.h"
+#include "output.h"
 #include "recording.h"
 #include "util.h"
 #include "where_csv.h"
@@ -129,6 +130,7 @@ static void open_output(const char *path)
 		err(1, "%s", path);
 	if (fd != STDOUT_FILENO)
 		close(fd);
+	output_name = path;
 }
 
 /* Returns whether all was written; otherwise, exits after one line. */

@@ -12,6 +12,8 @@
 
 #include "output.h"
 
+const char *output_name = "standard output";
+
 /*
  * @stop_fd: readable once the command has to end; -1 if nothing ends it
  * @stopped: @stop_fd was readable
@@ -44,7 +46,7 @@ void output_open(int stop_fd)
 	if (flags >= 0 && (flags & O_ACCMODE) == O_RDONLY)
 		errno = EBADF;
 	if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY)
-		err(1, "standard output");
+		err(1, "%s", output_name);
 	if (stop_fd >= 0)
 		signal(SIGPIPE, SIG_IGN);
 	out.stop_fd = stop_fd;
@@ -92,7 +94,7 @@ bool output_flush(void)
 			out.pending = 0;
 			if (errno == EPIPE && out.stop_fd >= 0)
 				return false;
-			err(1, "standard output");
+			err(1, "%s", output_name);
 		}
 		if (written > 0) {
 			out.size -= (size_t)written;

@@ -18,6 +18,9 @@
 /* Room for a line, its newline included. Only names of cgroups make longer ones. */
 #define OUTPUT_LINE 2048
 
+/* What standard output is called in messages */
+extern const char *output_name;
+
 void output_open(int stop_fd);
 bool output_begin_line(void);
 bool output_begin_last_line(void);
