@@ -582,12 +582,14 @@ struct mp3_fault_counts {
  * @head:	faults that were given a slot
  * @nr:		counts of each CPU
  * @counted:	faults in the records of the capture (mp3_sampler_lock)
+ * @denied:	processes that had a fault denied (written under mp3_registry_lock)
  */
 struct mp3_fault_ring {
 	struct mp3_ring ring;
 	atomic64_t head;
 	struct mp3_fault_counts __percpu *nr;
 	u64 counted;
+	u64 denied;
 };
 
 /*
@@ -850,6 +852,7 @@ static void mp3_update_fault_header(struct mp3_fault_ring *faults,
 	WRITE_ONCE(header->ticks, mp3_ticks);
 	WRITE_ONCE(header->missed, missed);
 	WRITE_ONCE(header->dropped, dropped);
+	WRITE_ONCE(header->denied, READ_ONCE(faults->denied));
 	WRITE_ONCE(header->counted, faults->counted);
 	WRITE_ONCE(header->located, head);
 	WRITE_ONCE(records->counted, faults->counted);
@@ -4025,11 +4028,17 @@ mp3_record_fault(struct mp3_locator *locator, u64 time_ns, u64 stall_ns,
  * CAP_SYS_PTRACE, the next record is denied, too, and the process is unregistered.
  */
 static noinline void mp3_deny_faults(struct mp3_process *process,
-				     const struct mp3_capture *capture)
+				     struct mp3_locator *locator)
 {
+	u64 denied = BIT_ULL(locator->capture->holder);
+
 	raw_spin_lock(&mp3_registry_lock);
-	WRITE_ONCE(process->secure, process->secure |
-		   (process->holders & BIT_ULL(capture->holder)));
+	/* Not if it has left the capture, or a fault of another thread was denied, too. */
+	denied &= process->holders & ~process->secure;
+	if (denied) {
+		WRITE_ONCE(process->secure, process->secure | denied);
+		WRITE_ONCE(locator->faults.denied, locator->faults.denied + 1);
+	}
 	raw_spin_unlock(&mp3_registry_lock);
 }
 
@@ -4065,7 +4074,7 @@ static noinline void mp3_locate_fault(struct mp3_process *process,
 		locator = container_of(ring, struct mp3_locator, faults);
 		if (!locator->capture->privileged &&
 		    !mp3_may_locate(locator->capture, process)) {
-			mp3_deny_faults(process, locator->capture);
+			mp3_deny_faults(process, locator);
 			continue;
 		}
 		if (number & READ_ONCE(locator->mask) &&

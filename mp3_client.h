@@ -353,7 +353,7 @@ struct mp3_recording_chunk {
  *		 written
  * @lost_records: records that were overwritten before they were read
  * @dropped:	 @dropped of the header of records: processes
- * @denied:	 of struct mp3_header: processes
+ * @denied:	 the larger @denied of the headers of records and of faults: processes
  * @running:	 processes that were still registered at the end
  * @flags:	 MP3_RECORDING_COMPLETE and MP3_RECORDING_CLOSED
  */

@@ -308,7 +308,7 @@ __extension__ struct mp3_record {
  * @counted:	  faults in the records of the capture while it located faults
  * @located:	  of these, faults that were given a slot in its ring of faults
  *
- * In the header of a ring of faults, @head to @dropped and @processes have a
+ * In the header of a ring of faults, @head to @dropped, @processes and @denied have a
  * different meaning in part:
  *
  * - @head: faults that were given a slot, @located
@@ -316,6 +316,7 @@ __extension__ struct mp3_record {
  * - @cost_ns: 0
  * - @dropped: faults that were not written because the slot was busy, and faults
  *   that lack a file because the table of files was full
+ * - @denied: processes that had a fault denied, after which none is located
  * - @processes: at 0, @head is final only if all processes have exited: a thread that
  *   handles a fault while its process is unregistered can be given a slot later
  *
@@ -323,9 +324,10 @@ __extension__ struct mp3_record {
  * that the kernel takes itself, without an access of the program, for mlock(2),
  * MAP_POPULATE, direct I/O, or the arguments of exec. In general, it is
  * @counted - @located - @missed. This is exact once @processes is 0, if @denied is
- * 0, no CPU came online, and each process was registered before it ran, or while it
- * was stopped, and has exited, or was stopped when it was unregistered. The faults
- * of a process that was denied can be located without being counted.
+ * 0 in both headers, no CPU came online, and each process was registered before it
+ * ran, or while it was stopped, and has exited, or was stopped when it was
+ * unregistered. The faults of a process that was denied can be located without being
+ * counted.
  *
  * The module updates @head to @dropped and @processes to @located while the page
  * is mapped, each by a single store. The other fields do not change.

@@ -335,6 +335,11 @@ static __u64 load(const __u64 *word)
 	return __atomic_load_n(word, __ATOMIC_RELAXED);
 }
 
+static __u64 larger(__u64 a, __u64 b)
+{
+	return a > b ? a : b;
+}
+
 static void update_totals(const struct session *session, __u64 end_ns)
 {
 	static const struct mp3_header no_faults;
@@ -351,7 +356,8 @@ static void update_totals(const struct session *session, __u64 end_ns)
 		.lost_faults = live.faults.lost,
 		.lost_records = session->capture.lost,
 		.dropped = load(&records->dropped),
-		.denied = load(&records->denied),
+		/* A process can have its faults denied, but not its records. */
+		.denied = larger(load(&records->denied), load(&faults->denied)),
 		.running = __atomic_load_n(&records->processes,
 					   __ATOMIC_RELAXED),
 	};

@@ -591,7 +591,7 @@ static void print_inexact(FILE *file, const struct mp3_recording_totals *totals)
 			totals->running,
 			totals->running == 1 ? " was" : "es were");
 	else if (totals->denied)
-		fputs("not exact: a process gained privileges\n", file);
+		fputs("not exact: a process gained privileges or is another user's\n", file);
 	else if (!(totals->flags & MP3_RECORDING_CLOSED))
 		fputs("not exact: processes were running at the start\n",
 		      file);
@@ -629,10 +629,11 @@ bool where_losses(FILE *file, const struct mp3_recording_totals *totals)
 		fprintf(file, "still running (unregistered): %u\n",
 			totals->running);
 	if (totals->denied)
-		fprintf(file, "%llu process%s gained privileges and %s unregistered\n",
+		fprintf(file, "%llu process%s gained privileges or %s another user's: faults of %s are missing\n",
 			(unsigned long long)totals->denied,
 			totals->denied == 1 ? "" : "es",
-			totals->denied == 1 ? "was" : "were");
+			totals->denied == 1 ? "is" : "are",
+			totals->denied == 1 ? "it" : "them");
 
 	return totals->lost_faults || totals->not_written ||
 	       totals->lost_records || totals->dropped;

@@ -387,6 +387,40 @@ static void test_change(enum change change, unsigned int rounds,
 	munmap(batch, sizeof(*batch));
 }
 
+/*
+ * Run as a user with CAP_SYS_PTRACE, but without CAP_PERFMON: locate @pid, a
+ * stranger's. Exits with 0 if its faults were counted, and none was located.
+ */
+static void __attribute__((noreturn)) locate_stranger(pid_t pid)
+{
+	struct fault_ring r;
+	struct capture c;
+
+	become(USER, CAP(CAP_SYS_PTRACE));
+	c = capture_open();
+	locate_or_die(c.fd, 1, 0);
+	r = fault_ring_map(c.fd);
+	capture_command_or_die(&c, 'R', pid);
+	usleep(200000);
+	capture_command_or_die(&c, 'U', pid);
+	fault_ring_settle(&r);
+	_exit(!(r.header->counted && !r.header->located &&
+		r.header->denied == 1 && !c.header->denied));
+}
+
+static void test_ptrace_capability(pid_t stranger)
+{
+	pid_t pid;
+	int status;
+
+	fflush(stdout);
+	pid = fork_child();
+	if (!pid)
+		locate_stranger(stranger);
+	ok(waitpid(pid, &status, 0) == pid && !status,
+	   "with CAP_SYS_PTRACE alone, a stranger's faults are counted, not located, and the header of faults counts the process");
+}
+
 /* ---- Files and programs ---- */
 
 /* Copy this program with CAP_NET_RAW in its file. Returns false if impossible. */
@@ -444,8 +478,9 @@ int main(int argc, char **argv)
 		else
 			test_change(change, rounds, &seed);
 	}
-	kill_and_reap(pid);
 	set_interval("10");
+	test_ptrace_capability(pid);
+	kill_and_reap(pid);
 	ok(sampler_stops(&ring), "nothing is registered at the end");
 	unlink(SETUID_PROGRAM);
 	unlink(PLAIN_PROGRAM);

@@ -869,7 +869,7 @@ static void test_proof(void)
 	   "the proof is not exact if processes are still running");
 	totals = exact;
 	totals.denied = 1;
-	ok(proves(&totals, "not exact: a process gained privileges"),
+	ok(proves(&totals, "not exact: a process gained privileges or is another user's"),
 	   "the proof is not exact if a process gained privileges");
 	totals = exact;
 	totals.counted = 900;
