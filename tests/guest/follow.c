@@ -253,15 +253,6 @@ static void exec_by_threads(unsigned int seed)
 	}
 }
 
-static pid_t clone_with(unsigned long flags)
-{
-	pid_t pid = syscall(SYS_clone, flags, 0, 0, 0, 0);
-
-	if (pid < 0)
-		err(1, "clone");
-	return pid;
-}
-
 /* By CLONE_PARENT, followed processes fork children of one that is not followed. */
 static void siblings(unsigned int seed)
 {

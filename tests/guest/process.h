@@ -8,6 +8,7 @@
 
 #include <sched.h>
 #include <signal.h>
+#include <sys/syscall.h>
 
 #include "test.h"
 
@@ -43,6 +44,21 @@ static inline bool kill_and_reap(pid_t pid)
 	kill(pid, SIGKILL);
 	return waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) &&
 	       WTERMSIG(status) == SIGKILL;
+}
+
+/* Fork a child by clone(2) with @flags and the exit signal in them. */
+static inline pid_t clone_with(unsigned long flags)
+{
+	/* With CONFIG_CLONE_BACKWARDS2, the stack is the first argument. */
+#ifdef __s390x__
+	pid_t pid = syscall(SYS_clone, 0, flags, 0, 0, 0);
+#else
+	pid_t pid = syscall(SYS_clone, flags, 0, 0, 0, 0);
+#endif
+
+	if (pid < 0)
+		err(1, "clone");
+	return pid;
 }
 
 /* Start, or end, one busy process for each CPU. */

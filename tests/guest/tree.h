@@ -633,10 +633,10 @@ static inline int actor_handle(char letter, int number)
 		pid = fork_child();
 		break;
 	case 'p':	/* fork it as a sibling, by CLONE_PARENT */
-		pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
+		pid = clone_with(CLONE_PARENT | SIGCHLD);
 		break;
 	case 'n':	/* fork it into a new pid namespace */
-		pid = syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, 0, 0, 0, 0);
+		pid = clone_with(CLONE_NEWPID | SIGCHLD);
 		break;
 	case 't':	/* fork it in a thread that stays */
 		return fork_by_thread(number, true);
