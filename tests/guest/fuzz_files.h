@@ -786,8 +786,8 @@ static inline void op_mmap(void)
 		plain = false;
 	}
 
-	ret = expect("mmap", result(syscall(SYS_mmap, NULL, pages * PAGE, prot,
-					    flags, file->fd, offset)), errors);
+	ret = expect("mmap", result((long)mmap(NULL, pages * PAGE, prot, flags,
+					       file->fd, offset)), errors);
 	count_one(MAPPING_CALLS);
 	first = offset / PAGE;
 	inside = offset % PAGE || offset < 0 ? NULL :
