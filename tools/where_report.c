@@ -629,11 +629,11 @@ bool where_losses(FILE *file, const struct mp3_recording_totals *totals)
 		fprintf(file, "still running (unregistered): %u\n",
 			totals->running);
 	if (totals->denied)
-		fprintf(file, "%llu process%s gained privileges or %s another user's: faults of %s are missing\n",
+		fprintf(file,
+			"%llu process%s gained privileges or %s another user's: faults are missing\n",
 			(unsigned long long)totals->denied,
 			totals->denied == 1 ? "" : "es",
-			totals->denied == 1 ? "is" : "are",
-			totals->denied == 1 ? "it" : "them");
+			totals->denied == 1 ? "is" : "are");
 
 	return totals->lost_faults || totals->not_written ||
 	       totals->lost_records || totals->dropped;

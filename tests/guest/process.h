@@ -6,6 +6,7 @@
 #ifndef MP3_PROCESS_H
 #define MP3_PROCESS_H
 
+#include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -46,18 +47,18 @@ static inline bool kill_and_reap(pid_t pid)
 	       WTERMSIG(status) == SIGKILL;
 }
 
-/* Fork a child by clone(2) with @flags and the exit signal in them. */
-static inline pid_t clone_with(unsigned long flags)
+/* Fork a child with the flags of clone(2), and the exit signal, in @flags. */
+static inline pid_t clone_with(uint64_t flags)
 {
-	/* With CONFIG_CLONE_BACKWARDS2, the stack is the first argument. */
-#ifdef __s390x__
-	pid_t pid = syscall(SYS_clone, 0, flags, 0, 0, 0);
-#else
-	pid_t pid = syscall(SYS_clone, flags, 0, 0, 0, 0);
-#endif
+	/* The order of the arguments of clone(2) depends on the architecture. */
+	struct clone_args args = {
+		.flags = flags & ~(uint64_t)CSIGNAL,
+		.exit_signal = flags & CLONE_PARENT ? 0 : flags & CSIGNAL,
+	};
+	pid_t pid = syscall(SYS_clone3, &args, sizeof(args));
 
 	if (pid < 0)
-		err(1, "clone");
+		err(1, "clone3");
 	return pid;
 }
 
