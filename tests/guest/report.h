@@ -6,6 +6,7 @@
 #ifndef MP3_REPORT_H
 #define MP3_REPORT_H
 
+#include <endian.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -246,21 +247,23 @@ static inline void forbid_pidfd(void)
 	install_filter(code, ARRAY_SIZE(code));
 }
 
-/*
- * Makes write(2) of more than one byte fail, except to the standard streams. The
- * low word of an argument comes first: all kernels in the table are little-endian.
- */
+/* Returns the offset of the low word of an argument of a system call. */
+static inline unsigned int low_word(unsigned int nr)
+{
+	return offsetof(struct seccomp_data, args) + 8 * nr +
+	       (htobe16(1) == 1 ? 4 : 0);
+}
+
+/* Makes write(2) of more than one byte fail, except to the standard streams. */
 static inline void forbid_commands(void)
 {
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
 			 offsetof(struct seccomp_data, nr)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_write, 0, 5),
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-			 offsetof(struct seccomp_data, args[0])),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, low_word(0)),
 		BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, 2, 0, 3),
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-			 offsetof(struct seccomp_data, args[2])),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, low_word(2)),
 		BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, 1, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
