@@ -54,7 +54,8 @@ static bool run_tree(void (*behavior)(unsigned int), unsigned int seed,
 	if (!good)
 		diag("the first process of the tree failed");
 	if (procs.header->dropped)
-		diag("%llu processes were dropped", procs.header->dropped);
+		diag("%lu processes were dropped",
+		     (unsigned long)procs.header->dropped);
 	return good && !procs.header->dropped;
 }
 

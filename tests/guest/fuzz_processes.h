@@ -232,9 +232,11 @@ static inline void op_many_races(void)
 
 static inline void op_vfork(void)
 {
-	const char *program = chance(30) ? SETUID_PROGRAM : PROGRAM;
-	pid_t pid = vfork();
+	static const char *program;	/* A register could be clobbered. */
+	pid_t pid;
 
+	program = chance(30) ? SETUID_PROGRAM : PROGRAM;
+	pid = vfork();
 	if (!pid) {
 		execl(program, "fuzz", "program", NULL);
 		_exit(127);
