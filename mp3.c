@@ -3753,8 +3753,8 @@ static struct cpumask mp3_stale_cpus;
 /* Faults that have begun; allocated while events exist */
 static struct mp3_start *mp3_starts;
 /*
- * 0 while the events exist, an errno if they could not be created, or
- * MP3_NO_EVENTS. Set to the last under mp3_sampler_lock, if no capture locates
+ * 0 while the events exist, an errno if they could not be created, or MP3_NO_EVENTS,
+ * which is set under mp3_sampler_lock while no capture locates
  */
 static int mp3_events_err = MP3_NO_EVENTS;
 
@@ -4320,7 +4320,7 @@ static void mp3_update_events(struct work_struct *work)
 
 	spin_lock(&mp3_sampler_lock);
 	needed = mp3_nr_locating;
-	/* L finds this, or is counted. */
+	/* Each L either finds this, or has been counted. */
 	if (!needed)
 		WRITE_ONCE(mp3_events_err, MP3_NO_EVENTS);
 	spin_unlock(&mp3_sampler_lock);
