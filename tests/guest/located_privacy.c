@@ -395,13 +395,15 @@ static void __attribute__((noreturn)) locate_stranger(pid_t pid)
 {
 	struct fault_ring r;
 	struct capture c;
+	int i;
 
 	become(USER, CAP(CAP_SYS_PTRACE));
 	c = capture_open();
 	locate_or_die(c.fd, 1, 0);
 	r = fault_ring_map(c.fd);
 	capture_command_or_die(&c, 'R', pid);
-	usleep(200000);
+	for (i = 0; i < 1000 && !(r.header->counted && r.header->denied); i++)
+		sleep_ms(10);
 	capture_command_or_die(&c, 'U', pid);
 	fault_ring_settle(&r);
 	_exit(!(r.header->counted && !r.header->located &&

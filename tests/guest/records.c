@@ -981,9 +981,9 @@ static void test_random_run(unsigned int seed)
 	diag("%llu records in %lu ticks, %llu samples, in %llu ms",
 	     (unsigned long long)procs_head(), matcher.groups,
 	     (unsigned long long)matcher.sample, (unsigned long long)ms);
-	diag("%lu deadlines served, %lu missed",
-	     (unsigned long)ring.header->ticks,
-	     (unsigned long)ring.header->missed);
+	diag("%llu deadlines served, %llu missed",
+	     (unsigned long long)ring.header->ticks,
+	     (unsigned long long)ring.header->missed);
 	ok(!failed && matcher.matched >= RUN_MATCHES && !matcher.wrong &&
 	   matcher.record == procs_head() &&
 	   matcher.sample == ring_head(&ring),
