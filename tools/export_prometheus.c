@@ -236,7 +236,7 @@ int export_prometheus_live(const struct export *export)
 		wait.until_ns = live->now_ns + export->interval_ns;
 	} while (live_wait(live, &wait));
 	if (started) {
-		exporter_pass(&exporter);
+		exporter_last_pass(&exporter);
 		good = replace_file(export->output, good, print_live, &exporter);
 	}
 	exporter_finish(&exporter);

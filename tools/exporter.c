@@ -8,6 +8,9 @@
 /* The least time between two comparisons of the processes with the capture */
 #define SWEEP_NS NSEC_PER_SEC
 
+/* How often exporter_last_pass() checks whether there was a tick. */
+#define POLL_NS (NSEC_PER_SEC / 10)
+
 /* Sets the defaults of options. */
 void exporter_init(struct exporter_options *options)
 {
@@ -121,6 +124,28 @@ void exporter_pass(struct exporter *exporter)
 		totals_record(totals, &entry.record);
 	totals_settle(totals, exporter->live.now_ns);
 	sweep(exporter);
+}
+
+/*
+ * Adds up what has happened until a signal, which has ended live_wait(). The next tick
+ * publishes it; a tick may be in progress, so this waits for two. Another signal ends
+ * the wait.
+ */
+void exporter_last_pass(struct exporter *exporter)
+{
+	const struct live *live = &exporter->live;
+	const struct source *source = &live->source;
+	const __u32 *processes = &source->reader.header->processes;
+	struct wait wait = { .input_fd = -1 };
+	__u64 ticks = source_ticks(source);
+
+	live_take_signal(live);
+	do {
+		exporter_pass(exporter);
+		wait.until_ns = live->now_ns + POLL_NS;
+	} while (__atomic_load_n(processes, __ATOMIC_ACQUIRE) &&
+		 source_ticks(source) - ticks < 2 && live_wait(live, &wait));
+	exporter_pass(exporter);
 }
 
 /* Prints the totals, and what the header of the capture contains. */

@@ -72,6 +72,7 @@ void exporter_option(struct exporter_options *options, int option,
 void exporter_start(struct exporter *exporter,
 		    const struct exporter_options *options);
 void exporter_pass(struct exporter *exporter);
+void exporter_last_pass(struct exporter *exporter);
 void exporter_print(const struct exporter *exporter, FILE *file,
 		    bool openmetrics);
 void exporter_finish(struct exporter *exporter);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <err.h>
 #include <sys/signalfd.h>
+#include <unistd.h>
 
 #include "live.h"
 #include "output.h"
@@ -158,4 +159,13 @@ bool live_wait(const struct live *live, const struct wait *wait)
 	}
 
 	return !(fds[0].revents || fds[1].revents || fds[2].revents & ~POLLIN);
+}
+
+/* Takes a signal that has ended live_wait(): only another one ends the next wait. */
+void live_take_signal(const struct live *live)
+{
+	struct signalfd_siginfo info;
+
+	if (read(live->signals, &info, sizeof(info)) != sizeof(info))
+		err(1, "signalfd");
 }

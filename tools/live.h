@@ -71,6 +71,7 @@ void live_begin_pass(struct live *live);
 bool live_next(struct live *live, struct entry *entry);
 bool live_is_over(const struct live *live);
 bool live_wait(const struct live *live, const struct wait *wait);
+void live_take_signal(const struct live *live);
 void live_finish(struct live *live);
 
 #endif /* MP3_TOOLS_LIVE_H */
