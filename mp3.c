@@ -120,6 +120,7 @@
 #include <linux/sched.h>
 #include <linux/sched/task.h>
 #include <linux/seq_file.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/tracepoint.h>
@@ -276,7 +277,8 @@ MODULE_PARM_DESC(ring_gid, "group of /dev/mp3 and /dev/mp3_procs (default 0)");
  * MP3_TURN old.
  */
 #define MP3_TURN		(HZ / 20 ?: 1)	/* in jiffies */
-#define MP3_MAX_EXITED		1024	/* processes held, about */
+/* Processes held, about, with their kernel stacks in less than 64 MiB */
+#define MP3_MAX_EXITED		(PAGE_SIZE < SZ_64K ? 1024 : 768)
 #define MP3_MAX_RETIRED		8192	/* entries that wait for RCU, about */
 #define MP3_BATCH		256	/* processes or threads handled without a pause */
 #define MP3_MANY_THREADS	256	/* a process with more is large */
