@@ -54,7 +54,7 @@ ends 0 as_user "mp3ctl record sh -c 'seq 500 | sort >/dev/null; true'" && [ ! -s
 ok "mp3ctl record records a command of an ordinary user without privileges in mp3.data"
 ends 0 as_user "mp3ctl report" && [ ! -s errors ] &&
 	head -1 out | grep -q "^recorded 20.* on $(uname -n), Linux $(uname -r): sh -c seq 500 | sort >/dev/null; true$" &&
-	grep -q '^total (3 processes) ' out && [ "$(row sort 3 out)" -gt 20 ] &&
+	grep -q '^total (3 processes) ' out && [ "$(row sort 3 out)" -ge 10 ] &&
 	grep -qx 'nothing was dropped or lost' out
 ok "mp3ctl report prints the processes of a recording and what it is of"
 ends 0 mp3ctl report --by tree && grep -q '^  sort ' out &&
@@ -122,7 +122,7 @@ until_true grep -q '^profiling all processes' errors
 as_user "seq 500 | sort >/dev/null"
 kill -INT $tool
 wait $tool && summarized all && ends 0 mp3ctl report --by tree -n 1000 all &&
-	[ "$(row sort 3 out)" -gt 20 ] && grep -q '^init ' out &&
+	[ "$(row sort 3 out)" -ge 10 ] && grep -q '^init ' out &&
 	ends 0 mp3ctl report --by user all && grep -q '^root ' out && grep -q '^user ' out
 ok "mp3ctl record -a records the processes of all users"
 
@@ -136,7 +136,7 @@ ends 5 mp3ctl record -o all -a -- sh -c 'echo >begin; read -r line <end; exit 5'
 	[ "$(wc -l <errors)" -le 2 ] && ! grep -q '^profiling' errors &&
 	ends 0 mp3ctl report --by tree -n 1000 all &&
 	head -1 out | grep -q ': -a -- sh -c echo >begin; read -r line <end; exit 5$' &&
-	[ "$(row sort 3 out)" -gt 20 ] && grep -q '^init ' out && grep -qE '^ *sh ' out
+	[ "$(row sort 3 out)" -ge 10 ] && grep -q '^init ' out && grep -qE '^ *sh ' out
 ok "mp3ctl record -a records the machine while a command runs, and passes on its status"
 wait $bystander
 
