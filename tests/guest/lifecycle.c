@@ -97,6 +97,25 @@ static int count_areas(void)
 	       count_lines("/proc/vmallocinfo", " 0x");
 }
 
+/*
+ * Wait until the module has so many areas of memory. Returns false after a minute, which
+ * only a leak takes.
+ */
+static bool wait_areas(int areas)
+{
+	unsigned int tries;
+
+	for (tries = 0; count_areas() != areas; tries++) {
+		if (tries == 6000) {
+			diag("%d areas, want %d", count_areas(), areas);
+			return false;
+		}
+		sleep_ms(10);
+	}
+
+	return true;
+}
+
 static bool nothing_left(void)
 {
 	static const char * const paths[] = {
@@ -1062,19 +1081,20 @@ static void test_locate_failures(void)
 	load_or_die("");
 	for (nth = 3; nth <= 6; nth++)
 		good &= perform_failing(vmalloc, nth, 0, do_locate) == ENOMEM;
-	sleep(2);
-	ok(good && count_areas() == areas,
+	ok(good && wait_areas(areas),
 	   "L without memory is ENOMEM, and leaves nothing");
 
 	good = true;
 	for (nth = 1; nth <= 4; nth++) {
-		good &= perform_failing_of("", event, nth, -EXFULL,
-					   do_locate) == EXFULL;
-		sleep(2);
+		int error = perform_failing_of("", event, nth, -EXFULL,
+					       do_locate);
+
+		if (error != EXFULL)
+			diag("event %d: %s", nth, strerror(error));
+		/* Once the events have been released, so has the table of starts. */
+		good &= error == EXFULL && wait_areas(areas);
 	}
-	/* Once the events have been released, so has the table of starts. */
-	ok(good && count_areas() == areas,
-	   "L fails and leaves nothing if an event cannot be created");
+	ok(good, "L fails and leaves nothing if an event cannot be created");
 #ifdef __x86_64__
 	good &= perform_failing_of("", "tracepoint_probe_register", 2,
 				   -EXFULL, do_locate) == EXFULL;
