@@ -289,6 +289,17 @@ static inline struct file *mp3_get_file_rcu(struct file *file)
 }
 
 /*
+ * Files whose memory is freed without an RCU grace period: from 6.7 to 6.12, those
+ * that overlayfs and FUSE open in place of their own
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0) && \
+    LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+#define MP3_FMODE_UNSAFE	FMODE_BACKING
+#else
+#define MP3_FMODE_UNSAFE	((fmode_t)0)
+#endif
+
+/*
  * struct mp3_file_ref keeps the path of a file.
  *
  * Not the file itself, where that is possible: that would keep it open for

@@ -207,12 +207,10 @@ static inline bool mp3_is_same_file(const struct mp3_file_id *a,
 	       a->device == b->device && a->generation == b->generation;
 }
 
-/* Set @id to the identity of a file. Returns false if it is just being closed. */
-static inline bool mp3_identify_file(const struct file *file,
-				     struct mp3_file_id *id)
+/* Set @id to the identity of a file with @inode. Returns false if that is NULL. */
+static inline bool mp3_identify_inode(const struct inode *inode,
+				      struct mp3_file_id *id)
 {
-	const struct inode *inode = READ_ONCE(file->f_inode);
-
 	if (!inode)
 		return false;
 	id->inode = inode;
@@ -221,6 +219,13 @@ static inline bool mp3_identify_file(const struct file *file,
 	id->generation = inode->i_generation;
 
 	return true;
+}
+
+/* The same for a file: false if it is just being closed. */
+static inline bool mp3_identify_file(const struct file *file,
+				     struct mp3_file_id *id)
+{
+	return mp3_identify_inode(READ_ONCE(file->f_inode), id);
 }
 
 /**
@@ -311,11 +316,12 @@ static inline void mp3_release_file_mappings(struct address_space *pages)
  * freeing. Caller is in an RCU read-side section. Returns false if they do.
  *
  * A VMA that is still in the tree, with the same fields, was valid when they were
- * copied. Its file was open then; so until the end of the RCU section, its memory
- * remains a file, and the memory of its inode, and of the inode whose pages it has,
- * an inode: the kernel's file systems free these after an RCU grace period. If the
- * VMA is still in the tree, with the same fields, while nothing can change them, it
- * was the right one.
+ * copied. But its file may have been closed since: its memory can be free, or that of
+ * another file. So what is read of it counts only if the VMA is in the tree still after
+ * that: then the file was open. Until the end of the RCU section, the memory of its
+ * inode, and of the inode whose pages it has, remains an inode: the kernel's file systems
+ * free these after an RCU grace period. If the VMA is still in the tree, with the same
+ * fields, while nothing can change them, it was the right one.
  */
 static noinline bool mp3_peek_vma(struct mm_struct *mm, u64 address,
 				  struct mp3_mapping *mapping)
@@ -323,6 +329,8 @@ static noinline bool mp3_peek_vma(struct mm_struct *mm, u64 address,
 	const struct vm_area_struct *vma = mp3_find_vma(mm, address);
 	struct address_space *pages;
 	struct vm_area_struct copy;
+	struct inode *inode;
+	fmode_t mode;
 	bool same;
 
 	if (!vma || copy_from_kernel_nofault(&copy, vma, sizeof(copy)) ||
@@ -332,10 +340,15 @@ static noinline bool mp3_peek_vma(struct mm_struct *mm, u64 address,
 	if (!mapping->file)
 		return true;
 
-	pages = READ_ONCE(mapping->file->f_mapping);
+	if (get_kernel_nofault(pages, &mapping->file->f_mapping) ||
+	    get_kernel_nofault(inode, &mapping->file->f_inode) ||
+	    get_kernel_nofault(mode, &mapping->file->f_mode) ||
+	    !mp3_is_unchanged_vma(mm, address, vma, &copy) ||
+	    mode & MP3_FMODE_UNSAFE)
+		return false;
 	if (!pages || !mp3_hold_file_mappings(pages))
 		return false;
-	same = mp3_identify_file(mapping->file, &mapping->id) &&
+	same = mp3_identify_inode(inode, &mapping->id) &&
 	       mp3_is_unchanged_vma(mm, address, vma, &copy);
 	mp3_release_file_mappings(pages);
 
@@ -387,8 +400,9 @@ static inline bool mp3_get_file(struct mp3_file_ref *ref,
 	file = mp3_get_file_rcu(mapping->file);
 	if (!file)
 		return false;
-	/* It may be another file in the same memory. */
-	same = mp3_identify_file(file, &id) &&
+	/* It may be another file in the same memory, or one that fails to open. */
+	same = READ_ONCE(file->f_mode) & FMODE_OPENED &&
+	       mp3_identify_file(file, &id) &&
 	       mp3_is_same_file(&id, &mapping->id);
 	if (same)
 		mp3_ref_file(ref, file);
