@@ -119,8 +119,8 @@
 #include <linux/rculist.h>
 #include <linux/sched.h>
 #include <linux/sched/task.h>
+#include <linux/semaphore.h>
 #include <linux/seq_file.h>
-#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/tracepoint.h>
@@ -278,7 +278,7 @@ MODULE_PARM_DESC(ring_gid, "group of /dev/mp3 and /dev/mp3_procs (default 0)");
  */
 #define MP3_TURN		(HZ / 20 ?: 1)	/* in jiffies */
 /* Processes held, about, with their kernel stacks in less than 64 MiB */
-#define MP3_MAX_EXITED		(PAGE_SIZE < SZ_64K ? 1024 : 768)
+#define MP3_MAX_EXITED		(PAGE_SHIFT < 16 ? 1024 : 768)
 #define MP3_MAX_RETIRED		8192	/* entries that wait for RCU, about */
 #define MP3_BATCH		256	/* processes or threads handled without a pause */
 #define MP3_MANY_THREADS	256	/* a process with more is large */
@@ -1214,7 +1214,8 @@ static void mp3_for_each_held(unsigned int holder,
 		/* What is removed from the table keeps its link to the next. */
 		rcu_read_lock();
 		hlist_for_each_entry_rcu(process, &mp3_table[i], hash)
-			if (READ_ONCE(process->holders) & mask)
+			/* Pairs with mp3_hold(): what was stored before is seen. */
+			if (smp_load_acquire(&process->holders) & mask)
 				function(process, mask);
 		rcu_read_unlock();
 		spin_unlock(&mp3_sampler_lock);
@@ -1228,6 +1229,7 @@ static void mp3_for_each_held(unsigned int holder,
  * struct mp3_caller - the process that has written a command
  * @file:	the file that it was written to, for its opener's credentials
  * @signal:	identifies the process that has written it
+ * @early:	NULL, or set if other captures have records outside the grid
  *
  * The writer's credentials are those of the current task: a work item that
  * executes the command takes them on.
@@ -1235,6 +1237,7 @@ static void mp3_for_each_held(unsigned int holder,
 struct mp3_caller {
 	struct file *file;
 	const struct signal_struct *signal;
+	bool *early;
 };
 
 /*
@@ -1264,44 +1267,62 @@ static bool mp3_is_owner(const struct cred *cred, const struct cred *tcred)
 	       cap_issubset(tcred->cap_permitted, cred->cap_permitted);
 }
 
-/*
- * Apply the rule of ptrace_may_access(@task, PTRACE_MODE_READ_REALCREDS), which
- * is not exported, without the security modules' hooks; or CAP_PERFMON instead.
- * @cred are the credentials of the opener of @file or, if that is NULL, of the
- * calling task. Returns 0, -EPERM, or -ESRCH if @cred suffice but the process
- * has released its memory.
+/**
+ * struct mp3_target - what decides who may inspect a process, loaded once
+ * @cred:	its credentials
+ * @ns:		user namespace of its memory, pinned, or NULL: it has released it
+ * @dumpable:	valid if @ns is not NULL
  */
-static int mp3_ptrace_may_read(const struct cred *cred, const struct file *file,
-			       struct task_struct *task)
-{
-	const struct cred *tcred;
+struct mp3_target {
+	const struct cred *cred;
 	struct user_namespace *ns;
-	bool allowed, dumpable;
-	int err = 0;
+	bool dumpable;
+};
 
-	rcu_read_lock();
-	tcred = __task_cred(task);
-	allowed = mp3_is_owner(cred, tcred) ||
-		  mp3_capable(file, tcred->user_ns, CAP_SYS_PTRACE);
-	rcu_read_unlock();
-	if (!allowed)
-		return mp3_capable(file, &init_user_ns, CAP_PERFMON) ? 0 : -EPERM;
-
+/*
+ * Load what decides about the process of @task, for mp3_target_put(). Caller is in an
+ * RCU read-side section, up to there. A process whose threads have nearly all exited
+ * can have thousands that are looked at for one with memory.
+ */
+static void mp3_target_get(struct mp3_target *target, struct task_struct *task)
+{
+	target->cred = __task_cred(task);
 	/*
 	 * commit_creds() makes a process undumpable before it installs other
 	 * credentials. Never combine the new credentials with the old flag.
 	 * Pairs with the write barrier in commit_creds().
 	 */
 	smp_rmb();
-	ns = mp3_get_dumpable(task, &dumpable);
-	if (!ns)
-		return -ESRCH;
-	if (!dumpable && !mp3_capable(file, ns, CAP_SYS_PTRACE) &&
-	    !mp3_capable(file, &init_user_ns, CAP_PERFMON))
-		err = -EPERM;
-	put_user_ns(ns);
+	target->ns = mp3_get_dumpable(task, &target->dumpable);
+}
 
-	return err;
+static void mp3_target_put(const struct mp3_target *target)
+{
+	if (target->ns)
+		put_user_ns(target->ns);
+}
+
+/*
+ * Apply the rule of ptrace_may_access(task, PTRACE_MODE_READ_REALCREDS), which
+ * is not exported, without the security modules' hooks; or CAP_PERFMON instead.
+ * @cred are the credentials of the opener of @file or, if that is NULL, of the
+ * calling task. Returns 0, -EPERM, or -ESRCH if @cred suffice but the process
+ * has released its memory.
+ */
+static int mp3_ptrace_may_read(const struct cred *cred, const struct file *file,
+			       const struct mp3_target *target)
+{
+	if (!mp3_is_owner(cred, target->cred) &&
+	    !mp3_capable(file, target->cred->user_ns, CAP_SYS_PTRACE))
+		return mp3_capable(file, &init_user_ns, CAP_PERFMON) ? 0 : -EPERM;
+	if (!target->ns)
+		return -ESRCH;
+	if (!target->dumpable &&
+	    !mp3_capable(file, target->ns, CAP_SYS_PTRACE) &&
+	    !mp3_capable(file, &init_user_ns, CAP_PERFMON))
+		return -EPERM;
+
+	return 0;
 }
 
 /**
@@ -1335,22 +1356,21 @@ static struct mp3_capture *mp3_capture_of(unsigned int holder)
 /*
  * Return whether a capture may have a record of a process: by the rule, and
  * always of its opener. If the process has released its memory, credentials
- * alone decide. Caller holds mp3_sampler_lock and is in an RCU read-side
- * section.
+ * alone decide. @target is that of the process. Caller holds mp3_sampler_lock.
  */
 static bool mp3_may_deliver(const struct mp3_capture *capture,
-			    const struct mp3_process *process)
+			    const struct mp3_process *process,
+			    const struct mp3_target *target)
 {
 	const struct file *file = capture->file;
-	struct task_struct *task = process->task;
 
 	/* It may look like an ordinary process again. */
 	if (READ_ONCE(process->secure) & BIT_ULL(capture->holder))
 		return mp3_capable(file, file->f_cred->user_ns, CAP_SYS_PTRACE);
 	/* The opener itself, unless it has executed a program since. */
-	if (process->pid == capture->opener && __task_cred(task) == file->f_cred)
+	if (process->pid == capture->opener && target->cred == file->f_cred)
 		return true;
-	return mp3_ptrace_may_read(file->f_cred, file, task) != -EPERM;
+	return mp3_ptrace_may_read(file->f_cred, file, target) != -EPERM;
 }
 
 /*
@@ -1361,22 +1381,27 @@ static bool mp3_may_deliver(const struct mp3_capture *capture,
  */
 static u64 mp3_deny(const struct mp3_process *process, u64 holders)
 {
-	u64 rest, denied = 0;
+	u64 rest = holders & mp3_unprivileged, denied = 0;
+	struct mp3_target target;
 
 	lockdep_assert_held(&mp3_sampler_lock);
+	if (!rest)
+		return 0;
 	/*
 	 * Load credentials after the counts that they decide about. Pairs with
 	 * the barriers in commit_creds().
 	 */
 	smp_rmb();
-	for (rest = holders & mp3_unprivileged; rest; rest &= rest - 1) {
+	mp3_target_get(&target, process->task);
+	for (; rest; rest &= rest - 1) {
 		struct mp3_capture *capture = mp3_capture_of(__ffs64(rest));
 
-		if (mp3_may_deliver(capture, process))
+		if (mp3_may_deliver(capture, process, &target))
 			continue;
 		denied |= BIT_ULL(capture->holder);
 		WRITE_ONCE(capture->ring.header->denied, ++capture->denied);
 	}
+	mp3_target_put(&target);
 
 	return denied;
 }
@@ -1407,15 +1432,21 @@ static int mp3_may_profile(const struct mp3_caller *caller,
 			   struct task_struct *task)
 {
 	const struct file *file = caller->file;
+	struct mp3_target target;
 	int err;
 
 	if (task->signal == caller->signal)
 		return 0;
-	err = mp3_ptrace_may_read(current_cred(), NULL, task);
+	rcu_read_lock();
+	mp3_target_get(&target, task);
+	err = mp3_ptrace_may_read(current_cred(), NULL, &target);
 	/* The two usually share their credentials. */
-	if (err || file->f_cred == current_cred())
-		return err;
-	return mp3_ptrace_may_read(file->f_cred, file, task);
+	if (!err && file->f_cred != current_cred())
+		err = mp3_ptrace_may_read(file->f_cred, file, &target);
+	mp3_target_put(&target);
+	rcu_read_unlock();
+
+	return err;
 }
 
 /*
@@ -2602,6 +2633,14 @@ static int mp3_join(struct mp3_process *process, unsigned int holder,
 	return held;
 }
 
+/* Return the captures that have a process, except @holder. */
+static u64 mp3_others_than(const struct mp3_process *process,
+			   unsigned int holder)
+{
+	return READ_ONCE(process->holders) &
+	       ~(BIT_ULL(holder) | MP3_CLASSIC_MASK);
+}
+
 /*
  * Complete a registration in @holder that was made with the permission checked
  * before. For a capture, check it again: the process may have executed a
@@ -2627,12 +2666,15 @@ static bool mp3_authorize(const struct mp3_caller *caller,
 		return true;
 	denied = (mp3_unprivileged & mask) &&
 		 mp3_may_profile(caller, task) == -EPERM;
-	if (denied)
+	if (denied) {
 		mp3_unhold(process, mask);
-	else
-		mp3_unhold(process, mp3_collect_now(process, mask));
+		return false;
+	}
+	if (caller->early && mp3_others_than(process, holder))
+		*caller->early = true;
+	mp3_unhold(process, mp3_collect_now(process, mask));
 
-	return !denied;
+	return true;
 }
 
 /*
@@ -2696,12 +2738,10 @@ static int mp3_insert(const struct mp3_caller *caller, struct mp3_process *new,
 static bool mp3_may_collect_now(struct mp3_process *process,
 				unsigned int holder, bool turn)
 {
-	u64 others = READ_ONCE(process->holders) &
-		     ~(BIT_ULL(holder) | MP3_CLASSIC_MASK);
 	u64 now = get_jiffies_64();
 
 	lockdep_assert_held(&mp3_sampler_lock);
-	if (holder == MP3_CLASSIC || !others)
+	if (holder == MP3_CLASSIC || !mp3_others_than(process, holder))
 		return true;
 	if (!list_empty(&process->unauthorized))
 		return false;
@@ -3484,11 +3524,102 @@ static void mp3_detach(struct work_struct *work)
 	mp3_detach_exec_probe();
 }
 
+/* The gates of the users that have a command which needs one */
+static DEFINE_SPINLOCK(mp3_gates_lock);
+static DEFINE_HASHTABLE(mp3_gates, 8);	/* protected by mp3_gates_lock */
+
 /**
- * struct mp3_follow_request - an F that waits for its turn or is at work
+ * struct mp3_gate - what makes the commands of one user wait for each other
+ * @hash:	links it into mp3_gates
+ * @ns:		the user namespace that counts as the user, or &init_user_ns
+ * @uid:	the user, in which case @ns is &init_user_ns
+ * @nr_users:	the commands that use it (mp3_gates_lock)
+ * @follow:	taken by F until it has been executed, and for as long again
+ * @turn:	held by R or U while it waits for its turn, or reads many threads
+ */
+struct mp3_gate {
+	struct hlist_node hash;
+	const struct user_namespace *ns;
+	kuid_t uid;
+	unsigned int nr_users;
+	struct semaphore follow;	/* F */
+	struct mutex turn;		/* R, U */
+};
+
+/*
+ * Return the gate of the calling user, for mp3_gate_put(), or NULL if there is no
+ * memory. There is one as long as a command of that user needs it. In a user
+ * namespace, a user may have any number of ids: there, the owner of the namespace
+ * counts or, if root has created it, the namespace. The credentials of each caller
+ * pin the namespace, so no other one can have its address while the gate exists.
+ */
+static struct mp3_gate *mp3_gate_get(void)
+{
+	struct mp3_gate *new = kmalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);
+	const struct user_namespace *ns = current_user_ns();
+	kuid_t uid = current_uid();
+	struct mp3_gate *gate;
+	unsigned long key;
+
+	if (!new)
+		return NULL;
+	if (ns != &init_user_ns) {
+		while (ns->parent != &init_user_ns)
+			ns = ns->parent;
+		uid = ns->owner;
+		if (!uid_eq(uid, GLOBAL_ROOT_UID))
+			ns = &init_user_ns;
+	}
+	new->ns = ns;
+	new->uid = uid;
+	new->nr_users = 0;
+	sema_init(&new->follow, 1);
+	mutex_init(&new->turn);
+
+	key = (unsigned long)ns + __kuid_val(uid);
+	spin_lock(&mp3_gates_lock);
+	hash_for_each_possible(mp3_gates, gate, hash, key)
+		if (gate->ns == ns && uid_eq(gate->uid, uid))
+			break;
+	if (!gate) {
+		gate = new;
+		new = NULL;
+		hash_add(mp3_gates, &gate->hash, key);
+	}
+	gate->nr_users++;
+	spin_unlock(&mp3_gates_lock);
+	kfree(new);
+
+	return gate;
+}
+
+/*
+ * Free a gate if no other command uses it. A caller counts until mutex_unlock() or
+ * up() has returned, so the next holder cannot free the gate under it.
+ */
+static void mp3_gate_put(struct mp3_gate *gate)
+{
+	bool last;
+
+	spin_lock(&mp3_gates_lock);
+	last = !--gate->nr_users;
+	if (last)
+		hash_del(&gate->hash);
+	spin_unlock(&mp3_gates_lock);
+	if (!last)
+		return;
+	mutex_destroy(&gate->turn);
+	kfree(gate);
+}
+
+/**
+ * struct mp3_follow_request - an F that waits for its turn, is at work, or rests
  * @work:	executes it
- * @refs:	one of the work, and one of the caller, who may be killed
- * @done:	it has been executed
+ * @rest:	ends it, after a pause
+ * @early:	other captures have records outside the grid
+ * @refs:	one of the works, and one of the caller, who may be killed
+ * @gate:	of the caller, which has been taken
+ * @done:	the pause is over
  * @killed:	set if the caller was killed: the work need not begin
  * @caller:	the process that has written it; @file is pinned
  * @task:	the caller, pinned
@@ -3496,12 +3627,15 @@ static void mp3_detach(struct work_struct *work)
  * @holder:	where to register
  * @process:	unused entry of the process to follow
  * @inserted:	set if @process is now in the table
- * @duration:	set to how long it has taken, in jiffies
+ * @duration:	set to the length of the pause, in jiffies
  * @err:	set to the result
  */
 struct mp3_follow_request {
 	struct work_struct work;
+	struct work_struct rest;
+	bool early;
 	struct kref refs;
+	struct mp3_gate *gate;
 	struct completion done;
 	bool killed;
 	struct mp3_caller caller;
@@ -3516,15 +3650,30 @@ struct mp3_follow_request {
 
 static void mp3_follow_request_free(struct kref *refs)
 {
-	struct mp3_follow_request *request =
-		container_of(refs, struct mp3_follow_request, refs);
+	kfree(container_of(refs, struct mp3_follow_request, refs));
+}
 
-	if (!request->inserted)
-		mp3_process_free(request->process);
-	put_cred(request->cred);
-	put_task_struct(request->task);
-	fput(request->caller.file);
-	kfree(request);
+/* Let the next F of the same user begin. */
+static void mp3_end_follow(struct mp3_follow_request *request)
+{
+	up(&request->gate->follow);
+	mp3_gate_put(request->gate);
+	complete(&request->done);
+	kref_put(&request->refs, mp3_follow_request_free);
+}
+
+/*
+ * Work function: end an F that has been executed, after a pause, also if its caller
+ * was killed: others have as much time, and their rings one record of each process
+ * in a turn.
+ */
+static void mp3_rest(struct work_struct *work)
+{
+	struct mp3_follow_request *request =
+		container_of(work, struct mp3_follow_request, rest);
+
+	schedule_timeout_idle(request->duration);
+	mp3_end_follow(request);
 }
 
 /* Work function: execute an F. */
@@ -3535,6 +3684,7 @@ static void mp3_execute_follow(struct work_struct *work)
 	const struct mp3_caller *caller = &request->caller;
 	u64 start = get_jiffies_64(), follow_id = 0;
 	const struct cred *cred;
+	long turn = 0;
 	int err = -EINTR;
 
 	if (READ_ONCE(request->killed))
@@ -3559,43 +3709,65 @@ static void mp3_execute_follow(struct work_struct *work)
 		mp3_adopt(caller, request->holder, follow_id);
 	else
 		queue_delayed_work(mp3_follow_wq, &mp3_detach_work, HZ);
+	if (request->early && !mp3_is_privileged(caller->file))
+		turn = MP3_TURN;
 unlock:
 	mutex_unlock(&mp3_follow_mutex);
 	revert_creds(cred);
 done:
-	request->duration = get_jiffies_64() - start;
+	if (!request->inserted)
+		mp3_process_free(request->process);
+	put_cred(request->cred);
+	put_task_struct(request->task);
+	/* The capture of a caller that was killed closes now. */
+	fput(request->caller.file);
 	request->err = err;
-	complete(&request->done);
-	kref_put(&request->refs, mp3_follow_request_free);
+	request->duration = max_t(long, get_jiffies_64() - start, turn);
+	/* Not on the queue of F, where the next one would have to wait. */
+	if (request->duration)
+		queue_work(mp3_wake_wq, &request->rest);
+	else
+		mp3_end_follow(request);
 }
 
 /*
  * Execute F: profile the process of @task in @holder from now on, its present
  * descendants that @caller may profile, and all future ones. A work item does so,
  * one F at a time: a caller could be preempted or throttled in the middle of it,
- * with all others waiting. Returns 0, -EINTR if the caller was killed, -ENOMEM, or
- * an error of mp3_insert() or of attaching the fork probe.
+ * with all others waiting. It and its pause end before the next one of the same
+ * user begins. Puts @gate. Returns 0, -EINTR if the caller was killed, -EIO if the
+ * module is being removed, -ENOMEM, or an error of mp3_insert() or of attaching the
+ * fork probe.
  */
 static int mp3_follow(const struct mp3_caller *caller, unsigned int holder,
-		      struct task_struct *task)
+		      struct task_struct *task, struct mp3_gate *gate)
 {
 	struct mp3_follow_request *request;
 	struct mp3_process *process;
-	long duration = 0;
-	int err;
+	int err = -EINTR;
 
+	if (down_killable(&gate->follow))
+		goto put_gate;
+	err = -EIO;
+	if (!module_is_live(THIS_MODULE))
+		goto up;
 	process = mp3_process_alloc(task);
-	if (IS_ERR(process))
-		return PTR_ERR(process);
+	err = PTR_ERR_OR_ZERO(process);
+	if (err)
+		goto up;
 	request = kzalloc(sizeof(*request), GFP_KERNEL_ACCOUNT);
 	if (!request) {
 		mp3_process_free(process);
-		return -ENOMEM;
+		err = -ENOMEM;
+		goto up;
 	}
 	INIT_WORK(&request->work, mp3_execute_follow);
+	INIT_WORK(&request->rest, mp3_rest);
 	kref_init(&request->refs);
+	request->gate = gate;
 	init_completion(&request->done);
 	request->caller = *caller;
+	request->caller.early = &request->early;
 	get_file(request->caller.file);
 	request->task = get_task_struct(current);
 	request->cred = get_current_cred();
@@ -3610,13 +3782,15 @@ static int mp3_follow(const struct mp3_caller *caller, unsigned int holder,
 		err = -EINTR;
 	} else {
 		err = request->err;
-		duration = request->duration;
 	}
 	kref_put(&request->refs, mp3_follow_request_free);
-	/* Leave as much time to others: this was not the caller's own. */
-	if (duration)
-		schedule_timeout_killable(duration);
 
+	return err;
+
+up:
+	up(&gate->follow);
+put_gate:
+	mp3_gate_put(gate);
 	return err;
 }
 
@@ -4774,95 +4948,6 @@ static int mp3_locate_command(struct mp3_capture *capture, char *args)
 	return mp3_locate(capture, n, callers);
 }
 
-/* The gates of the users that have a command which needs one */
-static DEFINE_SPINLOCK(mp3_gates_lock);
-static DEFINE_HASHTABLE(mp3_gates, 8);	/* protected by mp3_gates_lock */
-
-/**
- * struct mp3_gate - what makes the commands of one user wait for each other
- * @hash:	links it into mp3_gates
- * @ns:		the user namespace that counts as the user, or &init_user_ns
- * @uid:	the user, in which case @ns is &init_user_ns
- * @nr_users:	the commands that use it (mp3_gates_lock)
- * @follow:	held by F
- * @turn:	held by R or U while it waits for its turn, or reads many threads
- */
-struct mp3_gate {
-	struct hlist_node hash;
-	const struct user_namespace *ns;
-	kuid_t uid;
-	unsigned int nr_users;
-	struct mutex follow;	/* F */
-	struct mutex turn;	/* R, U */
-};
-
-/*
- * Return the gate of the calling user, for mp3_gate_put(), or NULL if there is no
- * memory. There is one as long as a command of that user needs it. In a user
- * namespace, a user may have any number of ids: there, the owner of the namespace
- * counts or, if root has created it, the namespace. The credentials of each caller
- * pin the namespace, so no other one can have its address while the gate exists.
- */
-static struct mp3_gate *mp3_gate_get(void)
-{
-	struct mp3_gate *new = kmalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);
-	const struct user_namespace *ns = current_user_ns();
-	kuid_t uid = current_uid();
-	struct mp3_gate *gate;
-	unsigned long key;
-
-	if (!new)
-		return NULL;
-	if (ns != &init_user_ns) {
-		while (ns->parent != &init_user_ns)
-			ns = ns->parent;
-		uid = ns->owner;
-		if (!uid_eq(uid, GLOBAL_ROOT_UID))
-			ns = &init_user_ns;
-	}
-	new->ns = ns;
-	new->uid = uid;
-	new->nr_users = 0;
-	mutex_init(&new->follow);
-	mutex_init(&new->turn);
-
-	key = (unsigned long)ns + __kuid_val(uid);
-	spin_lock(&mp3_gates_lock);
-	hash_for_each_possible(mp3_gates, gate, hash, key)
-		if (gate->ns == ns && uid_eq(gate->uid, uid))
-			break;
-	if (!gate) {
-		gate = new;
-		new = NULL;
-		hash_add(mp3_gates, &gate->hash, key);
-	}
-	gate->nr_users++;
-	spin_unlock(&mp3_gates_lock);
-	kfree(new);
-
-	return gate;
-}
-
-/*
- * Free a gate if no other command uses it. A caller counts until mutex_unlock() has
- * returned, so the next holder cannot free the mutex under it.
- */
-static void mp3_gate_put(struct mp3_gate *gate)
-{
-	bool last;
-
-	spin_lock(&mp3_gates_lock);
-	last = !--gate->nr_users;
-	if (last)
-		hash_del(&gate->hash);
-	spin_unlock(&mp3_gates_lock);
-	if (!last)
-		return;
-	mutex_destroy(&gate->follow);
-	mutex_destroy(&gate->turn);
-	kfree(gate);
-}
-
 /*
  * Return whether R and U of the process of @task hold mp3_sampler_lock for long,
  * since they read the counts of all its threads.
@@ -4897,7 +4982,6 @@ static int mp3_execute(const struct mp3_caller *caller, unsigned int holder,
 	bool privileged = mp3_is_privileged(caller->file);
 	bool tried = letter != 'F' && (privileged || !mp3_is_large(task));
 	struct mp3_gate *gate;
-	struct mutex *mutex;	/* of @gate */
 	int err = -EAGAIN;
 
 	if (tried)
@@ -4908,13 +4992,12 @@ static int mp3_execute(const struct mp3_caller *caller, unsigned int holder,
 	gate = mp3_gate_get();
 	if (!gate)
 		return -ENOMEM;
-	mutex = letter == 'F' ? &gate->follow : &gate->turn;
-	if (mutex_lock_killable(mutex)) {
+	if (letter == 'F')
+		return mp3_follow(caller, holder, task, gate);
+	if (mutex_lock_killable(&gate->turn)) {
 		err = -EINTR;
 		goto put_gate;
 	}
-	if (letter == 'F' && module_is_live(THIS_MODULE))
-		err = mp3_follow(caller, holder, task);
 	while (err == -EAGAIN) {
 		if (tried && module_is_live(THIS_MODULE))
 			schedule_timeout_killable(MP3_TURN);
@@ -4928,7 +5011,7 @@ static int mp3_execute(const struct mp3_caller *caller, unsigned int holder,
 					      tried);
 		tried = true;
 	}
-	mutex_unlock(mutex);
+	mutex_unlock(&gate->turn);
 put_gate:
 	mp3_gate_put(gate);
 
@@ -5580,17 +5663,17 @@ static int __init mp3_init(void)
 		goto free_rings;
 	set_user_nice(mp3_worker->task, MIN_NICE);
 	err = -ENOMEM;
-	mp3_follow_wq = alloc_ordered_workqueue("mp3_follow", WQ_HIGHPRI);
-	if (!mp3_follow_wq)
-		goto destroy_worker;
 	mp3_wake_wq = alloc_workqueue("mp3_wake", WQ_UNBOUND | WQ_MEM_RECLAIM,
 				      0);
 	if (!mp3_wake_wq)
-		goto destroy_follow_wq;
+		goto destroy_worker;
+	mp3_follow_wq = alloc_ordered_workqueue("mp3_follow", WQ_HIGHPRI);
+	if (!mp3_follow_wq)
+		goto destroy_wake_wq;
 
 	err = mp3_get_major();
 	if (err)
-		goto destroy_wake_wq;
+		goto destroy_follow_wq;
 	dev = MKDEV(mp3_major, 0);
 
 	mp3_class = mp3_class_create("mp3");
@@ -5640,10 +5723,10 @@ destroy_class:
 	class_destroy(mp3_class);
 put_major:
 	unregister_chrdev_region(dev, MP3_NR_MINORS);
-destroy_wake_wq:
-	destroy_workqueue(mp3_wake_wq);
 destroy_follow_wq:
 	destroy_workqueue(mp3_follow_wq);
+destroy_wake_wq:
+	destroy_workqueue(mp3_wake_wq);
 destroy_worker:
 	kthread_destroy_worker(mp3_worker);
 free_rings:
@@ -5664,8 +5747,8 @@ static void __exit mp3_exit(void)
 	mp3_stop_sampling();
 	class_destroy(mp3_class);
 	unregister_chrdev_region(dev, MP3_NR_MINORS);
-	destroy_workqueue(mp3_wake_wq);
 	destroy_workqueue(mp3_follow_wq);
+	destroy_workqueue(mp3_wake_wq);
 	kthread_destroy_worker(mp3_worker);
 	mp3_free_rings();
 }

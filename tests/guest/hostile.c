@@ -172,6 +172,21 @@ static int join_loop(void *letter)
 	return 3;
 }
 
+/* The same, but have the close of the capture end it. */
+static int reopen_loop(void *letter)
+{
+	for (;;) {
+		int fd = capture_try_open();
+
+		if (fd < 0)
+			return 1;
+		touch(1);
+		if (command_by_fd(fd, *(char *)letter, getpid()))
+			return 2;
+		close(fd);
+	}
+}
+
 /* The same of locating, in a capture that holds it all the time. */
 static int locate_loop(void *unused)
 {
@@ -908,7 +923,7 @@ static void test_waiting_f(void)
 	for (i = ARRAY_SIZE(uids); i-- > 0;) {
 		if (waitpid(pids[i], &status, WNOHANG))
 			errx(1, "F %u does not wait", i);
-		/* The last one first: a death lets the next F of that user begin. */
+		/* The last one first: none of them has another one begin. */
 		dead[i] = dies(pids[i]);
 		ok(dead[i], "%s", names[i]);
 	}
@@ -923,6 +938,39 @@ static void test_waiting_f(void)
 	wait_idle(&ring);
 	ok_eq(ring.header->processes, 0,
 	      "F of callers that have been killed leaves nothing registered");
+	close(ring.fd);
+	munmap((void *)ring.header, PAGE);
+	munmap((void *)ring.samples, ring.data_size);
+}
+
+/*
+ * Kill the caller of an F that is at work, a delayed attaching of the fork probe, and
+ * have another one begin at once: it waits for the end of the first, and for a pause of
+ * the same length.
+ */
+static void test_killed_f(void)
+{
+	static const char name[] =
+		"F waits for the pause after one of its user whose caller was killed";
+	const unsigned int delay_ms = timeout_ms / 10;
+	struct ring ring = ring_open();
+	uint64_t start_ns;
+	pid_t pid;
+
+	wait_idle(&ring);
+	if (fail_call(0, "tracepoint_probe_register", 1, -ENOMEM, delay_ms)) {
+		skip(name, "no kprobe at tracepoint_probe_register");
+		return;
+	}
+	pid = start_slow_f(ATTACKER);
+	start_ns = now_ns();
+	dies(pid);
+	completes_as(ATTACKER, use_f, NULL);
+	/* start_slow_f() has seen the begin 10 ms later, or more. */
+	ok(now_ns() - start_ns >= 1500000ULL * delay_ms, "%s", name);
+	fail_unload();
+	kill_user(ATTACKER);
+	wait_idle(&ring);
 	close(ring.fd);
 	munmap((void *)ring.header, PAGE);
 	munmap((void *)ring.samples, ring.data_size);
@@ -1103,6 +1151,7 @@ int main(void)
 	for (i = 0; i < ARRAY_SIZE(blocked_calls); i++)
 		test_blocked(&blocked_calls[i]);
 	test_waiting_f();
+	test_killed_f();
 	test_turns();
 	test_free_at_once();
 	test_samples('R', "R and U in a loop make at most 40 samples per second",
@@ -1113,6 +1162,10 @@ int main(void)
 		     "a process that joins and leaves a capture by R makes at most 40 records per second in another");
 	test_records(join_loop, 'F',
 		     "a process that joins and leaves a capture by F makes at most 40 records per second in another");
+	test_records(reopen_loop, 'R',
+		     "a process that joins a capture by R and closes it makes at most 40 records per second in another");
+	test_records(reopen_loop, 'F',
+		     "a process that joins a capture by F and closes it makes at most 40 records per second in another");
 	write_file(USER_FAULTS_PATH, "1");
 	test_records(locate_loop, 'L',
 		     "a process that L in a loop locates makes at most 40 records per second in another capture");
