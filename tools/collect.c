@@ -49,6 +49,7 @@ struct known_name {
  * @count:	the faults, summed up
  * @recording:	the recording, if there is one
  * @old:	what a file that had its name has been renamed to, or NULL
+ * @older:	what a file that had the name @old has been renamed to, or NULL
  * @shows_line:	a line on the terminal is updated
  * @line_ns:	when it was updated
  * @totals_ns:	when totals were recorded
@@ -72,6 +73,7 @@ static struct {
 	struct where_count count;
 	struct recording recording;
 	char *old;
+	char *older;
 	bool shows_line;
 	__u64 line_ns;
 	__u64 totals_ns;
@@ -171,15 +173,29 @@ static bool is_regular(const char *path)
 	return !lstat(path, &info) && S_ISREG(info.st_mode);
 }
 
-/* Gives a file that has the name of the recording another one. */
+/*
+ * Renames a file that has the name of the recording, and one that has the new name.
+ * Exits with one line if that is impossible.
+ */
 static void keep_old(const char *path)
 {
+	char *old;
+
 	if (!is_regular(path))
 		return;
-	if (asprintf(&live.old, "%s.old", path) < 0)
-		err(1, "%s", path);
-	if (rename(path, live.old))
-		err(1, "%s", live.old);
+	old = text_format("%s.old", path);
+	if (is_regular(old)) {
+		live.older = text_format("%s~", old);
+		if (rename(old, live.older))
+			err(1, "%s", live.older);
+	}
+	if (rename(path, old)) {
+		warn("%s", old);
+		if (live.older)
+			rename(live.older, old);
+		exit(1);
+	}
+	live.old = old;
 }
 
 /*
@@ -203,13 +219,22 @@ static void collect_open(const struct collect *options, struct session *session)
 	count_init(&live.count, options->callers);
 }
 
-/* Gives the file that had the name of the recording that name again. */
+/* Gives the files that keep_old() has renamed their names again. */
 static void restore_old(const char *path)
 {
 	if (live.old && rename(live.old, path))
 		warn("%s", live.old);
 	else if (!live.old && live.options.keeps_old && is_regular(path))
 		unlink(path);
+	if (live.older && rename(live.older, live.old))
+		warn("%s", live.older);
+}
+
+/* Removes the file that @live.old replaces: nothing has to be restored any longer. */
+static void remove_older(void)
+{
+	if (live.older)
+		unlink(live.older);
 }
 
 /*
@@ -231,6 +256,8 @@ static void collect_start(struct session *session, const char *command)
 		}
 		record_info(session->capture.header, command,
 			    session->report.start_ns);
+		if (!live.is_command)
+			remove_older();
 	}
 	/* Not between the lines of a command on the same terminal */
 	live.shows_line = live.options.report && isatty(STDERR_FILENO) &&
@@ -545,6 +572,7 @@ static bool collect_finish(struct session *session)
 	bool good;
 
 	collect(session);
+	remove_older();
 	clear_line();
 	/* First: to find functions can take minutes, and may never end. */
 	record_totals();
@@ -565,8 +593,8 @@ static bool collect_finish(struct session *session)
 }
 
 /*
- * Ends profiling without a report: the command could not be started. The file that
- * had the name of the recording has it again.
+ * Ends profiling without a report: the command could not be started. The files that
+ * were renamed have their names again.
  */
 static void collect_cancel(struct session *session)
 {

@@ -74,7 +74,11 @@ ok "mp3ctl record --faults of a user who may not locate leaves the last recordin
 refuses 127 as_user "mp3ctl record no-such-command" && refuses 126 mp3ctl record /tmp &&
 	cmp -s before mp3.data && [ ! -e mp3.data.old ]
 ok "mp3ctl record leaves the last recording in place if the command cannot be started"
-ends 3 as_user "mp3ctl record sh -c 'exit 3'" && cmp -s before mp3.data.old &&
+echo older >mp3.data.old
+refuses 127 mp3ctl record no-such-command && refuses 126 mp3ctl record /tmp &&
+	cmp -s before mp3.data && [ "$(cat mp3.data.old)" = older ] && [ ! -e mp3.data.old~ ]
+ok "mp3ctl record leaves the recording before the last one in place if the command cannot be started"
+ends 3 as_user "mp3ctl record sh -c 'exit 3'" && cmp -s before mp3.data.old && [ ! -e mp3.data.old~ ] &&
 	ends 0 mp3ctl report && head -1 out | grep -q ': sh -c exit 3$'
 ok "mp3ctl record renames the last recording to mp3.data.old"
 # shellcheck disable=SC2016	# the other shell expands it
