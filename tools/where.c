@@ -58,6 +58,7 @@ enum {
  * @flame:   --flame; or NULL
  * @width:   --width
  * @has_width: --width was given
+ * @reports: an option of the report was given: -n, --sort or --stacks
  * @locates: an option was given that does not apply to a recording
  * @targets: -a and -p
  */
@@ -71,6 +72,7 @@ struct options {
 	const char *flame;
 	enum flame_by width;
 	bool has_width;
+	bool reports;
 	bool locates;
 	struct targets targets;
 };
@@ -99,13 +101,16 @@ static void parse_option(struct options *options, int option)
 		return;
 	case OPT_SORT:
 		options->report.sort = parse_where_sort(optarg);
+		options->reports = true;
 		return;
 	case OPT_STACKS:
 		options->stacks = true;
+		options->reports = true;
 		return;
 	case 'n':
 		session_option(session, option, help);
 		options->report.nr_rows = session->report.nr_rows;
+		options->reports = true;
 		return;
 	case 'e':
 		options->collect.every = parse_every("--every", optarg);
@@ -207,7 +212,7 @@ int cmd_where(int argc, char **argv)
 	recorded = is_recording(argv);
 	convert = options.csv ? "--csv" : options.collapsed ? "--collapsed" :
 		  options.flame ? "--flame" : NULL;
-	if (convert && (options.locates || options.stacks || !argv[optind] ||
+	if (convert && (options.locates || options.reports || !argv[optind] ||
 			argv[optind + 1]))
 		errx(2, "%s requires one recording, and no other options",
 		     convert);
