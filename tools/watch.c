@@ -486,6 +486,12 @@ static bool is_decimal(const char *text)
 /* Sets the recording to read. Exits with status 2 if there cannot be one. */
 static void set_recording(struct watch *watch, const char *path)
 {
+	size_t digits = strspn(path, "0123456789.");
+
+	/* A time such as 500ms */
+	if (access(path, F_OK) && digits && strlen(path + digits) <= 2)
+		errx(2, "unexpected argument '%s': an interval with a unit is -i %s",
+		     path, path);
 	if (access(path, F_OK))
 		errx(2, "unexpected argument '%s': neither a number nor a file",
 		     path);
