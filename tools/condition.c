@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <err.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "condition.h"
@@ -14,16 +13,33 @@ static const struct metric metrics[] = {
 	{ "cpu", "%", 1e7, offsetof(struct mp3_record, cpu_ns) },
 };
 
-static const struct metric *find_metric(const char *name, const char *unit)
+/* Returns what follows @prefix in a text that starts with it, or NULL. */
+static const char *skip_prefix(const char *text, const char *prefix)
 {
-	size_t i;
+	size_t length = strlen(prefix);
 
-	for (i = 0; i < ARRAY_SIZE(metrics); i++)
-		if (!strcmp(metrics[i].name, name) &&
-		    !strcmp(metrics[i].unit, unit))
-			return &metrics[i];
+	return text && !strncmp(text, prefix, length) ? text + length : NULL;
+}
 
-	return NULL;
+/* Fills a condition about a metric. Returns false if @text is none. */
+static bool parse(struct condition *condition, const struct metric *metric,
+		  const char *text)
+{
+	const char *at = skip_prefix(skip_prefix(text, metric->name), "=");
+	char *end;
+
+	if (!at)
+		return false;
+	*condition = (struct condition){ .text = text, .metric = metric };
+	condition->rate = scan_decimal(at, &end);
+	at = skip_prefix(skip_prefix(end, metric->unit), ":");
+	if (!at)
+		return false;
+	condition->seconds = scan_decimal(at, &end);
+
+	return !strcmp(end, "s") &&
+	       condition->rate > 0 && condition->rate <= 1e12 &&
+	       condition->seconds > 0 && condition->seconds <= 1e6;
 }
 
 /**
@@ -35,18 +51,11 @@ static const struct metric *find_metric(const char *name, const char *unit)
  */
 void condition_parse(struct condition *condition, const char *text)
 {
-	char name[8] = "", unit[4] = "";
-	int end = 0;
-	bool whole;
+	size_t i = 0;
 
-	*condition = (struct condition){ .text = text };
-	whole = sscanf(text, "%7[a-z]=%lf%3[/s%]:%lfs%n", name,
-		       &condition->rate, unit, &condition->seconds,
-		       &end) == 4 && end && !text[end];
-	condition->metric = find_metric(name, unit);
-	if (!whole || !condition->metric ||
-	    !(condition->rate > 0 && condition->rate <= 1e12) ||
-	    !(condition->seconds > 0 && condition->seconds <= 1e6))
+	while (i < ARRAY_SIZE(metrics) && !parse(condition, &metrics[i], text))
+		i++;
+	if (i == ARRAY_SIZE(metrics))
 		errx(2, "'%s' is not a condition like major=100/s:2s or cpu=90%%:10s (see --help)",
 		     text);
 	condition->rate *= condition->metric->scale;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "metric.h"
@@ -104,10 +103,7 @@ bool metric_parse(enum metric metric, const char *text, double *value)
 	size_t nr, i;
 	char *end;
 
-	/* strtod() also accepts blanks, hexadecimal numbers, "inf" and "nan". */
-	if (strspn(text, "0123456789.") == 0 || strpbrk(text, "xX"))
-		return false;
-	number = strtod(text, &end);
+	number = scan_decimal(text, &end);
 	if (end == text || !isfinite(number))
 		return false;
 	units = units_of(metric, &nr);

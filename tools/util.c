@@ -47,6 +47,23 @@ __u64 parse_number(const char *what, const char *text, __u64 min, __u64 max)
 }
 
 /**
+ * scan_decimal() - read the decimal number that a text starts with, as in 1.5s or 1e6
+ * @text: the text
+ * @end:  set to what follows the number; to @text if there is none
+ *
+ * Return: the number, infinite if it is too large, or 0.
+ */
+double scan_decimal(const char *text, char **end)
+{
+	*end = (char *)text;
+	/* strtod() accepts blanks, signs, "inf", "nan" and hexadecimal numbers, too. */
+	if (!strspn(text, "0123456789.") || !strncasecmp(text, "0x", 2))
+		return 0;
+
+	return strtod(text, end);
+}
+
+/**
  * parse_decimal() - parse a decimal number that may have a fraction
  * @what: name of the number in the error message
  * @text: all of it has to be the number
@@ -58,7 +75,7 @@ __u64 parse_number(const char *what, const char *text, __u64 min, __u64 max)
 double parse_decimal(const char *what, const char *text, double min, double max)
 {
 	char *end;
-	double value = strtod(text, &end);
+	double value = scan_decimal(text, &end);
 
 	if (end == text || *end || !(value >= min && value <= max))
 		errx(2, "%s: '%s' is not a number from %g to %g", what, text,
@@ -86,7 +103,7 @@ double parse_duration(const char *what, const char *text, double min, double max
 	char *end;
 	size_t i;
 
-	value = strtod(text, &end);
+	value = scan_decimal(text, &end);
 	for (i = 0; i < ARRAY_SIZE(units); i++)
 		if (end != text && !strcmp(end, units[i].name) &&
 		    value * units[i].seconds >= min &&

@@ -22,6 +22,7 @@ struct option;
 #define PID_LIMIT (4u << 20)
 
 __u64 parse_number(const char *what, const char *text, __u64 min, __u64 max);
+double scan_decimal(const char *text, char **end);
 double parse_decimal(const char *what, const char *text, double min, double max);
 double parse_duration(const char *what, const char *text, double min, double max);
 pid_t parse_pid(const char *text);

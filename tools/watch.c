@@ -479,7 +479,7 @@ static bool is_decimal(const char *text)
 {
 	char *end;
 
-	strtod(text, &end);
+	scan_decimal(text, &end);
 	return end != text && !*end;
 }
 

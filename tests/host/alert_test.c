@@ -230,6 +230,9 @@ static void test_usage(void)
 		"major=100/s:2sx", "major=100%:2s", "cpu=9/s:2s", "rss=9/s:2s",
 		"major=-1/s:2s", "major=0/s:2s", "major=nan/s:2s",
 		"major=1/s:0s", "major=1/s:infs", "=1/s:2s",
+		"major=0x10/s:2s", "major=1/s:0x2s", "major=\t1/s:2s",
+		"major=1/s:\t2s", "major=+1/s:2s", "major=1e999/s:2s",
+		"major=/s:2s", "major=1/s:s", "majo=1/s:2s",
 	};
 	const char *accepted = NULL;
 	char arguments[64];
