@@ -3,6 +3,16 @@
 
 #include "csv.h"
 
+/* Prints what stands between the quotes of a cell, after what csv_guard() returns. */
+void csv_put_text(FILE *file, const char *text)
+{
+	for (; *text; text++) {
+		if (*text == '"')
+			putc('"', file);
+		putc(*text, file);
+	}
+}
+
 /**
  * csv_guard() - find what must precede a text in its cell
  * @text: a name that a process, a user or a program has chosen

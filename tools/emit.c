@@ -6,6 +6,7 @@
 
 #include "csv.h"
 #include "emit.h"
+#include "json.h"
 #include "name.h"
 
 /* Starts a new line of JSON, or separates two elements on one. */
@@ -171,14 +172,11 @@ void emit_text(struct emitter *emitter, const char *key, const char *text)
 	if (!file)
 		return;
 	fputc('"', file);
-	if (emitter->csv)
+	if (emitter->csv) {
 		fputs(csv_guard(text), file);
-	for (; *text; text++) {
-		if (*text == '"')
-			fputc(emitter->csv ? '"' : '\\', file);
-		else if (*text == '\\' && !emitter->csv)
-			fputc('\\', file);
-		fputc(*text, file);
+		csv_put_text(file, text);
+	} else {
+		json_put_text(file, text);
 	}
 	fputc('"', file);
 }

@@ -6,6 +6,7 @@
 
 #include "flame.h"
 #include "flame_script.h"
+#include "json.h"
 #include "util.h"
 
 /* Sizes in the picture, in pixels. CHAR is the width of a character of a label. */
@@ -371,11 +372,7 @@ static int compare_frames(const void *a, const void *b)
 static void print_json(FILE *file, const char *text, bool brackets)
 {
 	fputs(brackets ? "\"[" : "\"", file);
-	for (; *text; text++) {
-		if (*text == '"' || *text == '\\' || *text == '\t')
-			putc('\\', file);
-		putc(*text == '\t' ? 't' : *text, file);
-	}
+	json_put_text(file, text);
 	fputs(brackets ? "]\"" : "\"", file);
 }
 

@@ -162,7 +162,6 @@ const struct located_process *trace_process(const struct track *track);
 
 void trace_begin_event(char phase);
 void trace_begin_thread_event(char phase, __u32 tid);
-void trace_put_text(const char *text);
 void trace_put_string(const char *key, const char *text);
 void trace_put_us(const char *key, __u64 ns);
 void trace_put_time(const char *key, __u64 time_ns);

@@ -2,25 +2,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "json.h"
 #include "name.h"
 #include "trace.h"
 #include "util.h"
-
-/* Prints what stands between quotes: printable ASCII and tabs. */
-void trace_put_text(const char *text)
-{
-	for (; *text; text++) {
-		if (*text == '"' || *text == '\\' || *text == '\t')
-			putchar('\\');
-		putchar(*text == '\t' ? 't' : *text);
-	}
-}
 
 /* Prints a key of an event and its text. */
 void trace_put_string(const char *key, const char *text)
 {
 	printf(",\"%s\":\"", key);
-	trace_put_text(text);
+	json_put_text(stdout, text);
 	putchar('"');
 }
 
@@ -61,7 +52,7 @@ void trace_put_process(const struct track *track)
 	char name[NAME_SIZE];
 
 	name_escape(name, process->comm);
-	trace_put_text(name);
+	json_put_text(stdout, name);
 	printf(" %u", process->pid);
 }
 
@@ -72,7 +63,7 @@ static void put_metadata(const char *key, const char *value)
 	if (!value)
 		return;
 	printf("%s\"%s\":\"", comma ? "," : "", key);
-	trace_put_text(value);
+	json_put_text(stdout, value);
 	putchar('"');
 	comma = true;
 }
@@ -81,7 +72,7 @@ static void put_labels(const char *name, const char *arg, const char *text)
 {
 	trace_begin_event('M');
 	printf(",\"name\":\"%s\",\"args\":{\"%s\":\"", name, arg);
-	trace_put_text(text);
+	json_put_text(stdout, text);
 	fputs("\"}}", stdout);
 }
 

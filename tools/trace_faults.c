@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <stdio.h>
 
+#include "json.h"
 #include "trace.h"
 #include "where_kind.h"
 
@@ -72,7 +73,7 @@ void trace_put_fault(void *data, const struct mp3_fault *fault)
 	for (i = 0; i < MP3_FAULT_FRAMES(fault->flags); i++) {
 		if (i)
 			putchar(';');
-		trace_put_text(frame_text(&trace.data, fault->frames[i], i));
+		json_put_text(stdout, frame_text(&trace.data, fault->frames[i], i));
 	}
 	fputs("\"}}", stdout);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "csv.h"
+#include "json.h"
 #include "print_progress.h"
 #include "progress.h"
 #include "where_csv.h"
@@ -22,13 +23,10 @@ static bool as_json;
 /* Prints what stands between quotes. */
 static void put_text(const char *text)
 {
-	for (; *text; text++) {
-		if (*text == '"')
-			putchar(as_json ? '\\' : '"');
-		else if (*text == '\\' && as_json)
-			putchar('\\');
-		putchar(*text);
-	}
+	if (as_json)
+		json_put_text(stdout, text);
+	else
+		csv_put_text(stdout, text);
 }
 
 /* Returns what precedes a name: a program could execute a cell of csv. */

@@ -94,6 +94,7 @@ static int get_sample_host(char *name, size_t size)
 #include "../../tools/fit.c"
 #include "../../tools/flame.c"
 #undef entry
+#include "../../tools/json.c"
 #include "../../tools/latency.c"
 #include "../../tools/name.c"
 #include "../../tools/recording.c"

@@ -4,6 +4,7 @@
  * that are made up. xmllint decides whether the picture is well-formed.
  */
 #include "../../tools/flame.c"
+#include "../../tools/json.c"
 #include "../../tools/where_kind.c"
 #include "../guest/test.h"
 

@@ -21,6 +21,7 @@ static void open_faults(const struct mp3_reader *capture,
 #include "../../tools/csv.c"
 #include "../../tools/emit.c"
 #include "../../tools/fit.c"
+#include "../../tools/json.c"
 #include "../../tools/limit.c"
 #include "../../tools/metric.c"
 #include "../../tools/name.c"

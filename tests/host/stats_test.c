@@ -8,6 +8,7 @@
 
 #include "../../tools/csv.c"
 #include "../../tools/emit.c"
+#include "../../tools/json.c"
 #include "../../tools/limit.c"
 #include "../../tools/metric.c"
 #include "../../tools/name.c"

@@ -27,6 +27,7 @@ static ssize_t write_part(int fd, const void *data, size_t size)
 #include "../../tools/fit.c"
 #include "../../tools/format.c"
 #include "../../tools/interval.c"
+#include "../../tools/json.c"
 #include "../../tools/live.c"
 #include "../../tools/metric.c"
 #include "../../tools/name.c"
