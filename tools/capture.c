@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 
 #include "capture.h"
+#include "util.h"
 
 #define USER_FOLLOW_PATH "/sys/module/mp3/parameters/user_follow"
 
@@ -45,6 +46,22 @@ void check_may_follow(void)
 		close(fd);
 	if (value == 'N' && !has_perfmon())
 		errx(1, "following requires CAP_PERFMON, or the module's user_follow=1");
+}
+
+/**
+ * parse_every() - parse how many minor faults there are for each that is located
+ * @option: its name
+ * @text:   its argument
+ *
+ * Return: a power of two. Exits with status 2 if @text is none.
+ */
+unsigned int parse_every(const char *option, const char *text)
+{
+	__u64 every = parse_number(option, text, 1, 65536);
+
+	if (every & (every - 1))
+		errx(2, "%s: '%s' is not a power of two", option, text);
+	return (unsigned int)every;
 }
 
 /*

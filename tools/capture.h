@@ -11,6 +11,7 @@
 void capture_open_or_exit(struct mp3_reader *capture);
 bool has_perfmon(void);
 void check_may_follow(void);
+unsigned int parse_every(const char *option, const char *text);
 void capture_locate_or_exit(const struct mp3_reader *capture, unsigned int n,
 			    unsigned int callers, struct mp3_faults *faults);
 bool capture_has(const struct mp3_reader *capture, pid_t pid);

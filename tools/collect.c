@@ -609,22 +609,6 @@ static void collect_cancel(struct session *session)
 
 /* ---- Commands and processes ---- */
 
-/**
- * parse_every() - parse how many minor faults there are for each that is located
- * @option: its name
- * @text:   its argument
- *
- * Return: a power of two. Exits with status 2 if @text is none.
- */
-unsigned int parse_every(const char *option, const char *text)
-{
-	__u64 every = parse_number(option, text, 1, 65536);
-
-	if (every & (every - 1))
-		errx(2, "%s: '%s' is not a power of two", option, text);
-	return (unsigned int)every;
-}
-
 /*
  * Waits until the command has exited, and ends the collection. Returns the exit
  * status.

@@ -29,7 +29,6 @@ struct collect {
 	const struct where_report *report;
 };
 
-unsigned int parse_every(const char *option, const char *text);
 int collect_command(const struct collect *options, struct session *session,
 		    char **argv);
 int collect_processes(const struct collect *options, struct session *session,

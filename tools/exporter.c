@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "capture.h"
-#include "collect.h"
 #include "exporter.h"
 #include "prometheus.h"
 #include "util.h"

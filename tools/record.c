@@ -2,6 +2,7 @@
 /* mp3ctl record: records what a command or running processes do. */
 #include <err.h>
 
+#include "capture.h"
 #include "collect.h"
 #include "mp3ctl.h"
 #include "util.h"

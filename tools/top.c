@@ -7,6 +7,7 @@
 #include <langinfo.h>
 #include <locale.h>
 
+#include "capture.h"
 #include "live.h"
 #include "mp3ctl.h"
 #include "output.h"
@@ -92,23 +93,6 @@ bool top_print(struct top *top)
 
 /* ---- Live ---- */
 
-/* Has the capture locate faults. Exits with status 1 if that is impossible. */
-static void start_locating(struct mp3_faults *faults,
-			   const struct mp3_reader *capture, unsigned int every)
-{
-	int error = mp3_capture_locate(capture, every, 0);
-
-	if (error == -EPERM)
-		errx(1, "--faults requires CAP_PERFMON, or the module's user_faults=1");
-	if (error == -EOPNOTSUPP)
-		errx(1, "this kernel cannot locate faults: it lacks perf events");
-	if (!error)
-		error = mp3_faults_open(faults, capture);
-	if (error)
-		errx(1, "%s: faults: %s", MP3_CAPTURE_PATH,
-		     mp3_strerror(error));
-}
-
 /* Counts the faults and records of a pass. */
 static void count_pass(struct top *top, struct live *live,
 		       struct mp3_faults *faults)
@@ -188,7 +172,8 @@ static void show_live(struct top *top, const struct top_options *options)
 		live.selection.found = top_add;
 	}
 	if (top->every)
-		start_locating(&faults, &live.source.reader, top->every);
+		capture_locate_or_exit(&live.source.reader, top->every, 0,
+				       &faults);
 	/* What the ring holds shows which processes are registered. */
 	count_pass(top, &live, &faults);
 	top_start(top, &live.source, live.now_ns);
@@ -205,15 +190,6 @@ static void show_live(struct top *top, const struct top_options *options)
 }
 
 /* ---- Options ---- */
-
-static unsigned int parse_faults(const char *text)
-{
-	__u64 every = text ? parse_number("--faults", text, 1, 65536) : 1;
-
-	if (every & (every - 1))
-		errx(2, "--faults: '%s' is not a power of two", text);
-	return (unsigned int)every;
-}
 
 /* Parses the path of a cgroup, also of its directory, or its number. */
 static const char *parse_cgroup(const char *text)
@@ -252,7 +228,7 @@ static void parse_option(struct top_options *options, int option)
 		options->columns = optarg;
 		return;
 	case OPT_FAULTS:
-		options->every = parse_faults(optarg);
+		options->every = optarg ? parse_every("--faults", optarg) : 1;
 		return;
 	case OPT_NAME:
 		options->filter.name = optarg;

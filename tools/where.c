@@ -3,6 +3,7 @@
 #include <err.h>
 #include <sys/stat.h>
 
+#include "capture.h"
 #include "collect.h"
 #include "mp3ctl.h"
 #include "util.h"
