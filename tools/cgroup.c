@@ -11,11 +11,12 @@
 
 #include "cgroup.h"
 #include "name.h"
+#include "set.h"
 #include "util.h"
 
 /**
  * struct cgroup - a cgroup that was looked up
- * @id:   inode number of its directory
+ * @id:   inode number of its directory; first, as the key
  * @name: its path below the root of the hierarchy, or "cgroup ID"
  */
 struct cgroup {
@@ -23,8 +24,11 @@ struct cgroup {
 	char *name;
 };
 
-static struct cgroup *cgroups;
-static size_t nr_cgroups;
+static struct set cgroups = {
+	.item_size = sizeof(struct cgroup),
+	.key_size = sizeof(__u64),
+};
+
 static bool are_recorded;	/* they are those of a recording */
 
 /* Returns where the hierarchy of cgroups v2 is mounted, or NULL. */
@@ -45,23 +49,25 @@ static const char *find_root(void)
 
 static struct cgroup *known_cgroup(__u64 id)
 {
-	size_t i;
-
-	for (i = 0; i < nr_cgroups; i++)
-		if (cgroups[i].id == id)
-			return &cgroups[i];
-	return NULL;
+	return set_find(&cgroups, &id);
 }
 
-/* Adds a cgroup. Returns its name. Exits if there is no memory. */
+/*
+ * Adds a cgroup with a name, which it takes over; one that is known keeps the name that
+ * it has. Returns its name. Exits if there is no memory.
+ */
 static const char *add_cgroup(__u64 id, char *name)
 {
-	cgroups = reallocarray(cgroups, nr_cgroups + 1, sizeof(*cgroups));
-	if (!cgroups)
-		err(1, "names of cgroups");
-	cgroups[nr_cgroups] = (struct cgroup){ .id = id, .name = name };
+	struct cgroup *cgroup;
+	bool added;
 
-	return cgroups[nr_cgroups++].name;
+	cgroup = set_get(&cgroups, &id, &added);
+	if (added)
+		cgroup->name = name;
+	else
+		free(name);
+
+	return cgroup->name;
 }
 
 /*
@@ -159,10 +165,13 @@ bool cgroup_memory_limit(const char *path, __u64 *bytes)
 /* Frees the names that were looked up: they can be looked up again. */
 void cgroup_forget(void)
 {
+	size_t i;
+
 	if (are_recorded)
 		return;
-	while (nr_cgroups)
-		free(cgroups[--nr_cgroups].name);
+	for (i = 0; i < cgroups.nr; i++)
+		free(((struct cgroup *)set_item(&cgroups, i))->name);
+	set_free(&cgroups);
 }
 
 /**

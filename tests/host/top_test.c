@@ -427,7 +427,7 @@ static void test_cgroup_paths(void)
 	   matches_cgroup("/a.slice/serial\\\\x2dgetty\\xc3\\xa9", 2) &&
 	   !matches_cgroup("/a.slice/serial-getty\xc3\xa9", 2),
 	   "--cgroup of top selects a path with a backslash, also as it is printed");
-	nr_cgroups = 0;
+	set_free(&cgroups);
 }
 
 static void test_tree(void)

@@ -56,11 +56,11 @@ static void test_walk(void)
 		err(1, "%s", child);
 	walk(path, strlen(path));
 	walk("/nonexistent", 0);
-	ok(nr_cgroups == 2 && !strcmp(cgroup_name(outer.st_ino), "/a.slice") &&
+	ok(cgroups.nr == 2 && !strcmp(cgroup_name(outer.st_ino), "/a.slice") &&
 	   !strcmp(cgroup_name(inner.st_ino), "/a.slice/b\\x01"),
 	   "one walk finds each cgroup");
 	walk(path, strlen(path));
-	ok_eq(nr_cgroups, 2, "a second walk adds no cgroup again");
+	ok_eq(cgroups.nr, 2, "a second walk adds no cgroup again");
 	rmdir(file);
 	rmdir(child);
 	rmdir(path);
