@@ -67,7 +67,7 @@ static size_t fill_pairs(struct pair *pairs, const struct summary *const sides[2
 	for (side = 0; side < 2; side++) {
 		for (i = 0; i < sides[side]->rows.nr; i++) {
 			row = set_item(&sides[side]->rows, i);
-			other = set_find(&sides[!side]->rows, &row->hash);
+			other = summary_find(sides[!side], row->label);
 			/* The first side has had it. */
 			if (side && other)
 				continue;

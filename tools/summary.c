@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <err.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,7 @@ void summary_init(struct summary *summary, bool located)
 		.located = located,
 		.rows = {
 			.item_size = sizeof(struct summary_row),
-			.key_size = sizeof(__u64),
+			.key_size = offsetof(struct summary_row, label),
 		},
 	};
 }
@@ -25,13 +26,31 @@ void summary_init(struct summary *summary, bool located)
 /* Returns the row of a label. Exits if there is no memory. */
 static struct summary_row *get_row(struct summary *summary, const char *label)
 {
-	__u64 hash = set_hash(label, strlen(label));
+	__u64 key[] = { set_hash(label, strlen(label)), 0 };
 	struct summary_row *row;
 	bool added;
 
-	row = set_get(&summary->rows, &hash, &added);
+	do {
+		row = set_get(&summary->rows, key, &added);
+		key[1]++;
+	} while (!added && strcmp(row->label, label));
 	if (added)
 		row->label = text_format("%s", label);
+
+	return row;
+}
+
+/* Returns the row of a label, or NULL. */
+const struct summary_row *summary_find(const struct summary *summary,
+				       const char *label)
+{
+	__u64 key[] = { set_hash(label, strlen(label)), 0 };
+	const struct summary_row *row;
+
+	do {
+		row = set_find(&summary->rows, key);
+		key[1]++;
+	} while (row && strcmp(row->label, label));
 
 	return row;
 }

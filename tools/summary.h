@@ -14,12 +14,14 @@
 
 /**
  * struct summary_row - what the processes of one name cost, or one function
- * @hash:   of @label: rows are found by it
+ * @hash:   of @label
+ * @nr:     labels that have the same hash and were added before
  * @label:  the name, printable
  * @values: of the runs
  */
 struct summary_row {
 	__u64 hash;
+	__u64 nr;
 	char *label;
 	struct stats values[NR_METRICS];
 };
@@ -39,6 +41,8 @@ struct summary {
 };
 
 void summary_init(struct summary *summary, bool located);
+const struct summary_row *summary_find(const struct summary *summary,
+				       const char *label);
 void summary_increase(struct summary *summary, const char *label,
 		      const double values[NR_METRICS]);
 void summary_add_run(struct summary *summary, struct table *table,
