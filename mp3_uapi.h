@@ -64,16 +64,18 @@
  * entry. A reader
  *
  *	1. loads @head with acquire: all entries below it are published;
- *	2. copies entry i;
+ *	2. copies entry i; of /dev/mp3, word 0 last, after an acquire fence;
  *	3. after an acquire fence, loads @head again, and keeps the copy only if
  *	   i + capacity - 1 > head: otherwise the module may have overwritten it
  *	   during the copy;
- *	4. if other readers consume entries, copies word 0 after the fence, and
- *	   drops the entry if that is -1: another reader has consumed it.
+ *	4. drops an entry of /dev/mp3 in which word 0 is -1: another reader has
+ *	   consumed it.
  *
  * Simple readers of /dev/mp3 use no header. Every word of the ring is -1 when
- * the module is loaded, word 0 of the slot after the newest entry is always -1,
- * and a reader consumes an entry by storing -1 in its words.
+ * the module is loaded, and word 0 of the slot after the newest entry is always
+ * -1. A reader loads word 0 of an entry with acquire, before the others. It
+ * consumes the entry by storing -1 in word 0 and, after a release fence, in the
+ * others.
  *
  * Captures: /dev/mp3_capture (mode 0666, or user_mode)
  *
