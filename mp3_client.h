@@ -266,7 +266,10 @@ static inline int mp3_registered(pid_t pid)
  *	   MP3_RECORDING_TOTALS can grow;
  *	4. refuses contents that are not a multiple of their element's size;
  *	5. refuses text with a byte that is not printable ASCII, a tab or a newline:
- *	   printed, it could control a terminal.
+ *	   printed, it could control a terminal;
+ *	6. refuses a fault with more than MP3_FRAMES frames, and a file whose number
+ *	   is not in 1..MP3_FILES. Names and paths of a broken recording may lack
+ *	   their NUL, and those of any may contain what controls a terminal.
  *
  * The keys of MP3_RECORDING_INFO; a reader ignores others. Values are printable
  * ASCII: a backslash is \\, any other byte \xNN.

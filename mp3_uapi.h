@@ -120,9 +120,10 @@
  *
  *	1. loads @head of the header with acquire: faults below it have a slot;
  *	2. loads @seq with acquire. If it is i + 1, the fault is complete; if it is
- *	   larger, the fault has been overwritten (MP3_FAULT_BUSY: is being
- *	   overwritten or written). Otherwise it is being written: try again
- *	   later, and give up once @processes is 0 or @ticks has advanced by two;
+ *	   larger, but not MP3_FAULT_BUSY, the fault has been overwritten.
+ *	   Otherwise it is being written or overwritten: try again later, and give
+ *	   up if @seq is still not i + 1 after @processes has been loaded as 0 or
+ *	   @ticks has advanced by two;
  *	3. copies the fault, and after an acquire fence loads @seq again: the copy
  *	   is good if it has not changed.
  *
@@ -410,9 +411,9 @@ struct mp3_header {
  *	      that was the kernel, the one after the system call; the others are
  *	      the return addresses of its callers, innermost first, found by frame
  *	      pointers. Each is the number of a file in bits 48..63 and an offset
- *	      in that file; or, with number 0, an address. No frame is valid if the
- *	      fault has no instruction in user mode, as during exec. The contents
- *	      of the others are undefined
+ *	      in that file; or, with number 0, bits 0..47 of an address. No frame
+ *	      is valid if the fault has no instruction in user mode, as during
+ *	      exec. The contents of the others are undefined
  *
  * When a field is added, also change:
  *
@@ -448,7 +449,8 @@ struct mp3_fault {
  * @inode:	inode number
  * @generation:	distinguishes files that have had the same inode number
  * @path:	absolute path, as in /proc/<pid>/maps, with " (deleted)" if it has
- *		been unlinked; ends with a NUL, zeros follow it
+ *		been unlinked, but without escapes: any bytes may precede the NUL at
+ *		its end. Zeros follow it
  */
 struct mp3_file {
 	__u32 number;
