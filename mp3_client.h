@@ -93,7 +93,7 @@ static inline const char *mp3_strerror(int err)
 	case EACCES:
 		return "Permission denied (only root, or users allowed by the udev rule)";
 	case EPERM:
-		return "Operation not permitted (needs ptrace read access to the process)";
+		return "Operation not permitted (needs ptrace read access, or CAP_PERFMON)";
 	case EINVAL:
 		return "Invalid argument (kernel threads cannot be profiled)";
 	case ESRCH:
@@ -105,7 +105,7 @@ static inline const char *mp3_strerror(int err)
 	case EBUSY:
 		return "No capture is left (of 63; 16 are reserved for CAP_PERFMON)";
 	case EPROTO:
-		return "Not an mp3 ring or recording, or the wrong ring type";
+		return "Not an mp3 ring or recording, or one of another type or version";
 	case EBADMSG:
 		return "Broken recording";
 	case EILSEQ:

@@ -252,13 +252,13 @@ _CAUSES = {
     errno.ENOENT: "No such file or directory (is the module loaded?)",
     errno.ENXIO: "No such device (is the module loaded?)",
     errno.EACCES: "Permission denied (only root, or users that root has allowed)",
-    errno.EPERM: "Operation not permitted (needs ptrace read access to the process)",
+    errno.EPERM: "Operation not permitted (needs ptrace read access, or CAP_PERFMON)",
     errno.EINVAL: "Invalid argument (kernel threads cannot be profiled)",
     errno.ESRCH: "No such process (it has exited, or is not registered)",
     errno.EEXIST: "Already registered",
     errno.EMFILE: "Too many captures of this user (8), or too many open files",
     errno.EBUSY: "No capture is left (of 63; 16 are reserved for CAP_PERFMON)",
-    errno.EPROTO: "Not an mp3 ring or recording, or the wrong ring type",
+    errno.EPROTO: "Not an mp3 ring or recording, or one of another type or version",
 }
 
 

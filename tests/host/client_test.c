@@ -726,6 +726,11 @@ static void test_capture(void)
 	ok(strstr(mp3_strerror(-EMFILE), "captures of this user (8)") &&
 	   strstr(mp3_strerror(-EBUSY), "No capture is left"),
 	   "mp3_strerror() names the limits of captures");
+	ok(strstr(mp3_strerror(-EPROTO), "version"),
+	   "mp3_strerror() names the version as a cause of EPROTO");
+	ok(strstr(mp3_strerror(-EPERM), "ptrace read access") &&
+	   strstr(mp3_strerror(-EPERM), "CAP_PERFMON"),
+	   "mp3_strerror() names both causes of EPERM");
 }
 
 static void test_time(void)
