@@ -556,7 +556,7 @@ class Capture(Records):
                                     "and there are up to 8 callers)",
                       errno.EOPNOTSUPP: "This kernel cannot locate faults"}
             raise _error(error.errno, self.path, causes.get(error.errno)) from None
-        if self._faults is None:
+        if self._faults is None and n:
             self._faults = _Faults(self)
 
     def faults(self):
