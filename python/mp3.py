@@ -251,6 +251,7 @@ class Fault(NamedTuple):
 _CAUSES = {
     errno.ENOENT: "No such file or directory (is the module loaded?)",
     errno.ENXIO: "No such device (is the module loaded?)",
+    errno.ENODEV: "No such device node, but the module is loaded (run mp3ctl doctor)",
     errno.EACCES: "Permission denied (only root, or users that root has allowed)",
     errno.EPERM: "Operation not permitted (needs ptrace read access, or CAP_PERFMON)",
     errno.EINVAL: "Invalid argument (kernel threads cannot be profiled)",
@@ -271,7 +272,10 @@ def _open(path, flags):
     try:
         return os.open(path, flags | os.O_CLOEXEC)
     except OSError as error:
-        raise _error(error.errno, path) from None
+        number = error.errno
+        if number in (errno.ENOENT, errno.ENXIO) and os.access(STATUS_PATH, os.F_OK):
+            number = errno.ENODEV
+        raise _error(number, path) from None
 
 
 def _command(fd, path, letter, pid):
