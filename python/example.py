@@ -34,7 +34,8 @@ def capture_programs():
         for _ in range(3):
             subprocess.run([sys.executable, "-c", PROGRAM], check=True)
         capture.unregister()
-        capture.wait(1)                         # for the tick that collects the last counts
+        while capture.header.processes:         # until a tick has collected the last counts
+            capture.wait(1)
         return list(capture.records()), "three programs"
 
 
