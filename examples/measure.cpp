@@ -35,6 +35,8 @@ public:
 		struct mp3_record record;
 		Cost cost;
 
+		// Skip the records of a function that has thrown.
+		reader.next = mp3_reader_head(&reader);
 		check(mp3_capture_register(&reader, getpid()));
 		try {
 			function();
