@@ -844,7 +844,10 @@ static inline int mp3_capture_unregister(const struct mp3_reader *capture,
 	return mp3_capture_command(capture, 'U', pid);
 }
 
-/* Ends a capture: unregisters its processes and frees its ring. */
+/*
+ * Ends a capture: unregisters its processes and frees its ring. The capture lasts
+ * until mp3_faults_close() if its faults are still open.
+ */
 static inline void mp3_capture_close(struct mp3_reader *capture)
 {
 	mp3_reader_close(capture);
