@@ -453,8 +453,8 @@ static inline void mp3_recording_info(struct mp3_header *header, FILE *file,
 {
 	char *line = NULL;
 	size_t size = 0;
+	__u64 hz = header->hz, start_ns = 0;
 	ssize_t length;
-	__u64 hz = 0;
 
 	for (; bytes; bytes -= (__u64)length) {
 		length = getline(&line, &size, file);
@@ -462,13 +462,15 @@ static inline void mp3_recording_info(struct mp3_header *header, FILE *file,
 			break;
 		mp3_recording_number(line, "hz", &hz);
 		mp3_recording_number(line, "interval_ns", &header->interval_ns);
-		/* The start takes the place of what older recorders leave out. */
-		mp3_recording_number(line, "start_ns", &header->base_ns);
+		mp3_recording_number(line, "start_ns", &start_ns);
 		mp3_recording_number(line, "base_ns", &header->base_ns);
 		mp3_recording_number(line, "base_jiffies", &header->base_jiffies);
 	}
 	free(line);
 	header->hz = (__u32)hz;
+	/* The start takes the place of what older recorders leave out. */
+	if (!header->base_ns)
+		header->base_ns = start_ns;
 }
 
 /* Appends @bytes of records to those in memory. Returns 0 or a negative errno. */

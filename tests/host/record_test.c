@@ -203,6 +203,27 @@ static void test_old_info(void)
 	mp3_reader_close(&reader);
 }
 
+static void test_info_order(void)
+{
+	static const char first[] =
+		"base_jiffies=4294892296\nbase_ns=10000000500\nhz=250\n";
+	static const char second[] =
+		"start_ns=100000000000\ninterval_ns=50000000\n";
+	struct mp3_reader reader;
+
+	file_begin();
+	file_add(MP3_RECORDING_INFO, first, strlen(first));
+	file_add(MP3_RECORDING_INFO, second, strlen(second));
+	file_add(MP3_RECORDING_RECORDS, records, sizeof(*records));
+	recording_close(&file);
+	ok(!mp3_reader_open(&reader, file_path, false) &&
+	   reader.header->base_ns == BASE_NS &&
+	   reader.header->base_jiffies == BASE_JIFFIES &&
+	   reader.header->hz == 250,
+	   "the lines of a recording's information can have any order, in two chunks");
+	mp3_reader_close(&reader);
+}
+
 /* ---- Broken recordings ---- */
 
 /* Where the chunks with the first two, and with all records end */
@@ -341,6 +362,7 @@ int main(void)
 	test_records();
 	test_samples();
 	test_old_info();
+	test_info_order();
 	test_truncated();
 	test_refused();
 	test_hostile();
