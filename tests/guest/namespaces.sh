@@ -50,6 +50,7 @@ for mode in --fork ""; do
 	ok "mp3ctl run prints its table below unshare --time --monotonic 1000${mode:+ $mode}"
 done
 # Its clock must not be negative: the guest has to have run for longer than that.
+# shellcheck disable=SC2317	# called through until_true
 has_run() { [ "$(cut -d . -f 1 /proc/uptime)" -ge 2 ]; }
 until_true has_run
 ends 0 $unshare --time --monotonic -1 --fork mp3ctl run sh -c '(:); (:); :' &&
