@@ -293,7 +293,7 @@ static inline struct file *mp3_get_file_rcu(struct file *file)
  * that overlayfs and FUSE open in place of their own
  */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0) && \
-    LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+	LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
 #define MP3_FMODE_UNSAFE	FMODE_BACKING
 #else
 #define MP3_FMODE_UNSAFE	((fmode_t)0)

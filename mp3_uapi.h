@@ -127,8 +127,8 @@
  *	3. copies the fault, and after an acquire fence loads @seq again: the copy
  *	   is good if it has not changed.
  *
- * @head is updated at each tick, before @processes. poll(2) reports the records of
- * that tick.
+ * @head is updated at each tick, before @processes. poll(2) reports it as entries
+ * that were published.
  *
  * L fails with EINVAL if it is malformed or written to the status file, with
  * EPERM if the writer or the opener lacks CAP_PERFMON and the parameter

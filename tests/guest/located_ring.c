@@ -597,6 +597,33 @@ static void test_late(void)
 	capture_close(&c);
 }
 
+/* The record of the faults precedes the tick that makes them visible. */
+static void test_poll(void)
+{
+	struct capture c = capture_open(), other = capture_open();
+	struct pollfd pollfd = { .fd = c.fd, .events = POLLIN };
+	struct fault_ring r;
+	bool early;
+	pid_t pid;
+
+	set_interval("5000");
+	locate_or_die(c.fd, 1, 0);
+	r = fault_ring_map(c.fd);
+	pid = subject_start(prepare_page, act_pages, NULL);
+	capture_command_or_die(&c, 'R', pid);
+	subject_continue(pid);
+	capture_command_or_die(&other, 'R', pid);
+	early = poll(&pollfd, 1, 0) == 1 && !fault_head(&r);
+	ok(early && poll(&pollfd, 1, 60000) == 1 && fault_head(&r) >= 25,
+	   "poll(2) reports faults whose record another capture has had published before");
+	ok_eq(poll(&pollfd, 1, 0), 0, "poll(2) reports faults once");
+	set_interval("10");
+	kill_and_reap(pid);
+	fault_ring_unmap(&r);
+	capture_close(&other);
+	capture_close(&c);
+}
+
 /* ---- One fault in n ---- */
 
 static struct sampled {
@@ -1467,6 +1494,7 @@ static const struct {
 	{ "stop", test_stop },
 	{ "stop-exited", test_stop_exited },
 	{ "late", test_late },
+	{ "poll", test_poll },
 	{ "sampled", test_sampled },
 	{ "replaced", test_both_replaced },
 	{ "files", test_both_files },
