@@ -532,7 +532,8 @@ static DECLARE_DELAYED_WORK(mp3_detach_work, mp3_detach);
  * @capacity:	slots
  * @slot:	slot of the next entry (mp3_sampler_lock)
  * @end:	end of the last slot
- * @woken:	@header->head when pollers were last woken (mp3_sampler_lock)
+ * @woken:	@header->head when pollers were last woken, or MP3_WAKE to wake them
+ *		again (mp3_sampler_lock)
  * @wait:	pollers
  * @wake_work:	wakes them, for a capture without CAP_PERFMON
  */
@@ -792,9 +793,11 @@ static __always_inline void mp3_fault_publish(struct mp3_fault *slot, u64 seq)
 	smp_store_release(&slot->seq, seq);
 }
 
+#define MP3_WAKE	U64_MAX
+
 /*
- * Wake the pollers of a ring if entries were published since the last call; if @later,
- * by a work item. Caller holds mp3_sampler_lock.
+ * Wake the pollers of a ring if entries were published since the last call, or faults
+ * of its capture; if @later, by a work item. Caller holds mp3_sampler_lock.
  *
  * A work item that is still pending finds the entries and the pollers of this call,
  * too. One that is running is queued again.
@@ -835,13 +838,14 @@ static void mp3_wake_all(void)
 }
 
 /*
- * Copy the state of a ring of faults to its header, and to that of the records of
- * its capture.
+ * Copy the state of a ring of faults to its header, and to that of @ring, which has
+ * the records of its capture, and the pollers.
  */
 static void mp3_update_fault_header(struct mp3_fault_ring *faults,
-				    struct mp3_header *records)
+				    struct mp3_ring *ring)
 {
 	struct mp3_header *header = faults->ring.header;
+	struct mp3_header *records = ring->header;
 	u64 head = atomic64_read(&faults->head);
 	u64 missed = 0, dropped = 0;
 	unsigned int cpu;
@@ -859,6 +863,9 @@ static void mp3_update_fault_header(struct mp3_fault_ring *faults,
 	WRITE_ONCE(header->located, head);
 	WRITE_ONCE(records->counted, faults->counted);
 	WRITE_ONCE(records->located, head);
+	/* The records of these faults may have been published before. */
+	if (header->head != head)
+		ring->woken = MP3_WAKE;
 	/* Pairs with the acquire load in mp3_faults_next() (mp3_client.h). */
 	smp_store_release(&header->head, head);
 }
@@ -940,7 +947,7 @@ static void mp3_publish_processes(unsigned int holder)
 	} else {
 		faults = mp3_fault_ring_of(holder);
 		if (faults) {
-			mp3_update_fault_header(faults, ring->header);
+			mp3_update_fault_header(faults, ring);
 			mp3_publish_to(&faults->ring, holder);
 		}
 	}
@@ -2519,10 +2526,12 @@ static void mp3_tick(struct kthread_work *work)
 	 * Commands and closed captures publish only their own holder. The last
 	 * process may have been denied to another one.
 	 */
-	if (READ_ONCE(mp3_nr_processes))
+	if (READ_ONCE(mp3_nr_processes)) {
 		mp3_arm();
-	else
+	} else {
 		mp3_publish_all_processes();
+		mp3_wake_all();
+	}
 	spin_unlock(&mp3_sampler_lock);
 }
 
@@ -5278,7 +5287,7 @@ static const struct proc_ops mp3_status_ops = {
  * struct mp3_ring_reader - an open file of a device
  * @ring:    the ring, by the device's minor number
  * @capture: the capture that the file has created, or NULL
- * @polled:  head of the ring at the last poll that reported it, or at open
+ * @polled:  mp3_published() at the last poll that reported more, or at open
  */
 struct mp3_ring_reader {
 	struct mp3_ring *ring;
@@ -5334,6 +5343,21 @@ static ssize_t mp3_write(struct file *file, const char __user *buffer,
 	return mp3_write_commands(file, reader->capture, buffer, count);
 }
 
+/* Return how many entries have been published, located faults of a capture included. */
+static u64 mp3_published(const struct mp3_ring_reader *reader)
+{
+	u64 head = READ_ONCE(reader->ring->header->head);
+	const struct mp3_locator *locator = NULL;
+
+	/* Pairs with the release store in mp3_install_locator(). */
+	if (reader->capture)
+		locator = smp_load_acquire(&reader->capture->locator);
+	if (locator)
+		head += READ_ONCE(locator->faults.ring.header->head);
+
+	return head;
+}
+
 /*
  * Report readable if an entry was published since the last poll of @file that
  * reported it, or since its open.
@@ -5341,21 +5365,21 @@ static ssize_t mp3_write(struct file *file, const char __user *buffer,
 static __poll_t mp3_poll(struct file *file, struct poll_table_struct *table)
 {
 	struct mp3_ring_reader *reader = file->private_data;
-	u64 head;
+	u64 published;
 
 	poll_wait(file, &reader->ring->wait, table);
 	/*
-	 * Load head after poll_wait() has added the caller to the wait queue.
-	 * Pairs with mp3_ring_wake(), which looks there after head has been
+	 * Load heads after poll_wait() has added the caller to the wait queue.
+	 * Pairs with mp3_ring_wake(), which looks there after heads have been
 	 * stored.
 	 */
 	smp_mb();
-	head = READ_ONCE(reader->ring->header->head);
-	if (head == READ_ONCE(reader->polled))
+	published = mp3_published(reader);
+	if (published == READ_ONCE(reader->polled))
 		return 0;
 	/* Do not consume the event unless the caller requested EPOLLIN. */
 	if (poll_requested_events(table) & (EPOLLIN | EPOLLRDNORM))
-		WRITE_ONCE(reader->polled, head);
+		WRITE_ONCE(reader->polled, published);
 
 	return EPOLLIN | EPOLLRDNORM;
 }
