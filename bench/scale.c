@@ -341,7 +341,7 @@ static void measure_tool(const struct tool *command)
 	argv = command->by_user ? as_user : as_root;
 	tool = command->on_terminal ? start_on_terminal(argv) :
 	       start_tool("/dev/null", argv);
-	wait_ms(3000 + nursery->nr / 20);
+	wait_ms(3000 + nursery->nr / 10);
 	check_tool(tool);
 	start = now_ns();
 	used = cpu_ns(tool);
