@@ -5349,9 +5349,10 @@ static u64 mp3_published(const struct mp3_ring_reader *reader)
 	u64 head = READ_ONCE(reader->ring->header->head);
 	const struct mp3_locator *locator = NULL;
 
-	/* Pairs with the release store in mp3_install_locator(). */
-	if (reader->capture)
+	if (reader->capture) {
+		/* Pairs with the release store in mp3_install_locator(). */
 		locator = smp_load_acquire(&reader->capture->locator);
+	}
 	if (locator)
 		head += READ_ONCE(locator->faults.ring.header->head);
 
