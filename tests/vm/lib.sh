@@ -152,3 +152,20 @@ use_kernel() {
 		kernel_make+=(ARCH="$cross_kernel_arch" CROSS_COMPILE="$cross_prefix")
 	fi
 }
+
+# unpack_modules DIR NAME...: copy modules of the kernel of use_kernel to DIR, unpacked,
+# and print the paths of the copies; print nothing if the kernel lacks one of them
+unpack_modules() {
+	local dir=$1 name module
+
+	mkdir -p "$dir"
+	for name in "${@:2}"; do
+		module=$(find -L "$kernel_modules/" -name "$name.ko*" -print -quit)
+		case $module in
+		*.ko) cp "$module" "$dir" ;;
+		*.ko.xz) xz -dc "$module" >"$dir/$name.ko" ;;
+		*) return 0 ;;
+		esac
+	done
+	printf '%s\n' "$dir"/*.ko
+}
