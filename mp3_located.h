@@ -318,10 +318,13 @@ static inline void mp3_release_file_mappings(struct address_space *pages)
  * A VMA that is still in the tree, with the same fields, was valid when they were
  * copied. But its file may have been closed since: its memory can be free, or that of
  * another file. So what is read of it counts only if the VMA is in the tree still after
- * that: then the file was open. Until the end of the RCU section, the memory of its
- * inode, and of the inode whose pages it has, remains an inode: the kernel's file systems
- * free these after an RCU grace period. If the VMA is still in the tree, with the same
- * fields, while nothing can change them, it was the right one.
+ * that: then the file was open. Both can have been replaced only on a kernel that frees
+ * VMAs and files at once; from 6.7 to 6.12, VMAs are freed after an RCU grace period.
+ *
+ * Until the end of the RCU section, the memory of its inode, and of the inode whose
+ * pages it has, remains an inode: the kernel's file systems free these after an RCU grace
+ * period. If the VMA is still in the tree, with the same fields, while nothing can
+ * change them, it was the right one.
  */
 static noinline bool mp3_peek_vma(struct mm_struct *mm, u64 address,
 				  struct mp3_mapping *mapping)
