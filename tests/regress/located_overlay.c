@@ -94,7 +94,7 @@ static void fault_region(void)
 		store_with(area.region + i * PAGE, (uintptr_t)frame);
 }
 
-/* Fault next to the changes, and once more when there are no more. */
+/* Fault next to the changes, and once more after the last one. */
 static void act(void *arg)
 {
 	pthread_t thread;
