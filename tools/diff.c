@@ -6,6 +6,7 @@
 #include "compare.h"
 #include "mp3ctl.h"
 #include "progress.h"
+#include "recording.h"
 #include "run.h"
 #include "util.h"
 #include "where_report.h"
@@ -309,7 +310,7 @@ int cmd_diff(int argc, char **argv)
 	struct session session;
 	__u64 nr = DEFAULT_RUNS;
 	struct side sides[2];
-	int option, status = 0;
+	int option, status = 0, i;
 
 	session_init(&session);
 	/* +: the options after the command belong to the command. */
@@ -342,6 +343,8 @@ int cmd_diff(int argc, char **argv)
 		if (live)
 			errx(2, "-f, --no-follow, -r and --stall require commands");
 		session.report.file = stdout;
+		for (i = 0; i < 2 && session.output; i++)
+			recording_keep(words[0][i], session.output);
 		if (!read_side(&sides[0], words[0][0]) ||
 		    !read_side(&sides[1], words[0][1]))
 			return 1;
