@@ -157,7 +157,7 @@ struct file { int unused; };
 struct signal_struct { int unused; };
 struct mp3_capture { unsigned int holder; };
 struct mutex { bool held; };
-struct mp3_gate { struct mutex follow, turn; };
+struct mp3_gate { struct mutex turn; };
 
 struct mp3_caller {
 	const struct file *file;
@@ -380,14 +380,14 @@ static inline struct mp3_gate *mp3_gate_get(void)
 
 static inline void mp3_gate_put(struct mp3_gate *gate)
 {
-	require(gate == &writer_gate && !gate->follow.held && !gate->turn.held);
+	require(gate == &writer_gate && !gate->turn.held);
 	nr_held--;
 }
 
 /* A signal is noticed only if the lock is held by another. */
 static inline int mutex_lock_killable(struct mutex *mutex)
 {
-	require(mutex == &writer_gate.follow || mutex == &writer_gate.turn);
+	require(mutex == &writer_gate.turn);
 	require(!mutex->held);
 	if (environment.waits && fatal_signal_pending(current))
 		return -EINTR;
@@ -509,12 +509,19 @@ static inline int mp3_register(const struct mp3_caller *caller,
 }
 
 static inline int mp3_follow(const struct mp3_caller *caller,
-			     unsigned int holder, struct task_struct *task)
+			     unsigned int holder, struct task_struct *task,
+			     struct mp3_gate *gate)
 {
-	require(caller->file == &written_file && caller->signal == &writer_signal);
-	require(task->permitted && writer_gate.follow.held);
+	int err = -EINTR;
 
-	return execute('F', holder, task);
+	require(caller->file == &written_file && caller->signal == &writer_signal);
+	require(task->permitted);
+	if (!environment.waits || !fatal_signal_pending(current))
+		err = module_is_live(THIS_MODULE) ?
+		      execute('F', holder, task) : -EIO;
+	mp3_gate_put(gate);
+
+	return err;
 }
 
 static inline int mp3_unregister(unsigned int holder, struct task_struct *task,
