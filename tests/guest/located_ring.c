@@ -611,8 +611,10 @@ static void test_poll(void)
 	r = fault_ring_map(c.fd);
 	pid = subject_start(prepare_page, act_pages, NULL);
 	capture_command_or_die(&c, 'R', pid);
-	subject_continue(pid);
 	capture_command_or_die(&other, 'R', pid);
+	subject_continue(pid);
+	/* Wakes pollers, other than R. */
+	capture_command_or_die(&other, 'U', pid);
 	early = poll(&pollfd, 1, 0) == 1 && !fault_head(&r);
 	ok(early && poll(&pollfd, 1, 60000) == 1 && fault_head(&r) >= 25,
 	   "poll(2) reports faults whose record another capture has had published before");
