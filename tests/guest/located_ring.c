@@ -606,13 +606,16 @@ static void test_poll(void)
 	bool early;
 	pid_t pid;
 
-	set_interval("5000");
 	locate_or_die(c.fd, 1, 0);
 	r = fault_ring_map(c.fd);
 	pid = subject_start(prepare_page, act_pages, NULL);
 	capture_command_or_die(&c, 'R', pid);
 	capture_command_or_die(&other, 'R', pid);
+	/* The next tick is 10 s later. */
+	set_interval("10000");
 	subject_continue(pid);
+	/* Until it no longer runs: else the tick has a record of it. */
+	sleep_ms(500);
 	/* Wakes pollers, other than R. */
 	capture_command_or_die(&other, 'U', pid);
 	early = poll(&pollfd, 1, 0) == 1 && !fault_head(&r);
