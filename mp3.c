@@ -3628,7 +3628,7 @@ static void mp3_gate_put(struct mp3_gate *gate)
  * @early:	other captures have records outside the grid
  * @refs:	one of the works, and one of the caller, who may be killed
  * @gate:	of the caller, which has been taken
- * @done:	the pause is over
+ * @done:	it has been executed, and as much time left to others
  * @killed:	set if the caller was killed: the work need not begin
  * @caller:	the process that has written it; @file is pinned
  * @task:	the caller, pinned
@@ -3636,7 +3636,8 @@ static void mp3_gate_put(struct mp3_gate *gate)
  * @holder:	where to register
  * @process:	unused entry of the process to follow
  * @inserted:	set if @process is now in the table
- * @duration:	set to the length of the pause, in jiffies
+ * @duration:	set to how long it has taken, in jiffies
+ * @pause:	set to when the next F of the user may begin, after so many jiffies
  * @err:	set to the result
  */
 struct mp3_follow_request {
@@ -3654,6 +3655,7 @@ struct mp3_follow_request {
 	struct mp3_process *process;
 	bool inserted;
 	long duration;
+	long pause;
 	int err;
 };
 
@@ -3662,27 +3664,24 @@ static void mp3_follow_request_free(struct kref *refs)
 	kfree(container_of(refs, struct mp3_follow_request, refs));
 }
 
-/* Let the next F of the same user begin. */
-static void mp3_end_follow(struct mp3_follow_request *request)
-{
-	up(&request->gate->follow);
-	mp3_gate_put(request->gate);
-	complete(&request->done);
-	kref_put(&request->refs, mp3_follow_request_free);
-}
-
 /*
- * Work function: end an F that has been executed, after a pause, also if its caller
- * was killed: others have as much time, and their rings one record of each process
- * in a turn.
+ * Work function: end an F that has been executed. Leave as much time to others; then
+ * let the caller continue and, after the pause, also if the caller was killed, the next
+ * F of the same user begin.
  */
 static void mp3_rest(struct work_struct *work)
 {
 	struct mp3_follow_request *request =
 		container_of(work, struct mp3_follow_request, rest);
 
-	schedule_timeout_idle(request->duration);
-	mp3_end_follow(request);
+	if (request->duration)
+		schedule_timeout_idle(request->duration);
+	complete(&request->done);
+	if (request->pause > request->duration)
+		schedule_timeout_idle(request->pause - request->duration);
+	up(&request->gate->follow);
+	mp3_gate_put(request->gate);
+	kref_put(&request->refs, mp3_follow_request_free);
 }
 
 /* Work function: execute an F. */
@@ -3693,7 +3692,7 @@ static void mp3_execute_follow(struct work_struct *work)
 	const struct mp3_caller *caller = &request->caller;
 	u64 start = get_jiffies_64(), follow_id = 0;
 	const struct cred *cred;
-	long turn = 0;
+	long pause = 0;
 	int err = -EINTR;
 
 	if (READ_ONCE(request->killed))
@@ -3718,8 +3717,9 @@ static void mp3_execute_follow(struct work_struct *work)
 		mp3_adopt(caller, request->holder, follow_id);
 	else
 		queue_delayed_work(mp3_follow_wq, &mp3_detach_work, HZ);
+	/* The records of one turn are those of an R or U that follows. */
 	if (request->early && !mp3_is_privileged(caller->file))
-		turn = MP3_TURN;
+		pause = 2 * MP3_TURN;
 unlock:
 	mutex_unlock(&mp3_follow_mutex);
 	revert_creds(cred);
@@ -3731,12 +3731,13 @@ done:
 	/* The capture of a caller that was killed closes now. */
 	fput(request->caller.file);
 	request->err = err;
-	request->duration = max_t(long, get_jiffies_64() - start, turn);
+	request->duration = get_jiffies_64() - start;
+	request->pause = max(pause, request->duration);
 	/* Not on the queue of F, where the next one would have to wait. */
-	if (request->duration)
+	if (request->pause)
 		queue_work(mp3_wake_wq, &request->rest);
 	else
-		mp3_end_follow(request);
+		mp3_rest(&request->rest);
 }
 
 /*
