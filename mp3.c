@@ -3681,6 +3681,8 @@ static void mp3_rest(struct work_struct *work)
 		schedule_timeout_idle(request->pause - request->duration);
 	up(&request->gate->follow);
 	mp3_gate_put(request->gate);
+	/* They have pinned the namespace of the gate. */
+	put_cred(request->cred);
 	kref_put(&request->refs, mp3_follow_request_free);
 }
 
@@ -3726,7 +3728,6 @@ unlock:
 done:
 	if (!request->inserted)
 		mp3_process_free(request->process);
-	put_cred(request->cred);
 	put_task_struct(request->task);
 	/* The capture of a caller that was killed closes now. */
 	fput(request->caller.file);
