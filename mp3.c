@@ -1288,8 +1288,8 @@ struct mp3_target {
 
 /*
  * Load what decides about the process of @task, for mp3_target_put(). Caller is in an
- * RCU read-side section, up to there. A process whose threads have nearly all exited
- * can have thousands that are looked at for one with memory.
+ * RCU read-side section, up to there. This takes long if a tracer keeps thousands of
+ * threads that have exited: they are searched for one that has memory.
  */
 static void mp3_target_get(struct mp3_target *target, struct task_struct *task)
 {
