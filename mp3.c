@@ -1288,7 +1288,7 @@ struct mp3_target {
 
 /*
  * Load what decides about the process of @task, for mp3_target_put(). Caller is in an
- * RCU read-side section, up to there. This takes long if a tracer keeps thousands of
+ * RCU read-side section until then. This takes long if a tracer keeps thousands of
  * threads that have exited: they are searched for one that has memory.
  */
 static void mp3_target_get(struct mp3_target *target, struct task_struct *task)
@@ -2928,6 +2928,96 @@ static void mp3_stop_sampling(void)
 	rcu_barrier();
 }
 
+/* ---- Gates ---- */
+
+/* The gates of the users that have a command which needs one */
+static DEFINE_SPINLOCK(mp3_gates_lock);
+static DEFINE_HASHTABLE(mp3_gates, 8);	/* protected by mp3_gates_lock */
+
+/**
+ * struct mp3_gate - what makes the commands of one user wait for each other
+ * @hash:	links it into mp3_gates
+ * @ns:		the user namespace that counts as the user, or &init_user_ns
+ * @uid:	the user, in which case @ns is &init_user_ns
+ * @nr_users:	the commands, and the pauses of F, that use it (mp3_gates_lock)
+ * @follow:	taken by F until it has been executed and its pause is over
+ * @turn:	held by R or U while it waits for its turn, or reads many threads
+ */
+struct mp3_gate {
+	struct hlist_node hash;
+	const struct user_namespace *ns;
+	kuid_t uid;
+	unsigned int nr_users;
+	struct semaphore follow;	/* F */
+	struct mutex turn;		/* R, U */
+};
+
+/*
+ * Return the gate of the calling user, for mp3_gate_put(), or NULL if there is no
+ * memory. There is one as long as a command of that user, or its pause, needs it. In
+ * a user namespace, a user may have any number of ids: there, the owner of the namespace
+ * counts or, if root has created it, the namespace. The credentials of each caller
+ * pin the namespace, so no other one can have its address while the gate exists.
+ */
+static struct mp3_gate *mp3_gate_get(void)
+{
+	struct mp3_gate *new = kmalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);
+	const struct user_namespace *ns = current_user_ns();
+	kuid_t uid = current_uid();
+	struct mp3_gate *gate;
+	unsigned long key;
+
+	if (!new)
+		return NULL;
+	if (ns != &init_user_ns) {
+		while (ns->parent != &init_user_ns)
+			ns = ns->parent;
+		uid = ns->owner;
+		if (!uid_eq(uid, GLOBAL_ROOT_UID))
+			ns = &init_user_ns;
+	}
+	new->ns = ns;
+	new->uid = uid;
+	new->nr_users = 0;
+	sema_init(&new->follow, 1);
+	mutex_init(&new->turn);
+
+	key = (unsigned long)ns + __kuid_val(uid);
+	spin_lock(&mp3_gates_lock);
+	hash_for_each_possible(mp3_gates, gate, hash, key)
+		if (gate->ns == ns && uid_eq(gate->uid, uid))
+			break;
+	if (!gate) {
+		gate = new;
+		new = NULL;
+		hash_add(mp3_gates, &gate->hash, key);
+	}
+	gate->nr_users++;
+	spin_unlock(&mp3_gates_lock);
+	kfree(new);
+
+	return gate;
+}
+
+/*
+ * Free a gate if no other command uses it. A caller counts until mutex_unlock() or
+ * up() has returned, so the next holder cannot free the gate under it.
+ */
+static void mp3_gate_put(struct mp3_gate *gate)
+{
+	bool last;
+
+	spin_lock(&mp3_gates_lock);
+	last = !--gate->nr_users;
+	if (last)
+		hash_del(&gate->hash);
+	spin_unlock(&mp3_gates_lock);
+	if (!last)
+		return;
+	mutex_destroy(&gate->turn);
+	kfree(gate);
+}
+
 /* ---- Following ---- */
 
 /*
@@ -3533,94 +3623,6 @@ static void mp3_detach(struct work_struct *work)
 	mp3_detach_exec_probe();
 }
 
-/* The gates of the users that have a command which needs one */
-static DEFINE_SPINLOCK(mp3_gates_lock);
-static DEFINE_HASHTABLE(mp3_gates, 8);	/* protected by mp3_gates_lock */
-
-/**
- * struct mp3_gate - what makes the commands of one user wait for each other
- * @hash:	links it into mp3_gates
- * @ns:		the user namespace that counts as the user, or &init_user_ns
- * @uid:	the user, in which case @ns is &init_user_ns
- * @nr_users:	the commands that use it (mp3_gates_lock)
- * @follow:	taken by F until it has been executed, and for as long again
- * @turn:	held by R or U while it waits for its turn, or reads many threads
- */
-struct mp3_gate {
-	struct hlist_node hash;
-	const struct user_namespace *ns;
-	kuid_t uid;
-	unsigned int nr_users;
-	struct semaphore follow;	/* F */
-	struct mutex turn;		/* R, U */
-};
-
-/*
- * Return the gate of the calling user, for mp3_gate_put(), or NULL if there is no
- * memory. There is one as long as a command of that user needs it. In a user
- * namespace, a user may have any number of ids: there, the owner of the namespace
- * counts or, if root has created it, the namespace. The credentials of each caller
- * pin the namespace, so no other one can have its address while the gate exists.
- */
-static struct mp3_gate *mp3_gate_get(void)
-{
-	struct mp3_gate *new = kmalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);
-	const struct user_namespace *ns = current_user_ns();
-	kuid_t uid = current_uid();
-	struct mp3_gate *gate;
-	unsigned long key;
-
-	if (!new)
-		return NULL;
-	if (ns != &init_user_ns) {
-		while (ns->parent != &init_user_ns)
-			ns = ns->parent;
-		uid = ns->owner;
-		if (!uid_eq(uid, GLOBAL_ROOT_UID))
-			ns = &init_user_ns;
-	}
-	new->ns = ns;
-	new->uid = uid;
-	new->nr_users = 0;
-	sema_init(&new->follow, 1);
-	mutex_init(&new->turn);
-
-	key = (unsigned long)ns + __kuid_val(uid);
-	spin_lock(&mp3_gates_lock);
-	hash_for_each_possible(mp3_gates, gate, hash, key)
-		if (gate->ns == ns && uid_eq(gate->uid, uid))
-			break;
-	if (!gate) {
-		gate = new;
-		new = NULL;
-		hash_add(mp3_gates, &gate->hash, key);
-	}
-	gate->nr_users++;
-	spin_unlock(&mp3_gates_lock);
-	kfree(new);
-
-	return gate;
-}
-
-/*
- * Free a gate if no other command uses it. A caller counts until mutex_unlock() or
- * up() has returned, so the next holder cannot free the gate under it.
- */
-static void mp3_gate_put(struct mp3_gate *gate)
-{
-	bool last;
-
-	spin_lock(&mp3_gates_lock);
-	last = !--gate->nr_users;
-	if (last)
-		hash_del(&gate->hash);
-	spin_unlock(&mp3_gates_lock);
-	if (!last)
-		return;
-	mutex_destroy(&gate->turn);
-	kfree(gate);
-}
-
 /**
  * struct mp3_follow_request - an F that waits for its turn, is at work, or rests
  * @work:	executes it
@@ -3637,7 +3639,7 @@ static void mp3_gate_put(struct mp3_gate *gate)
  * @process:	unused entry of the process to follow
  * @inserted:	set if @process is now in the table
  * @duration:	set to how long it has taken, in jiffies
- * @pause:	set to when the next F of the user may begin, after so many jiffies
+ * @pause:	set to how much later the next F of the user may begin, in jiffies
  * @err:	set to the result
  */
 struct mp3_follow_request {
@@ -3719,7 +3721,7 @@ static void mp3_execute_follow(struct work_struct *work)
 		mp3_adopt(caller, request->holder, follow_id);
 	else
 		queue_delayed_work(mp3_follow_wq, &mp3_detach_work, HZ);
-	/* The records of one turn are those of an R or U that follows. */
+	/* Every other turn is left to R and U, which make records, too. */
 	if (request->early && !mp3_is_privileged(caller->file))
 		pause = 2 * MP3_TURN;
 unlock:
